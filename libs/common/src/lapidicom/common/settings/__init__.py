@@ -1,0 +1,26 @@
+"""Settings: sections shared by the services, and how they are read from the environment."""
+
+from lapidicom.common.settings.load import SettingsError, load
+from lapidicom.common.settings.sections import (
+    AmqpSection,
+    CubeSection,
+    DelaySection,
+    FilesSection,
+    HealthSection,
+    LogSection,
+    Section,
+    UnitSection,
+)
+
+__all__ = [
+    "AmqpSection",
+    "CubeSection",
+    "DelaySection",
+    "FilesSection",
+    "HealthSection",
+    "LogSection",
+    "Section",
+    "SettingsError",
+    "UnitSection",
+    "load",
+]

@@ -1,0 +1,128 @@
+"""The sections of settings that more than one process reads; each field names its environment variable.
+
+A service's settings class inherits from the sections that it needs. A process that needs only
+some of them receives a *slice*: an instance of one section, cut from the whole.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+
+S = TypeVar("S", bound="Section")
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def _split_commas(value: Any) -> Any:
+    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+
+class Section(BaseModel):
+    """A group of settings. Frozen: settings are read once, at the start of the process."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, hide_input_in_errors=True)
+
+    def slice(self, section: type[S]) -> S:
+        """Cut one section out of a service's settings, for the part that needs no more."""
+        return section.model_construct(**{name: getattr(self, name) for name in section.model_fields})
+
+    @classmethod
+    def parse_slice(cls, data: str | bytes) -> Self:
+        """Read what `dump_slice` wrote; a child process gets its settings so."""
+        return cls.model_validate_json(data)
+
+    def dump_slice(self) -> str:
+        """Write the section as JSON with its secrets in clear: for a child's control socket, nothing else."""
+        values = self.model_dump(mode="json", by_alias=False)
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, SecretStr):
+                values[name] = value.get_secret_value()
+        return json.dumps(values)
+
+
+class AmqpSection(Section):
+    """Where RabbitMQ is."""
+
+    amqp_url: SecretStr = Field(
+        alias="AMQP_URL",
+        description="RabbitMQ, as amqp://user:password@host:5672/vhost. One vhost per CUBE.",
+    )
+
+
+class UnitSection(Section):
+    """What is registered with one POST."""
+
+    registration_unit: Literal["instance"] = Field(
+        default="instance",
+        alias="REGISTRATION_UNIT",
+        description="What one POST to CUBE registers: `instance` (CUBE up to v5). Receiver and registrar alike.",
+    )
+
+
+class DelaySection(Section):
+    """The delay queues: the topology depends on them, so every process that declares it reads them."""
+
+    retry_delays: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=86400)], ...], BeforeValidator(_split_commas), Field(min_length=1)
+    ] = Field(
+        default=(5, 30, 120, 600),
+        alias="CHRIS_RETRY_DELAYS",
+        description="Seconds before retry 1, 2, ..., separated by commas; the last one repeats. "
+        "Each is a delay queue.",
+    )
+    park_delay: Annotated[int, Field(ge=1, le=86400)] = Field(
+        default=30,
+        alias="CHRIS_PARK_DELAY",
+        description="Seconds for which a message waits whose attempt was not spent. A delay queue of its own.",
+    )
+
+
+class FilesSection(Section):
+    """The volume that the receiver shares with CUBE."""
+
+    files_root: Path = Field(
+        alias="CHRIS_FILES_ROOT",
+        description="CUBE's storage root, as this process sees it: an existing directory.",
+    )
+
+
+class CubeSection(Section):
+    """CUBE's address and account."""
+
+    cube_url: Annotated[str, Field(pattern=r"^https?://[^/]+/.*")] = Field(
+        alias="CHRIS_URL", description="CUBE's API, such as http://chris:8000/api/v1/."
+    )
+    cube_username: Annotated[str, Field(min_length=1)] = Field(
+        alias="CHRIS_USERNAME",
+        description="CUBE's user. CUBE lets only the user named `chris` register PACS files.",
+    )
+    cube_password: SecretStr = Field(alias="CHRIS_PASSWORD", description="The password of CUBE's user.")
+
+
+class HealthSection(Section):
+    """Where /livez and /readyz answer."""
+
+    health_port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        default=8080,
+        alias="HEALTH_PORT",
+        description="TCP port of /livez and /readyz; 0 takes a free one and logs it.",
+    )
+
+
+class LogSection(Section):
+    """How the process writes its log."""
+
+    log_format: Literal["auto", "json", "console"] = Field(
+        default="auto",
+        alias="LOG_FORMAT",
+        description="`json`, `console`, or `auto`: console at a terminal, else JSON.",
+    )
+    verbose: bool = Field(
+        default=False,
+        alias="CHRIS_VERBOSE",
+        description="Log each stored or registered instance too. Never patient data, not even then.",
+    )

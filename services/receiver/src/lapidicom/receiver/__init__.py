@@ -1,0 +1,1 @@
+"""The receiver: a C-STORE SCP that stores instances durably and publishes their registration."""

@@ -1,0 +1,32 @@
+"""The system calls of the store and of the journal: one port, which tests replace.
+
+Every attribute is the function of the os module itself, so the port costs nothing; a test passes a
+subclass whose `fsync` fails, waits, or kills the process at the n-th call.
+"""
+
+import os
+
+
+class FileSystem:
+    """What receiver and relay ask of the volume. All paths may be relative to a folder descriptor."""
+
+    open = staticmethod(os.open)
+    close = staticmethod(os.close)
+    read = staticmethod(os.read)
+    pread = staticmethod(os.pread)
+    write = staticmethod(os.write)
+    writev = staticmethod(os.writev)
+    pwrite = staticmethod(os.pwrite)
+    fsync = staticmethod(os.fsync)
+    fdatasync = staticmethod(os.fdatasync)
+    rename = staticmethod(os.rename)
+    link = staticmethod(os.link)
+    unlink = staticmethod(os.unlink)
+    mkdir = staticmethod(os.mkdir)
+    rmdir = staticmethod(os.rmdir)
+    access = staticmethod(os.access)
+    stat = staticmethod(os.stat)
+    fstat = staticmethod(os.fstat)
+    statvfs = staticmethod(os.statvfs)
+    fstatvfs = staticmethod(os.fstatvfs)
+    listdir = staticmethod(os.listdir)

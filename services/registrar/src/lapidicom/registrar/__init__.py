@@ -1,0 +1,1 @@
+"""The registrar: consumes registration messages and registers the instances with CUBE."""
