@@ -1,0 +1,80 @@
+"""Series folders: made, made durable up to SERVICES/PACS, and held open for the stores that follow."""
+
+import contextlib
+import os
+import threading
+from collections import OrderedDict
+
+from lapidicom.receiver.file_system import FileSystem
+from lapidicom.receiver.storage.volume import FOLDER_MODE, PACS_FOLDER, Volume
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+class SeriesFolder:
+    """An open series folder. The descriptor closes when the last association lets go of the object."""
+
+    __slots__ = ("_close", "descriptor", "path")
+
+    def __init__(self, path: str, descriptor: int, file_system: FileSystem) -> None:
+        self.path = path
+        self.descriptor = descriptor
+        self._close = file_system.close
+
+    def __del__(self) -> None:
+        self._close(self.descriptor)
+
+
+class SeriesFolders:
+    """The series folders that this listener has met, the latest ones held open.
+
+    Args:
+        volume: where they are.
+        file_system: the system calls.
+        most: number of folders held open; older ones are met anew, at the price of their fsyncs.
+    """
+
+    def __init__(self, volume: Volume, file_system: FileSystem, most: int = 256) -> None:
+        self._volume = volume
+        self._fs = file_system
+        self._most = most
+        self._lock = threading.Lock()
+        self._open: OrderedDict[str, SeriesFolder] = OrderedDict()
+
+    def get(self, path: str) -> SeriesFolder:
+        """Return the folder, made if need be, its entry and those above it durable.
+
+        Args:
+            path: below the storage root, such as SERVICES/PACS/pacs/patient/study/series.
+
+        Raises:
+            OSError: if it cannot be made, synced or opened.
+        """
+        with self._lock:
+            folder = self._open.get(path)
+            if folder is not None:
+                self._open.move_to_end(path)
+                return folder
+        folder = self._make(path)
+        with self._lock:
+            self._open[path] = folder
+            if len(self._open) > self._most:
+                self._open.popitem(last=False)
+        return folder
+
+    def forget(self, folder: SeriesFolder) -> None:
+        """Forget a folder that has gone from the volume, so that `get` makes it anew."""
+        with self._lock:
+            if self._open.get(folder.path) is folder:
+                del self._open[folder.path]
+
+    def _make(self, path: str) -> SeriesFolder:
+        parents = path.split("/")
+        chain = ["/".join(parents[:depth]) for depth in range(len(PACS_FOLDER), len(parents) + 1)]
+        for folder in chain:
+            with contextlib.suppress(FileExistsError):
+                self._fs.mkdir(folder, FOLDER_MODE, dir_fd=self._volume.root)
+        # Whoever made them: another listener may have made a folder and not yet synced its parent.
+        for folder in reversed(chain[:-1]):
+            self._volume.sync_folder(folder)
+        return SeriesFolder(path, self._fs.open(path, _DIRECTORY, dir_fd=self._volume.root), self._fs)

@@ -1,0 +1,194 @@
+"""The durable write of one instance: temporary file, fsync, rename, and later the folder's fsync.
+
+The order is the guarantee: a file bears its final name only when its bytes are durable, and a crash
+at any moment leaves either the old file, or the new one, or a temporary file in the spool.
+"""
+
+import contextlib
+import errno
+import itertools
+import os
+from collections.abc import Sequence
+from typing import Final, Literal
+
+from lapidicom.receiver.errors import OutOfResources
+from lapidicom.receiver.file_system import FileSystem
+from lapidicom.receiver.storage.folders import SeriesFolder, SeriesFolders
+from lapidicom.receiver.storage.part10 import PREFIX_END, data_set_offset
+from lapidicom.receiver.storage.volume import FILE_MODE, Volume
+
+Placed = Literal["new", "kept", "replaced"]
+
+_CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_HEAD: Final = PREFIX_END + 12
+_CHUNK: Final = 1 << 18
+
+
+class InstanceStore:
+    """Places instances on the volume; one for all associations of a listener.
+
+    Args:
+        volume: the storage root.
+        folders: its series folders.
+        file_system: the system calls.
+        fsync: whether to make files durable (CHRIS_FSYNC).
+    """
+
+    def __init__(
+        self, volume: Volume, folders: SeriesFolders, file_system: FileSystem, *, fsync: bool
+    ) -> None:
+        self.volume = volume
+        self.folders = folders
+        self.fs = file_system
+        self.fsync = fsync
+        self._numbers = itertools.count(1)
+
+    def new_file(self) -> "TemporaryFile":
+        """Create an empty temporary file in the spool.
+
+        Raises:
+            OutOfResources: if it cannot be created.
+        """
+        name = f"{next(self._numbers)}.part"
+        try:
+            return TemporaryFile(self, name, self.fs.open(name, _CREATE, FILE_MODE, dir_fd=self.volume.incoming))
+        except OSError as error:
+            raise cannot_write(error) from error
+
+    def sync_folder(self, folder: SeriesFolder) -> None:
+        """Make the names in a series folder durable.
+
+        Raises:
+            OutOfResources: if the fsync fails; it is never tried again (its error is reported once).
+        """
+        if not self.fsync:
+            return
+        try:
+            self.fs.fsync(folder.descriptor)
+        except OSError as error:
+            raise cannot_write(error) from error
+
+
+class TemporaryFile:
+    """A file in the spool that becomes an instance, or is discarded."""
+
+    __slots__ = ("_descriptor", "_name", "_store", "size")
+
+    def __init__(self, store: InstanceStore, name: str, descriptor: int) -> None:
+        self._store = store
+        self._name = name
+        self._descriptor = descriptor
+        self.size = 0
+        """Bytes written so far."""
+
+    def write(self, chunks: Sequence[bytes | memoryview]) -> None:
+        """Append all chunks (at most IOV_MAX, 1024).
+
+        Raises:
+            OutOfResources: the file is then discarded.
+        """
+        try:
+            written = self._store.fs.writev(self._descriptor, chunks)
+            total = sum(map(len, chunks))
+            if written < total:  # a full disk, or the kernel's limit of 2 GiB a call
+                self._write_rest(b"".join(chunks)[written:])
+        except OSError as error:
+            self.discard()
+            raise cannot_write(error) from error
+        self.size += total
+
+    def _write_rest(self, rest: bytes) -> None:
+        while rest:
+            rest = rest[self._store.fs.write(self._descriptor, rest) :]
+
+    def place(self, folder: SeriesFolder, name: str) -> tuple[SeriesFolder, Placed]:
+        """Make the bytes durable and give them their final name.
+
+        Args:
+            folder: the series folder; one that has gone meanwhile is made anew once.
+            name: the file's name.
+
+        Returns:
+            The folder in which the file now is, and whether its name was new, was kept because the
+            same data set was there already, or was replaced.
+
+        Raises:
+            OutOfResources: the temporary file is then discarded.
+        """
+        fs, store = self._store.fs, self._store
+        try:
+            if store.fsync:
+                fs.fsync(self._descriptor)
+            descriptor, self._descriptor = self._descriptor, -1
+            fs.close(descriptor)
+            store.volume.check()
+            try:
+                return folder, self._rename(folder, name)
+            except FileNotFoundError:  # CUBE has deleted the series
+                store.folders.forget(folder)
+                folder = store.folders.get(folder.path)
+                return folder, self._rename(folder, name)
+        except OSError as error:
+            self.discard()
+            raise cannot_write(error) from error
+        except OutOfResources:
+            self.discard()
+            raise
+
+    def _rename(self, folder: SeriesFolder, name: str) -> Placed:
+        store = self._store
+        placed: Placed = "new"
+        if store.fs.access(name, os.F_OK, dir_fd=folder.descriptor):
+            if self._same_data_set(folder, name):
+                self.discard()
+                return "kept"
+            placed = "replaced"
+        store.fs.rename(
+            self._name, name, src_dir_fd=store.volume.incoming, dst_dir_fd=folder.descriptor
+        )
+        return placed
+
+    def _same_data_set(self, folder: SeriesFolder, name: str) -> bool:
+        """Compare data sets, File Meta aside: the same instance may come by another association."""
+        with contextlib.ExitStack() as opened:
+            try:
+                mine = self._store.fs.open(self._name, os.O_RDONLY, dir_fd=self._store.volume.incoming)
+                opened.callback(self._store.fs.close, mine)
+                there = self._store.fs.open(name, os.O_RDONLY, dir_fd=folder.descriptor)
+                opened.callback(self._store.fs.close, there)
+                same = _same_from_data_set(self._store.fs, mine, there)
+                if same and self._store.fsync:  # it may stem from a time when CHRIS_FSYNC was off
+                    self._store.fs.fsync(there)
+                return same
+            except OSError:
+                return False
+
+    def discard(self) -> None:
+        """Close and remove the temporary file; harmless if that is done already."""
+        with contextlib.suppress(OSError):
+            if self._descriptor >= 0:
+                descriptor, self._descriptor = self._descriptor, -1
+                self._store.fs.close(descriptor)
+        with contextlib.suppress(OSError):
+            self._store.fs.unlink(self._name, dir_fd=self._store.volume.incoming)
+
+
+def _same_from_data_set(fs: FileSystem, mine: int, there: int) -> bool:
+    my_offset, their_offset = (data_set_offset(fs.pread(fd, _HEAD, 0)) for fd in (mine, there))
+    if my_offset is None or their_offset is None:
+        return False
+    if fs.fstat(mine).st_size - my_offset != fs.fstat(there).st_size - their_offset:
+        return False
+    while True:
+        my_bytes, their_bytes = fs.pread(mine, _CHUNK, my_offset), fs.pread(there, _CHUNK, their_offset)
+        if my_bytes != their_bytes:
+            return False
+        if not my_bytes:
+            return True
+        my_offset += len(my_bytes)
+        their_offset += len(their_bytes)
+
+
+def cannot_write(error: OSError) -> OutOfResources:
+    """Translate an error of the volume into the refusal that the SCU gets."""
+    return OutOfResources(f"volume not writable ({errno.errorcode.get(error.errno or 0, 'error')})")

@@ -1,0 +1,207 @@
+"""The volume: proved usable at the start, watched afterwards, and recognised at each store.
+
+All writing goes through descriptors that were opened at the start, so nothing can land in an empty
+mount point. A sentinel file with an identity tells whether the path still leads to the same volume.
+"""
+
+import contextlib
+import errno
+import os
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from lapidicom.receiver.errors import OutOfResources
+from lapidicom.receiver.file_system import FileSystem
+
+SENTINEL = "volume-id"
+PACS_FOLDER = ("SERVICES", "PACS")
+FOLDER_MODE = 0o775
+FILE_MODE = 0o664
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+class VolumeUnusable(Exception):
+    """The volume failed the checks of the start; the text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """Free space as statvfs tells it: bytes, and inodes (None where the file system has no limit)."""
+
+    bytes: int
+    inodes: int | None
+
+
+class Volume:
+    """CUBE's storage root with the spool, held open by descriptor.
+
+    Args:
+        files_root: CUBE's storage root; must exist.
+        spool: directory on the same file system for all that is not yet an instance.
+        life: name of the folder of temporary files of this listener's life below `spool/incoming`.
+        min_free_space: bytes below which instances are refused.
+        fsync: whether durability is wanted (CHRIS_FSYNC).
+        file_system: the system calls.
+
+    Raises:
+        VolumeUnusable: if a rename, an fsync or the identity fails.
+    """
+
+    def __init__(
+        self,
+        files_root: Path,
+        spool: Path,
+        life: str,
+        *,
+        min_free_space: int,
+        fsync: bool,
+        file_system: FileSystem,
+    ) -> None:
+        self._fs = file_system
+        self._fsync = fsync
+        self._files_root = files_root
+        self._spool = spool
+        self._incoming = spool / "incoming" / life
+        self._sentinel = os.fspath(spool / SENTINEL)
+        self._min_free_space = min_free_space
+        self.fault: str | None = None
+        """Why instances are refused now, or None; a plain attribute, read once per instance."""
+        try:
+            self._open()
+            self.identity = self._claim_identity()
+            self._prove()
+        except OSError as error:
+            raise VolumeUnusable(_remedy(files_root, spool, error)) from error
+        self.watch()
+
+    def _open(self) -> None:
+        self.root = self._fs.open(self._files_root, _DIRECTORY)
+        for folder in (self._spool, self._spool / "incoming", self._incoming):
+            with contextlib.suppress(FileExistsError):
+                self._fs.mkdir(folder, FOLDER_MODE)
+        self.incoming = self._fs.open(self._incoming, _DIRECTORY)
+
+    def _claim_identity(self) -> str:
+        """Read the sentinel, or make it; of two receivers that make it at once, one wins by link()."""
+        own = str(uuid.uuid4())
+        fd = self._fs.open("sentinel", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE, dir_fd=self.incoming)
+        try:
+            self._fs.write(fd, own.encode())
+            self._fs.fsync(fd)
+        finally:
+            self._fs.close(fd)
+        with contextlib.suppress(FileExistsError):
+            self._fs.link("sentinel", self._sentinel, src_dir_fd=self.incoming)
+        self._fs.unlink("sentinel", dir_fd=self.incoming)
+        found = self._fs.stat(self._sentinel)
+        self._sentinel_key = (found.st_dev, found.st_ino)
+        return self._read_sentinel()
+
+    def _read_sentinel(self) -> str:
+        fd = self._fs.open(self._sentinel, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return self._fs.read(fd, 64).decode("ascii", "replace")
+        finally:
+            self._fs.close(fd)
+
+    def _prove(self) -> None:
+        """Do what each store will do: write, fsync, rename across, fsync of the folders."""
+        folder = ""
+        for part in PACS_FOLDER:
+            folder = os.path.join(folder, part)
+            with contextlib.suppress(FileExistsError):
+                self._fs.mkdir(folder, FOLDER_MODE, dir_fd=self.root)
+        name = f".probe-{uuid.uuid4().hex}"
+        target = os.path.join(folder, name)
+        fd = self._fs.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE, dir_fd=self.incoming)
+        try:
+            self._fs.write(fd, b"lapidicom")
+            self._fs.fsync(fd)
+        finally:
+            self._fs.close(fd)
+        self._fs.rename(name, target, src_dir_fd=self.incoming, dst_dir_fd=self.root)
+        try:
+            for path in (folder, PACS_FOLDER[0], "."):
+                self.sync_folder(path)
+        finally:
+            self._fs.unlink(target, dir_fd=self.root)
+        if self.space().inodes == 0:
+            raise OSError(errno.ENOSPC, "no free inodes")
+
+    def sync_folder(self, path: str) -> None:
+        """Make the entries of a folder below the root durable."""
+        if not self._fsync:
+            return
+        fd = self._fs.open(path, _DIRECTORY, dir_fd=self.root)
+        try:
+            self._fs.fsync(fd)
+        finally:
+            self._fs.close(fd)
+
+    def space(self) -> Space:
+        """Ask the file system what is free for us."""
+        found = self._fs.fstatvfs(self.root)
+        return Space(found.f_bavail * found.f_frsize, found.f_favail if found.f_files else None)
+
+    def check(self) -> None:
+        """Refuse if the volume is known to be unfit, or is not the one of the start (one stat).
+
+        Raises:
+            OutOfResources: with what is wrong.
+        """
+        if self.fault is not None:
+            raise OutOfResources(self.fault)
+        if not self._is_same():
+            raise OutOfResources("volume is not the one of the start")
+
+    def _is_same(self) -> bool:
+        try:
+            found = self._fs.stat(self._sentinel)
+        except OSError:
+            return False
+        return (found.st_dev, found.st_ino) == self._sentinel_key
+
+    def watch(self) -> bool:
+        """Look at identity and free space and set `fault`; called each second.
+
+        Returns:
+            False if the volume of the start is back under another mount: descriptors are stale, and
+            only a fresh process can use it.
+        """
+        if not self._is_same():
+            self.fault = "volume is not the one of the start"
+            with contextlib.suppress(OSError):
+                return self._read_sentinel() != self.identity
+            return True
+        try:
+            space = self.space()
+        except OSError as error:
+            self.fault = f"volume cannot be read ({errno.errorcode.get(error.errno or 0, 'error')})"
+            return True
+        # Hysteresis: what was refused stays refused until there is 10 % more, else it flickers.
+        needed = self._min_free_space if self.fault is None else self._min_free_space * 1.1
+        if space.inodes == 0:
+            self.fault = "no free inodes on the volume"
+        elif space.bytes < needed:
+            self.fault = "free space below CHRIS_MIN_FREE_SPACE"
+        else:
+            self.fault = None
+        return True
+
+    def close(self) -> None:
+        """Remove the folder of temporary files and let go of the volume."""
+        with contextlib.suppress(OSError):
+            self._fs.rmdir(self._incoming)
+        self._fs.close(self.incoming)
+        self._fs.close(self.root)
+
+
+def _remedy(files_root: Path, spool: Path, error: OSError) -> str:
+    if error.errno == errno.EXDEV:
+        return f"CHRIS_SPOOL_DIR={spool} is not on the file system of CHRIS_FILES_ROOT={files_root}; move it there"
+    what = f"{error.strerror or error} ({error.filename})" if error.filename else str(error.strerror or error)
+    return (
+        f"CHRIS_FILES_ROOT={files_root}, spool {spool}: {what}; "
+        f"both must exist on one writable volume for uid {os.getuid()}, gid {os.getgid()}"
+    )

@@ -1,0 +1,207 @@
+"""Cuts the byte stream of an association into PDUs, and P-DATA-TF into PDV fragments, without copying.
+
+PS3.8 section 9.3.1 (every PDU: type, reserved, 32-bit length) and 9.3.5 (P-DATA-TF). One buffer
+serves the whole association. Fragments are views into it; who keeps some says so by `spill`, which
+the reader calls before it moves or overwrites what it handed out.
+"""
+
+import socket
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+BUFFER_SIZE: Final = 1 << 20
+"""A CT slice of 512 KiB fits as a whole and leaves in one writev; memory per association is bounded."""
+
+MAX_OTHER_PDU: Final = BUFFER_SIZE - 6
+"""Longest body of any PDU but P-DATA-TF, bytes."""
+
+P_DATA_TF: Final = 0x04
+_HEADER = struct.Struct(">BxI")
+_PDV_HEADER = struct.Struct(">IBB")
+
+
+class PeerClosed(Exception):
+    """The transport connection ended (Evt17)."""
+
+
+class PeerSilent(Exception):
+    """Nothing arrived within the time allowed (Evt18)."""
+
+
+class MalformedPDU(Exception):
+    """The stream breaks the rules of PS3.8: the association must be aborted with this reason.
+
+    Args:
+        reason: of A-ABORT, source 2 (PS3.8 table 9-26).
+    """
+
+    def __init__(self, reason: int, fault: str) -> None:
+        super().__init__(fault)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """A part of a message: what one PDV holds, or as much of it as the buffer could take."""
+
+    context_id: int
+    is_command: bool
+    is_last: bool
+    data: memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class WholePDU:
+    """Any PDU but P-DATA-TF; the body is a copy of the stream's bytes."""
+
+    type: int
+    body: bytes
+
+
+class PDUReader:
+    """Reads one association's stream.
+
+    Args:
+        receive_into: fills a view and returns the number of bytes, at least one; `all_of_it` asks to
+            wait until the view is full. Raises PeerClosed or PeerSilent.
+        max_p_data: longest P-DATA-TF that is taken, bytes; None = any.
+    """
+
+    __slots__ = (
+        "_context_id",
+        "_control",
+        "_end",
+        "_max_p_data",
+        "_pdu_left",
+        "_pdv_left",
+        "_receive_into",
+        "_size",
+        "_start",
+        "_view",
+        "spill",
+    )
+
+    def __init__(
+        self,
+        receive_into: Callable[[memoryview, bool], int],
+        *,
+        max_p_data: int | None = None,
+        size: int = BUFFER_SIZE,
+    ) -> None:
+        self._receive_into = receive_into
+        self._view = memoryview(bytearray(size))
+        self._size = size
+        self._start = self._end = 0  # what has arrived and was not handed out yet
+        self._pdu_left = 0  # of the current P-DATA-TF
+        self._pdv_left = 0  # of the current PDV's fragment
+        self._context_id = self._control = 0
+        self._max_p_data = max_p_data
+        self.spill: Callable[[], None] | None = None
+
+    def read(self) -> Fragment | WholePDU:
+        """Return the next fragment or PDU.
+
+        Raises:
+            PeerClosed, PeerSilent: from the connection.
+            MalformedPDU: for lengths that contradict one another or exceed a limit.
+        """
+        if not self._pdv_left:
+            if not self._pdu_left:
+                self._fill(6)
+                kind, length = _HEADER.unpack_from(self._view, self._start)
+                self._start += 6
+                if kind != P_DATA_TF:
+                    return self._whole(kind, length)
+                if self._max_p_data is not None and length > self._max_p_data:
+                    raise MalformedPDU(6, "P-DATA-TF longer than the maximum length negotiated")
+                self._pdu_left = length
+            self._begin_pdv()
+            if not self._pdv_left:  # an empty fragment is legal, and may be the last
+                return Fragment(self._context_id, bool(self._control & 1), bool(self._control & 2), self._view[:0])
+        return self._fragment()
+
+    def _begin_pdv(self) -> None:
+        self._fill(6) if self._pdu_left >= 6 else self._truncated()
+        item_length, self._context_id, self._control = _PDV_HEADER.unpack_from(self._view, self._start)
+        self._start += 6
+        self._pdu_left -= 6
+        if item_length < 2 or item_length - 2 > self._pdu_left:
+            raise MalformedPDU(6, "length of a PDV contradicts its P-DATA-TF")
+        self._pdv_left = item_length - 2
+        self._pdu_left -= self._pdv_left
+
+    @staticmethod
+    def _truncated() -> None:
+        raise MalformedPDU(6, "P-DATA-TF ends inside the header of a PDV")
+
+    def _fragment(self) -> Fragment:
+        """Hand out the rest of the PDV, or as much of it as there is room for in the buffer."""
+        want = self._pdv_left
+        room = self._size - self._start
+        if want > room:
+            if room <= self._size >> 1:
+                self._make_room()
+                room = self._size - self._start
+            want = min(want, room)
+        self._fill(want)
+        begin, end = self._start, self._start + want
+        self._start = end
+        self._pdv_left -= want
+        last = bool(self._control & 2) and not self._pdv_left
+        return Fragment(self._context_id, bool(self._control & 1), last, self._view[begin:end])
+
+    def _whole(self, kind: int, length: int) -> WholePDU:
+        if not 1 <= kind <= 7:
+            raise MalformedPDU(1, "unrecognised PDU")
+        if length > min(MAX_OTHER_PDU, self._size - 6):
+            raise MalformedPDU(6, "PDU longer than 1 MiB")
+        self._fill(length)
+        body = bytes(self._view[self._start : self._start + length])
+        self._start += length
+        return WholePDU(kind, body)
+
+    def _fill(self, need: int) -> None:
+        """Receive until `need` bytes are there; take whatever else has arrived along with them."""
+        if self._end - self._start >= need:
+            return
+        if self._start == self._end and self.spill is None:
+            self._start = self._end = 0
+        if self._start + need > self._size:
+            self._make_room()
+        view, goal = self._view, self._start + need
+        self._end += self._receive_into(view[self._end :], False)
+        while self._end < goal:
+            self._end += self._receive_into(view[self._end : goal], True)
+
+    def _make_room(self) -> None:
+        if self.spill is not None:
+            self.spill()
+        left = self._end - self._start
+        self._view[:left] = self._view[self._start : self._end]
+        self._start, self._end = 0, left
+
+
+def socket_receiver(sock: socket.socket) -> Callable[[memoryview, bool], int]:
+    """Receive from a plain TCP socket whose time-out is SO_RCVTIMEO.
+
+    TCP_QUICKACK is not permanent (tcp(7)) and is re-armed after each read: a sender with Nagle's
+    algorithm on would otherwise wait 40 ms for each delayed ACK.
+    """
+    receive, set_option = sock.recv_into, sock.setsockopt
+    tcp, quick_ack, wait_all = socket.IPPROTO_TCP, socket.TCP_QUICKACK, socket.MSG_WAITALL
+
+    def receive_into(view: memoryview, all_of_it: bool) -> int:
+        try:
+            count = receive(view, 0, wait_all if all_of_it else 0)
+        except BlockingIOError:
+            raise PeerSilent from None
+        except OSError as error:
+            raise PeerClosed from error
+        if not count:
+            raise PeerClosed
+        set_option(tcp, quick_ack, 1)
+        return count
+
+    return receive_into
