@@ -1,0 +1,63 @@
+"""Fixtures of all tests: a broker, a fresh virtual host for each test, and one that may be stopped."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import requirements
+from tests.support.existing_broker import remove_our_queues
+from tests.support.rabbitmq import Broker, server_script
+
+VHOSTS_OF_THE_RUN = 80
+VHOSTS_OF_A_FAULTY_BROKER = 20
+
+
+def _start(vhosts: int) -> Broker:
+    if server_script() is None:
+        requirements.missing("RabbitMQ is not installed (Debian, Ubuntu: the package rabbitmq-server)")
+    broker = Broker(vhosts)
+    broker.start()
+    return broker
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[Broker]:
+    """A running RabbitMQ for the whole run. Never stop, kill or pause it: that is `own_broker`."""
+    node = _start(VHOSTS_OF_THE_RUN)
+    yield node
+    node.destroy()
+
+
+@pytest.fixture
+def amqp_url(request: pytest.FixtureRequest) -> str:
+    """The URL of a virtual host without queues: of AMQP_URL if that is set, else of our own broker."""
+    existing = os.environ.get("AMQP_URL")
+    if existing:
+        remove_our_queues(existing)
+        return existing
+    node: Broker = request.getfixturevalue("broker")
+    return node.url(node.fresh_vhost())
+
+
+@pytest.fixture(scope="session")
+def _faulty_broker() -> Iterator[Broker]:
+    node = _start(VHOSTS_OF_A_FAULTY_BROKER)
+    yield node
+    node.destroy()
+
+
+@pytest.fixture
+def own_broker(_faulty_broker: Broker) -> Iterator[Broker]:
+    """A running RabbitMQ that the test may stop, kill and pause; use `own_broker.fresh_vhost()`."""
+    _faulty_broker.start()
+    yield _faulty_broker
+    if _faulty_broker.pid:
+        _faulty_broker.resume()
+
+
+@pytest.fixture
+def dcmtk() -> Callable[[str], Path]:
+    """Finds a program of dcmtk: `dcmtk("storescu")`."""
+    return lambda name: requirements.tool(name, "dcmtk")

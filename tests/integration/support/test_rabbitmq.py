@@ -1,0 +1,96 @@
+"""The private RabbitMQ node of the tests keeps what it promises."""
+
+import asyncio
+import os
+import time
+from pathlib import Path
+
+import aio_pika
+import pytest
+
+from tests.support.polling import eventually
+from tests.support.rabbitmq import Broker
+
+QUORUM = {"x-queue-type": "quorum"}
+
+
+async def _publish_and_count(url: str) -> int:
+    connection = await aio_pika.connect(url, timeout=10)
+    async with connection, connection.channel() as channel:
+        await channel.declare_queue("kept", durable=True, arguments=QUORUM)
+        await channel.default_exchange.publish(
+            aio_pika.Message(b"x", delivery_mode=aio_pika.DeliveryMode.PERSISTENT), "kept"
+        )
+        queue = await channel.declare_queue("kept", passive=True)
+        return queue.declaration_result.message_count or 0
+
+
+def test_each_test_gets_a_virtual_host_without_queues(broker: Broker) -> None:
+    first, second = broker.fresh_vhost(), broker.fresh_vhost()
+    assert first != second
+    assert asyncio.run(_publish_and_count(broker.url(first))) == 1
+    assert asyncio.run(_publish_and_count(broker.url(second))) == 1
+
+
+def test_an_exhausted_pool_of_virtual_hosts_grows(own_broker: Broker) -> None:
+    name = own_broker.fresh_vhost()
+    while name != "test-021":
+        name = own_broker.fresh_vhost()
+    assert asyncio.run(_publish_and_count(own_broker.url(name))) == 1
+
+
+async def _publish_for_a_second(url: str) -> int:
+    """A queue of less than half a second does not survive a kill, so this one is made older."""
+    deadline = time.monotonic() + 1
+    count = 0
+    while time.monotonic() < deadline:
+        count = await _publish_and_count(url)
+    return count
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_messages_survive_a_stopped_and_a_killed_node(own_broker: Broker, how: str) -> None:
+    url = own_broker.url(own_broker.fresh_vhost())
+    count = asyncio.run(_publish_for_a_second(url))
+    getattr(own_broker, how)()
+    with pytest.raises(ConnectionError):
+        asyncio.run(_publish_and_count(url))
+    own_broker.start()
+    assert asyncio.run(_publish_and_count(url)) == count + 1
+
+
+def test_a_paused_node_answers_when_it_is_resumed(own_broker: Broker) -> None:
+    url = own_broker.url(own_broker.fresh_vhost())
+    own_broker.pause()
+
+    async def try_for_a_moment() -> None:
+        async with asyncio.timeout(0.5):
+            await aio_pika.connect(url)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(try_for_a_moment())
+    own_broker.resume()
+    assert asyncio.run(_publish_and_count(url)) == 1
+
+
+def test_a_node_in_a_path_with_a_blank_leaves_nothing_behind(tmp_path: Path) -> None:
+    folder = tmp_path / "with a blank"
+    with Broker(1, folder) as node:
+        pids = node.pids
+        assert asyncio.run(_publish_and_count(node.url())) == 1
+    assert not folder.exists()
+    eventually(lambda: not any(_runs(pid) for pid in pids), 10, what="node and port mapper end")
+
+
+def test_two_nodes_run_at_once(broker: Broker) -> None:
+    with Broker(1) as other:
+        assert other.port != broker.port
+        assert asyncio.run(_publish_and_count(other.url())) == 1
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
