@@ -1,0 +1,106 @@
+"""Health: /livez and /readyz, served by a task of the process's own event loop.
+
+/livez answers 200 as long as the event loop turns and asks nothing outside the process. /readyz
+answers 200, or 503 with the reasons, as JSON: {"ready": false, "reasons": ["..."]}.
+"""
+
+import asyncio
+import inspect
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Final
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from lapidicom.common.listening_socket import listening_socket
+
+Reasons = Callable[[], Sequence[str] | Awaitable[Sequence[str]]]
+"""Tells why the process is not ready; an empty sequence means that it is. No patient data in it."""
+
+_BACKLOG: Final = 64
+_SHUTDOWN_SECONDS: Final = 1
+
+
+def application(reasons: Reasons) -> Starlette:
+    """The ASGI application, for a server or a test."""
+
+    async def livez(_: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def readyz(_: Request) -> Response:
+        given = reasons()
+        told = list(await given if inspect.isawaitable(given) else given)
+        return JSONResponse({"ready": not told, "reasons": told}, status_code=503 if told else 200)
+
+    return Starlette(routes=[Route("/livez", livez), Route("/readyz", readyz)])
+
+
+@asynccontextmanager
+async def serving(port: int, reasons: Reasons) -> AsyncIterator[int]:
+    """Serve health inside the running loop while the context is open; yields the bound port.
+
+    Args:
+        port: TCP port on every address; 0 takes a free one.
+        reasons: asked at each /readyz.
+
+    Raises:
+        OSError: the port cannot be bound.
+    """
+    bound = listening_socket(port, backlog=_BACKLOG)
+    server = _Server(_config(application(reasons)))
+    task = asyncio.create_task(server.serve(sockets=[bound]), name="health")
+    try:
+        await _until_started(server, task)
+        yield _port(bound)
+    finally:
+        server.should_exit = True
+        await task
+
+
+async def _until_started(server: "_Server", task: asyncio.Task[None]) -> None:
+    started = asyncio.create_task(server.has_started.wait())
+    await asyncio.wait({task, started}, return_when=asyncio.FIRST_COMPLETED)
+    if task.done():
+        started.cancel()
+        await task
+
+
+def _port(bound: socket.socket) -> int:
+    port: int = bound.getsockname()[1]
+    return port
+
+
+def _config(app: Starlette) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_keep_alive=5,
+        limit_concurrency=_BACKLOG,
+        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+    )
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn that leaves signals to the process and tells when it serves."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.has_started = asyncio.Event()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.has_started.set()
