@@ -1,0 +1,1 @@
+"""The DIMSE services of the SCP: C-STORE and C-ECHO (PS3.7)."""
