@@ -135,10 +135,15 @@ class Broker:
     def kill(self) -> None:
         """End the node at once (SIGKILL): what it had not synced is lost.
 
-        A quorum queue that was declared within the last half second comes back empty and refuses
-        publications: crash tests declare well before.
+        A quorum queue that was declared within the last second comes back empty and never confirms a
+        publication: crash tests declare, then let a second pass (`settled`), then go on.
         """
         self._end(signal.SIGKILL, STOP_SECONDS)
+
+    def settled(self) -> None:
+        """Wait until queues that exist now survive a kill: the node must have been left alone for a second."""
+        quiet = time.monotonic() + 1.0
+        _wait(lambda: time.monotonic() > quiet, 2)
 
     def restart(self) -> None:
         """Stop and start."""
