@@ -7,9 +7,10 @@ the reader calls before it moves or overwrites what it handed out.
 
 import socket
 import struct
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 BUFFER_SIZE: Final = 1 << 20
 """A CT slice of 512 KiB fits as a whole and leaves in one writev; memory per association is bounded."""
@@ -42,9 +43,11 @@ class MalformedPDU(Exception):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class Fragment:
-    """A part of a message: what one PDV holds, or as much of it as the buffer could take."""
+class Fragment(NamedTuple):
+    """A part of a message: what one PDV holds, or as much of it as the buffer could take.
+
+    A named tuple, since it is made for every PDV and a frozen dataclass takes three times as long.
+    """
 
     context_id: int
     is_command: bool
@@ -76,10 +79,10 @@ class PDUReader:
         "_max_p_data",
         "_pdu_left",
         "_pdv_left",
-        "_receive_into",
         "_size",
         "_start",
         "_view",
+        "receive_into",
         "spill",
     )
 
@@ -90,7 +93,7 @@ class PDUReader:
         max_p_data: int | None = None,
         size: int = BUFFER_SIZE,
     ) -> None:
-        self._receive_into = receive_into
+        self.receive_into = receive_into
         self._view = memoryview(bytearray(size))
         self._size = size
         self._start = self._end = 0  # what has arrived and was not handed out yet
@@ -171,9 +174,9 @@ class PDUReader:
         if self._start + need > self._size:
             self._make_room()
         view, goal = self._view, self._start + need
-        self._end += self._receive_into(view[self._end :], False)
+        self._end += self.receive_into(view[self._end :], False)
         while self._end < goal:
-            self._end += self._receive_into(view[self._end : goal], True)
+            self._end += self.receive_into(view[self._end : goal], True)
 
     def _make_room(self) -> None:
         if self.spill is not None:
@@ -183,25 +186,41 @@ class PDUReader:
         self._start, self._end = 0, left
 
 
-def socket_receiver(sock: socket.socket) -> Callable[[memoryview, bool], int]:
-    """Receive from a plain TCP socket whose time-out is SO_RCVTIMEO.
+def socket_receiver(sock: socket.socket, deadline: float | None = None) -> Callable[[memoryview, bool], int]:
+    """Receive from a plain TCP socket.
 
     TCP_QUICKACK is not permanent (tcp(7)) and is re-armed after each read: a sender with Nagle's
     algorithm on would otherwise wait 40 ms for each delayed ACK.
+
+    Args:
+        sock: blocking; SO_RCVTIMEO bounds the silence before a single read.
+        deadline: of time.monotonic(), for all reads together, however slowly the bytes drip in;
+            sets SO_RCVTIMEO before each.
     """
     receive, set_option = sock.recv_into, sock.setsockopt
     tcp, quick_ack, wait_all = socket.IPPROTO_TCP, socket.TCP_QUICKACK, socket.MSG_WAITALL
 
     def receive_into(view: memoryview, all_of_it: bool) -> int:
         try:
+            if deadline is not None:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise PeerSilent
+                set_timeout(sock, socket.SO_RCVTIMEO, left)
             count = receive(view, 0, wait_all if all_of_it else 0)
+            if count:
+                set_option(tcp, quick_ack, 1)
+                return count
         except BlockingIOError:
             raise PeerSilent from None
         except OSError as error:
             raise PeerClosed from error
-        if not count:
-            raise PeerClosed
-        set_option(tcp, quick_ack, 1)
-        return count
+        raise PeerClosed
 
     return receive_into
+
+
+def set_timeout(sock: socket.socket, option: int, seconds: float) -> None:
+    """Set SO_RCVTIMEO or SO_SNDTIMEO: the kernel's time-outs cost no poll() before each call."""
+    whole, part = divmod(max(seconds, 0.001), 1)
+    sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("@ll", int(whole), int(part * 1e6)))
