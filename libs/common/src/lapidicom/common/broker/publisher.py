@@ -93,6 +93,11 @@ class Publisher:
             await exchange.publish(message, envelope.routing_key, mandatory=True)
         self.confirmed += 1
 
+    async def ended(self) -> None:
+        """Wait until this publisher's channel or connection has closed."""
+        channel = await self._channel.get_underlay_channel()
+        await asyncio.wait([channel.closing])
+
     async def is_blocked(self) -> bool:
         """Whether the broker takes no publishes now (memory or disk alarm)."""
         return await is_blocked(self._link)

@@ -1,0 +1,267 @@
+"""The registrar's composition root and its life: wait for CUBE, consume, park in an outage, drain at the end."""
+
+import asyncio
+import os
+import signal
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+import httpx
+import structlog
+
+from lapidicom.common.broker import Backoff, BrokerError, consumer, publishers, redacted
+from lapidicom.common.health import serving
+from lapidicom.common.topology import WORK_QUEUE, Topology, topology
+from lapidicom.registrar.consumer.deliveries import Deliveries
+from lapidicom.registrar.consumer.onward import Onward
+from lapidicom.registrar.consumer.registration import Registration
+from lapidicom.registrar.consumer.session import SUSPECT_PAUSE, Session
+from lapidicom.registrar.cube.availability import SHARED_SECONDS, Probe, hindrance
+from lapidicom.registrar.cube.client import Cube, Token
+from lapidicom.registrar.cube.http import http_client
+from lapidicom.registrar.cube.volume import Invisible, look
+from lapidicom.registrar.settings import RegistrarSettings
+
+log = structlog.get_logger(__name__)
+
+NAME = "lapidicom-registrar"
+
+LONGEST_RETRY_AFTER = 600.0
+
+Transport = Callable[[], httpx.AsyncBaseTransport | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Times that are no settings; tests make them short. All in seconds.
+
+    Attributes:
+        connect: for a TCP connection to CUBE.
+        read: for CUBE's answer to a registration.
+        probe: for CUBE's answer to a probe.
+        probe_shared: for which a failed probe is not repeated.
+        first_pause: after the first failure; pauses double.
+        longest_pause: between tries to reach RabbitMQ.
+        longest_outage_pause: between probes in an outage.
+        look: between two looks whether the queue knows its consumer.
+        publish: for one confirmed publish.
+        suspect: before each suspect delivery.
+    """
+
+    connect: float = 5.0
+    read: float = 60.0
+    probe: float = 10.0
+    probe_shared: float = SHARED_SECONDS
+    first_pause: float = 1.0
+    longest_pause: float = 30.0
+    longest_outage_pause: float = 60.0
+    look: float = 30.0
+    publish: float = 10.0
+    suspect: float = SUSPECT_PAUSE
+
+
+@dataclass(slots=True)
+class State:
+    """What hinders the registrar now: the reasons of /readyz."""
+
+    cube: str | None = "CUBE: not yet asked"
+    consuming: bool = False
+    stopping: bool = False
+    publishing: Callable[[], bool] = field(default=lambda: False)
+
+    def reasons(self) -> list[str]:
+        """Why the registrar is not ready; empty if it is."""
+        told = [] if self.cube is None else [self.cube]
+        if not self.consuming and self.cube is None:
+            told.append("RabbitMQ: not consuming")
+        if not self.publishing():
+            told.append("RabbitMQ: no connection to publish on")
+        if self.stopping:
+            told.append("shutting down")
+        return told
+
+
+class Registrar:
+    """The registrar.
+
+    Args:
+        settings: of the process.
+        pace: times that are no settings.
+        transport: makes the HTTP transport of a client; None for httpx's own.
+    """
+
+    def __init__(
+        self,
+        settings: RegistrarSettings,
+        pace: Pace | None = None,
+        transport: Transport = lambda: None,
+    ) -> None:
+        self._settings = settings
+        self._pace = pace or Pace()
+        self._transport = transport
+        self._amqp_url = settings.amqp_url.get_secret_value()
+        self._session: Session | None = None
+        self._outages = Backoff(self._pace.first_pause, self._pace.longest_outage_pause)
+        self._reconnects = Backoff(self._pace.first_pause, self._pace.longest_pause)
+        self.state = State()
+
+    async def run(self, stop: asyncio.Event, cut: asyncio.Event) -> None:
+        """Register until `stop` is set; then end what is in hand, until the grace period or `cut` ends.
+
+        Args:
+            stop: the first SIGTERM.
+            cut: the second SIGTERM.
+        """
+        declared = topology(self._settings.retry_delays, self._settings.park_delay)
+        onward = Onward(
+            publishers(
+                self._amqp_url,
+                declared,
+                name=NAME,
+                first_pause=self._pace.first_pause,
+                longest_pause=self._pace.longest_pause,
+                publish_seconds=self._pace.publish,
+            )
+        )
+        self.state.publishing = lambda: onward.connected
+        async with self._cubes() as cubes, serving(self._settings.health_port, self.state.reasons) as port:
+            log.info("registrar_started", health_port=port, broker=redacted(self._amqp_url))
+            publishing = asyncio.create_task(onward.run(), name="onward")
+            working = asyncio.create_task(self._work(cubes, onward, declared), name="work")
+            try:
+                await self._until(stop, working, publishing)
+                await self._drain(working, cut)
+            finally:
+                for task in (working, publishing):
+                    task.cancel()
+                await asyncio.gather(working, publishing, return_exceptions=True)
+        log.info("registrar_stopped")
+
+    async def _until(self, stop: asyncio.Event, *tasks: asyncio.Task[None]) -> None:
+        """Wait for `stop`; a task that ends before has failed, and its error is raised."""
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({stopped, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                if task.done():
+                    task.result()
+        finally:
+            stopped.cancel()
+
+    async def _drain(self, working: asyncio.Task[None], cut: asyncio.Event) -> None:
+        self.state.stopping = True
+        log.info("registrar_stopping", grace=self._settings.shutdown_grace)
+        if self._session is None:
+            return
+        self._session.stop()
+        cutting = asyncio.create_task(cut.wait())
+        try:
+            done, _ = await asyncio.wait(
+                {working, cutting},
+                timeout=self._settings.shutdown_grace,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        finally:
+            cutting.cancel()
+        if working not in done:
+            log.warning("registrar_drain_cut")
+
+    async def _work(self, cubes: list[Cube], onward: Onward, declared: Topology) -> None:
+        prober, *workers = cubes
+        probe = Probe(prober.probe, shared=self._pace.probe_shared)
+        root = self._settings.files_root
+        registration = Registration(probe.is_well, partial(look, root), Invisible())
+        deliveries = Deliveries(registration, onward.publish, declared, self._settings, _name())
+        while not self.state.stopping:
+            await self._until_cube_is_well(prober)
+            try:
+                await self._consume(workers, deliveries, declared)
+            except BrokerError as error:
+                log.warning("broker_consumer_lost", broker=redacted(self._amqp_url), reason=str(error))
+                await asyncio.sleep(self._reconnects.next())
+
+    async def _until_cube_is_well(self, cube: Cube) -> None:
+        told = None
+        while (reason := await hindrance(cube)) is not None:
+            self.state.cube = reason
+            if reason != told:
+                log.warning("cube_not_available", reason=reason)
+                told = reason
+            await asyncio.sleep(self._outages.next())
+        self.state.cube = None
+        log.info("cube_available", url=self._settings.cube_url)
+
+    async def _consume(self, cubes: list[Cube], deliveries: Deliveries, declared: Topology) -> None:
+        """Consume until told to stop, or until an outage: then wait as long as it tells."""
+        async with consumer(
+            self._amqp_url,
+            declared,
+            WORK_QUEUE,
+            name=NAME,
+            prefetch=len(cubes),
+            look_seconds=self._pace.look,
+        ) as consuming:
+            session = Session(consuming, cubes, deliveries, self._pace.suspect)
+            self._session = session
+            self.state.consuming = True
+            log.info("consuming", broker=redacted(self._amqp_url), prefetch=len(cubes))
+            try:
+                await session.run()
+            finally:
+                self.state.consuming = False
+                self._session = None
+                if session.successes:
+                    self._outages.reset()
+                    self._reconnects.reset()
+        outage = session.outage
+        if outage is not None and not self.state.stopping:
+            self.state.cube = f"CUBE: outage ({outage.reason})"
+            pause = max(self._outages.next(), min(outage.retry_after or 0.0, LONGEST_RETRY_AFTER))
+            log.warning("cube_outage", reason=outage.reason, status=outage.status, pause=round(pause, 1))
+            await asyncio.sleep(pause)
+
+    @asynccontextmanager
+    async def _cubes(self) -> AsyncIterator[list[Cube]]:
+        """One client for token and probes, then one for each worker."""
+        settings, pace = self._settings, self._pace
+        url = settings.cube_url if settings.cube_url.endswith("/") else f"{settings.cube_url}/"
+        tls = ssl.create_default_context()
+        async with AsyncExitStack() as stack:
+
+            async def client(read_seconds: float) -> httpx.AsyncClient:
+                return await stack.enter_async_context(
+                    http_client(
+                        connect_seconds=pace.connect,
+                        read_seconds=read_seconds,
+                        tls=tls,
+                        transport=self._transport(),
+                    )
+                )
+
+            common = await client(pace.probe)
+            token = Token(common, url, settings.cube_username, settings.cube_password.get_secret_value())
+            yield [
+                Cube(common, url, token),
+                *[Cube(await client(pace.read), url, token) for _ in range(settings.pusher_threads)],
+            ]
+
+
+async def serve(settings: RegistrarSettings, registrar: Registrar | None = None) -> None:
+    """Run the registrar under SIGTERM and SIGINT: the first one drains, the second one cuts that short."""
+    stop, cut = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def signalled() -> None:
+        (cut if stop.is_set() else stop).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, signalled)
+    await (registrar or Registrar(settings)).run(stop, cut)
+
+
+def _name() -> str:
+    return f"{socket.gethostname()}.{os.getpid()}"

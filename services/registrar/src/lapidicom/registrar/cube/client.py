@@ -1,0 +1,112 @@
+"""CUBE's client: a token instead of the password, renewed on 401; register, probe, generation.
+
+HTTP basic costs CUBE 384 ms of CPU per request, a token 14 ms.
+"""
+
+import asyncio
+import json
+from urllib.parse import urljoin
+
+import httpx
+
+from lapidicom.registrar.cube.contract import AUTH_TOKEN, PACS_FILES, PROBE
+from lapidicom.registrar.cube.generation import Generation, generation
+from lapidicom.registrar.cube.http import send
+from lapidicom.registrar.cube.replies import Answer, Fault, NoAnswer, Reply
+
+
+class Token:
+    """The token of CUBE's user, fetched once for all workers.
+
+    Args:
+        http: client of its own.
+        cube_url: CUBE's API, ending in a slash.
+        username: of CUBE's user.
+        password: of CUBE's user.
+    """
+
+    def __init__(self, http: httpx.AsyncClient, cube_url: str, username: str, password: str) -> None:
+        self._http = http
+        self._url = urljoin(cube_url, AUTH_TOKEN)
+        self._credentials = json.dumps({"username": username, "password": password}).encode()
+        self._value: str | None = None
+        self._fetch: asyncio.Task[str | NoAnswer] | None = None
+
+    async def get(self, refused: str | None = None) -> str | NoAnswer:
+        """The token; one fetch serves all that ask while it is under way.
+
+        Args:
+            refused: a token that CUBE has just refused: get another one.
+        """
+        if self._value is not None and self._value != refused:
+            return self._value
+        if self._fetch is None:
+            self._fetch = asyncio.create_task(self._fetch_token())
+        # Shielded: whoever asked first may be cancelled, the others still wait.
+        return await asyncio.shield(self._fetch)
+
+    async def _fetch_token(self) -> str | NoAnswer:
+        try:
+            reply = await send(self._http, "POST", self._url, body=self._credentials)
+        finally:
+            self._fetch = None
+        if isinstance(reply, NoAnswer):
+            return NoAnswer(Fault.NO_TOKEN, reply.fault.value)
+        token = _token(reply)
+        if token is None:
+            return NoAnswer(Fault.NO_TOKEN, f"http_{reply.status}")
+        self._value = token
+        return token
+
+
+class Cube:
+    """CUBE as one worker sees it.
+
+    Args:
+        http: the worker's own client.
+        cube_url: CUBE's API, ending in a slash.
+        token: shared by all workers.
+    """
+
+    def __init__(self, http: httpx.AsyncClient, cube_url: str, token: Token) -> None:
+        self._http = http
+        self._root = cube_url
+        self._pacs_files = urljoin(cube_url, PACS_FILES)
+        self._probe = urljoin(cube_url, PROBE)
+        self._token = token
+
+    async def register(self, body: bytes) -> Reply:
+        """Register one file. Idempotent: CUBE refuses a path that it knows."""
+        return await self._with_token("POST", self._pacs_files, body)
+
+    async def probe(self) -> Reply:
+        """An authenticated read: 200 means that CUBE and its database are well."""
+        return await self._with_token("GET", self._probe)
+
+    async def generation(self) -> tuple[Generation, Reply]:
+        """Ask which generation this CUBE is; with the reply, for telling why it is unknown."""
+        reply = await send(self._http, "GET", self._root)
+        return generation(reply), reply
+
+    async def _with_token(self, method: str, url: str, body: bytes | None = None) -> Reply:
+        token = await self._token.get()
+        if isinstance(token, NoAnswer):
+            return token
+        reply = await send(self._http, method, url, token=token, body=body)
+        if not (isinstance(reply, Answer) and reply.status == 401):
+            return reply
+        token = await self._token.get(refused=token)
+        if isinstance(token, NoAnswer):
+            return token
+        return await send(self._http, method, url, token=token, body=body)
+
+
+def _token(answer: Answer) -> str | None:
+    if answer.status != 200:
+        return None
+    try:
+        fields = json.loads(answer.body)
+    except ValueError:
+        return None
+    token = fields.get("token") if isinstance(fields, dict) else None
+    return token if isinstance(token, str) and token.isascii() and token.isalnum() else None

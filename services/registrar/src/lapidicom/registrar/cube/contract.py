@@ -1,0 +1,43 @@
+"""CUBE's contract for PACS files, generation v5: routes, limits and the exact texts that matter.
+
+Observed at CUBE v5.2.0; lengths are in characters.
+"""
+
+from typing import Final
+
+ACCEPT: Final = "application/json"
+"""Exactly this: with anything else some errors come in another format."""
+
+AUTH_TOKEN: Final = "auth-token/"  # noqa: S105 (a route)
+PACS_FILES: Final = "pacsfiles/"
+PROBE: Final = "chrisinstance/1/"
+"""An authenticated read that touches the database: the API's root answers 200 without one."""
+
+PATH_LIMIT: Final = 512
+"""Longer paths are answered 500."""
+
+PATH_PREFIX: Final = "SERVICES/PACS/"
+
+IDENTITY_LIMITS: Final = {
+    "PatientID": 100,
+    "StudyInstanceUID": 100,
+    "SeriesInstanceUID": 100,
+    "pacs_name": 20,
+}
+"""Required and never altered; StudyDate is the other one."""
+
+TEXT_LIMITS: Final = {
+    "PatientName": 150,
+    "AccessionNumber": 100,
+    "Modality": 15,
+    "ProtocolName": 64,
+    "StudyDescription": 400,
+    "SeriesDescription": 400,
+}
+"""Optional descriptive text."""
+
+SEXES: Final = frozenset({"M", "F", "O"})
+AGES: Final = range(-(2**31), 2**31)
+
+ALREADY_REGISTERED: Final = "File has already been registered."
+PATH_NOT_FOUND: Final = "Could not find this path."
