@@ -1,0 +1,176 @@
+"""The folder of one life, as its owner writes it: segments, mark and heartbeat. All I/O, no threads.
+
+Whatever fails here raises OSError, and the segment concerned is never written again: after a failed
+fdatasync nobody knows what the disk holds, and after a short write the last line is torn.
+"""
+
+import contextlib
+import errno
+import os
+from pathlib import Path
+from typing import Final
+
+from lapidicom.receiver.file_system import FileSystem
+from lapidicom.receiver.journal.format import (
+    COMMITTED,
+    FILE_MODE,
+    FOLDER_MODE,
+    HEARTBEAT,
+    PARENT,
+    Heartbeat,
+    Position,
+    encode_position,
+    folder_name,
+    segment_name,
+)
+
+DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+
+GONE: Final = frozenset({errno.ENOENT, errno.ESTALE})
+"""Somebody took the owner for dead, finished its journal and deleted it."""
+
+
+class Segment:
+    """An open segment; `size` counts what was written to it without failure."""
+
+    __slots__ = ("fd", "number", "size")
+
+    def __init__(self, number: int, fd: int) -> None:
+        self.number = number
+        self.fd = fd
+        self.size = 0
+
+
+class Life:
+    """A journal's folder. Made once, never continued by another process.
+
+    Args:
+        file_system: the system calls.
+        spool: the spool directory; exists.
+        receiver_id: CHRIS_RECEIVER_ID.
+        life: UUID, hex.
+        parent: who started the owner: the relay of the same supervisor follows this journal.
+        fsync: whether anything is synced.
+
+    Raises:
+        OSError: the folder cannot be made durable.
+    """
+
+    def __init__(
+        self, file_system: FileSystem, spool: Path, receiver_id: str, life: str, parent: str, *, fsync: bool
+    ) -> None:
+        self._fs = file_system
+        self._fsync = fsync
+        self.life = life
+        self.name = folder_name(receiver_id, life)
+        self.path = os.fspath(spool / "journal" / self.name)
+        self._segments = 0
+        self._beats = Heartbeat(0)
+        self._make_folder(spool)
+        self._folder = file_system.open(self.path, DIRECTORY)
+        opened: list[int] = [self._folder]
+        try:
+            self._write_once(PARENT, parent.encode())
+            self._heartbeat = self._create(HEARTBEAT)
+            opened.append(self._heartbeat)
+            self._committed = self._create(COMMITTED)
+            opened.append(self._committed)
+            self.beat()
+            self.mark(Position(0, 0))
+        except OSError:
+            for fd in opened:
+                self._close(fd)
+            raise
+
+    def _make_folder(self, spool: Path) -> None:
+        journal = spool / "journal"
+        with contextlib.suppress(FileExistsError):
+            self._fs.mkdir(os.fspath(journal), FOLDER_MODE)
+        self._fs.mkdir(self.path, FOLDER_MODE)
+        # Whoever made the parents: their entries must be durable before this life counts.
+        for parent in (journal, spool, spool.parent):
+            self._sync_folder(os.fspath(parent))
+
+    def _sync_folder(self, path: str) -> None:
+        if not self._fsync:
+            return
+        fd = self._fs.open(path, DIRECTORY)
+        try:
+            self._fs.fsync(fd)
+        finally:
+            self._fs.close(fd)
+
+    def _create(self, name: str) -> int:
+        return self._fs.open(f"{self.path}/{name}", _NEW, FILE_MODE)
+
+    def _write_once(self, name: str, data: bytes) -> None:
+        fd = self._create(name)
+        try:
+            self._fs.write(fd, data)
+        finally:
+            self._fs.close(fd)
+
+    def open_segment(self) -> Segment:
+        """Make the next segment. It counts once `sync_new` has succeeded."""
+        self._segments += 1
+        return Segment(self._segments, self._create(segment_name(self._segments)))
+
+    def write(self, segment: Segment, data: bytes) -> None:
+        """Append with one call; a short write is a failure."""
+        written = self._fs.write(segment.fd, data)
+        if written != len(data):
+            raise OSError(errno.ENOSPC, "short write")
+        segment.size += written
+
+    def sync(self, segment: Segment) -> None:
+        """Make what was appended durable, and see that readers still reach it."""
+        if not self._fsync:
+            return
+        self._fs.fdatasync(segment.fd)
+        self.check(segment)
+
+    def sync_new(self, segment: Segment) -> None:
+        """Make a new segment durable under its name."""
+        self.sync(segment)
+        if self._fsync:
+            self._fs.fsync(self._folder)
+
+    def check(self, segment: Segment) -> None:
+        """See that the segment has a name.
+
+        Raises:
+            OSError: ESTALE if it was deleted: nobody will ever read it.
+        """
+        if self._fs.fstat(segment.fd).st_nlink == 0:
+            raise OSError(errno.ESTALE, "the segment was deleted")
+
+    def close_segment(self, segment: Segment) -> None:
+        """Write no more to it."""
+        self._close(segment.fd)
+
+    def discard_segment(self, segment: Segment) -> None:
+        """Remove a segment that never counted, so that a full disk does not fill with empty ones."""
+        self._close(segment.fd)
+        with contextlib.suppress(OSError):
+            self._fs.unlink(f"{self.path}/{segment_name(segment.number)}")
+
+    def mark(self, position: Position) -> None:
+        """Tell readers how far they may publish. Not synced: a reader of an ended life looks beyond it."""
+        self._fs.pwrite(self._committed, encode_position(position), 0)
+
+    def beat(self) -> None:
+        """Show that the owner lives."""
+        self._beats = Heartbeat(self._beats.count + 1)
+        self._fs.pwrite(self._heartbeat, self._beats.encode(), 0)
+        if self._fs.fstat(self._heartbeat).st_nlink == 0:
+            raise OSError(errno.ESTALE, "the journal was deleted")
+
+    def close(self) -> None:
+        """Close the descriptors; the folder stays for the relay."""
+        for fd in (self._committed, self._heartbeat, self._folder):
+            self._close(fd)
+
+    def _close(self, fd: int) -> None:
+        with contextlib.suppress(OSError):
+            self._fs.close(fd)

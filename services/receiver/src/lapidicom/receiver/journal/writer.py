@@ -1,0 +1,253 @@
+"""The journal as association threads use it: append, wait, settle.
+
+With fsync one committer thread makes all that waits durable at once; without, each append writes
+its own records inline, for a hand-over would cost more than the write.
+"""
+
+import threading
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, Self
+
+import structlog
+
+from lapidicom.receiver.errors import JournalUnavailable
+from lapidicom.receiver.file_system import FileSystem
+from lapidicom.receiver.journal.commit import GroupCommit, Observer
+from lapidicom.receiver.journal.format import MAX_BODY, SEGMENT_LIMIT
+from lapidicom.receiver.journal.life import Life
+from lapidicom.receiver.journal.mark import Entry
+from lapidicom.receiver.journal.parent import parent_identity
+from lapidicom.receiver.journal.records import SeriesKey
+
+__all__ = ["Entry", "Journal", "SeriesKey"]
+
+_CLOSE_SECONDS: Final = 10.0
+
+
+class _Awaited(Entry):
+    """An entry for whose durability a thread waits: on a lock held until then, the cheapest way."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self, bodies: Sequence[bytes], series: SeriesKey | None, starts: bytes | None) -> None:
+        super().__init__(bodies, series=series, starts=starts)
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def released(self) -> None:
+        self._lock.release()
+
+    def wait(self) -> None:
+        with self._lock:
+            return
+
+
+class Journal:
+    """The journal of this listener. `open` makes one; all methods may be called by any thread.
+
+    Attributes:
+        life: the present life, a UUID in hex.
+        folder: name of the present life's folder, `<receiver id>.<life>`.
+        fault: why the journal takes no writes; None if it does.
+    """
+
+    def __init__(self, group: GroupCommit, *, fsync: bool, heartbeat: float) -> None:
+        self._group = group
+        self._fsync = fsync
+        self._heartbeat = heartbeat
+        self._closed = threading.Event()
+        self._wake = threading.Lock()
+        self._wake.acquire()
+        self._idle_lock = threading.Lock()
+        self._idle = True
+        self._threads = [threading.Thread(target=self._beat, name="journal-heartbeat", daemon=True)]
+        if fsync:
+            self._threads.append(threading.Thread(target=self._commit, name="journal-commit", daemon=True))
+        for thread in self._threads:
+            thread.start()
+
+    @classmethod
+    def open(
+        cls,
+        spool: Path,
+        receiver_id: str,
+        *,
+        fsync: bool,
+        heartbeat: float,
+        file_system: FileSystem,
+        segment_limit: int = SEGMENT_LIMIT,
+        parent: str | None = None,
+        observe: Observer | None = None,
+        on_life: Callable[[str], None] = lambda _: None,
+    ) -> Self:
+        """Begin a new life: a folder of its own, and a first segment, durable before this returns.
+
+        Args:
+            spool: the spool directory; exists.
+            receiver_id: CHRIS_RECEIVER_ID.
+            fsync: CHRIS_FSYNC.
+            heartbeat: seconds between two heartbeats.
+            file_system: the system calls.
+            segment_limit: bytes of a segment.
+            parent: whose relay follows this journal; the parent process, if not given.
+            observe: told of events; the log, if not given.
+            on_life: told the folder's name when a later life begins (the journal was deleted under
+                a paused owner), by the thread that found out.
+
+        Raises:
+            JournalUnavailable: it could not be made.
+        """
+        whose = parent_identity() if parent is None else parent
+
+        def make_life() -> Life:
+            return Life(file_system, spool, receiver_id, uuid.uuid4().hex, whose, fsync=fsync)
+
+        try:
+            group = GroupCommit(
+                make_life,
+                receiver_id,
+                observe=observe or structlog.get_logger(__name__).warning,
+                on_life=on_life,
+                segment_limit=segment_limit,
+            )
+        except OSError as error:
+            raise _unavailable(error) from error
+        return cls(group, fsync=fsync, heartbeat=heartbeat)
+
+    @property
+    def life(self) -> str:
+        """The present life, a UUID in hex; changes only if the journal was deleted under its owner."""
+        life = self._group.life
+        return "" if life is None else life.life
+
+    @property
+    def folder(self) -> str:
+        """Name of the present life's folder."""
+        life = self._group.life
+        return "" if life is None else life.name
+
+    @property
+    def fault(self) -> str | None:
+        """Why the journal takes no writes; None if it does. Looked at again with each heartbeat."""
+        return self._group.fault
+
+    def append(
+        self, records: Sequence[bytes], *, series: SeriesKey | None = None, starts: bytes | None = None
+    ) -> Entry:
+        """Hand the records of one stored instance over; they will be written in the order of the calls.
+
+        Args:
+            records: bodies: the inner text of JSON objects.
+            series: the instance's series, if it is open or opened by `starts`.
+            starts: body of the series_started record that opens `series`: give it until an entry
+                that held it was durable.
+
+        Raises:
+            JournalUnavailable: a record that no reader would take (over MAX_BODY, or with a newline).
+        """
+        _check(records)
+        if self._fsync:
+            entry: Entry = _Awaited(records, series, starts)
+            self._submit(entry)
+        else:
+            entry = Entry(records, series=series, starts=starts)
+            entry.settled = True
+            self._group.commit(entry)
+        return entry
+
+    def wait(self, entry: Entry) -> None:
+        """Return once the entry is durable.
+
+        Raises:
+            JournalUnavailable: it could not be made durable.
+        """
+        if isinstance(entry, _Awaited):
+            entry.wait()
+        if entry.failure is not None:
+            raise _unavailable(entry.failure) from entry.failure
+
+    def settle(self, entry: Entry) -> None:
+        """Let the mark pass the entry: its folder is synced, or that was given up.
+
+        Every entry must be settled, whatever happened: the mark stays before one that is not.
+        """
+        if self._fsync:
+            self._group.settle(entry)
+
+    def append_quietly(
+        self,
+        records: Sequence[bytes],
+        *,
+        series: SeriesKey | None = None,
+        ends: Sequence[SeriesKey] | None = None,
+    ) -> None:
+        """Hand over what nobody waits for. Never raises.
+
+        Refusals (`ends` is None) that cannot be written are lost with their batch. End records
+        (`ends` given, even if empty) are kept in memory until a later batch takes them, up to
+        10,000 appends or 8 MiB; beyond that their series are ended by the relay, with this life.
+
+        Args:
+            records: bodies.
+            series: whose refusals these are, if it is open.
+            ends: the series that these records end.
+        """
+        entry = Entry(records, series=series, ends=ends, refused=ends is None)
+        if self._fsync:
+            self._submit(entry)
+        else:
+            self._group.commit(entry)
+
+    def close(self) -> None:
+        """Commit what waits and end this life; the relay finishes its journal."""
+        self._closed.set()
+        self._wake_committer()
+        for thread in self._threads:
+            thread.join(_CLOSE_SECONDS)
+        self._group.close()
+
+    def _submit(self, entry: Entry) -> None:
+        self._group.submit(entry)
+        self._wake_committer()
+        if self._closed.is_set():
+            self._group.commit_waiting()
+
+    def _wake_committer(self) -> None:
+        with self._idle_lock:
+            if self._idle:
+                self._idle = False
+                self._wake.release()
+
+    def _commit(self) -> None:
+        while not self._closed.is_set():
+            self._wake.acquire()
+            with self._idle_lock:
+                self._idle = True
+            while self._commit_waiting():
+                pass
+
+    def _commit_waiting(self) -> bool:
+        try:
+            return self._group.commit_waiting()
+        except Exception:  # noqa: BLE001 (this thread must outlive any fault: all associations wait for it)
+            structlog.get_logger(__name__).exception("journal_commit_broken")
+            return True
+
+    def _beat(self) -> None:
+        while not self._closed.wait(self._heartbeat):
+            try:
+                self._group.beat()
+            except Exception:  # noqa: BLE001 (an owner without heartbeat would be taken for dead)
+                structlog.get_logger(__name__).exception("journal_heartbeat_broken")
+
+
+def _check(records: Sequence[bytes]) -> None:
+    for body in records:
+        if len(body) > MAX_BODY or b"\n" in body:
+            raise JournalUnavailable("record too long or malformed")
+
+
+def _unavailable(error: OSError) -> JournalUnavailable:
+    return JournalUnavailable(f"journal: {error.strerror or type(error).__name__}")
