@@ -1,5 +1,6 @@
 """Which abstract syntaxes are storage SOP classes: what pynetdicom and pydicom know, and three of Siemens."""
 
+import re
 from enum import Enum, auto
 from typing import Final
 
@@ -26,6 +27,7 @@ STORAGE_SOP_CLASSES: Final = PRIVATE_STORAGE_SOP_CLASSES | {
 }
 """The SOP classes of the Storage Service Class that are known for certain (PS3.4 B.5)."""
 
+_UID = re.compile(r"[0-9.]{1,64}")
 _NOT_FOR_THE_NETWORK = "Media Storage Directory Storage"
 _NOT_STORAGE_THOUGH_SO_CALLED = "Storage Commitment"
 
@@ -36,7 +38,8 @@ class AbstractSyntaxKind(Enum):
     VERIFICATION = auto()
     STORAGE = auto()
     OTHER = auto()
-    """Of the standard, and no storage of a patient's instances: query, worklist, print, hanging protocols."""
+    """Of the standard, and no storage of a patient's instances (query, worklist, print, hanging protocols);
+    or no UID at all."""
     UNKNOWN = auto()
     """Private, newer than our tables, or retired storage, which pynetdicom does not list."""
 
@@ -47,7 +50,7 @@ def kind_of(abstract_syntax: str) -> AbstractSyntaxKind:
         return AbstractSyntaxKind.STORAGE
     if abstract_syntax == VERIFICATION_SOP_CLASS:
         return AbstractSyntaxKind.VERIFICATION
-    if uid_to_service_class(abstract_syntax) is not ServiceClass:
+    if not _UID.fullmatch(abstract_syntax) or uid_to_service_class(abstract_syntax) is not ServiceClass:
         return AbstractSyntaxKind.OTHER
     uid = UID(abstract_syntax)
     if not uid.type or (uid.type == "SOP Class" and _may_be_storage(uid.name)):
