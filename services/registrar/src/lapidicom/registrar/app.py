@@ -1,4 +1,4 @@
-"""The registrar's composition root and its life: wait for CUBE, consume, park in an outage, drain at the end."""
+"""The registrar's composition root and life: wait for CUBE, consume, park in an outage, drain at the end."""
 
 import asyncio
 import os

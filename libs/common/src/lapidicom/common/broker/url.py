@@ -14,7 +14,7 @@ def check(url: str) -> None:
     """
     try:
         parts = urlsplit(url)
-        usable = parts.scheme in {"amqp", "amqps"} and bool(parts.hostname) and (parts.port or 1) > 0
+        usable = parts.scheme in {"amqp", "amqps"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         usable = False
     if not usable:
