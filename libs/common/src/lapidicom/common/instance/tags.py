@@ -43,7 +43,7 @@ REQUIRED: tuple[str, ...] = (
 """Without these an instance has no place on the volume and CUBE would refuse it."""
 
 _TAGS = {keyword: tag for tag, keyword in _KEYWORDS.items()}
-_REQUIRED_UIDS = tuple(keyword for keyword in REQUIRED if keyword.endswith("UID"))
+_REQUIRED_UIDS = frozenset(keyword for keyword in REQUIRED if keyword.endswith("UID"))
 _UID = re.compile(r"[0-9.]{1,64}")
 _DAY = re.compile(r"([0-9]{4})(-?)([0-9]{2})\2([0-9]{2})")
 
@@ -69,6 +69,13 @@ class RawValues(NamedTuple):
     SeriesInstanceUID: bytes | None
     SeriesNumber: bytes | None
     InstanceNumber: bytes | None
+
+    def but_instance(self) -> tuple[bytes | None, ...]:
+        """Return all values but SOPInstanceUID and InstanceNumber: most often those of the instance before.
+
+        A cache of what is made of a series' values can have this as its key.
+        """
+        return self[:2] + self[3:17]
 
 
 class InstanceTags(NamedTuple):
@@ -133,13 +140,13 @@ def check(tags: InstanceTags) -> None:
         HeaderError: a required tag is absent or malformed.
     """
     for keyword in REQUIRED:
-        if getattr(tags, keyword) is None:
+        value = getattr(tags, keyword)
+        if value is None:
             raise _fault(keyword, "is missing")
-    for keyword in _REQUIRED_UIDS:
-        if not is_uid(getattr(tags, keyword)):
+        if keyword in _REQUIRED_UIDS and not is_uid(value):
             raise _fault(keyword, "is not a UID")
-    if not is_calendar_day(tags.StudyDate or ""):
-        raise _fault("StudyDate", "is not a calendar day")
+        if keyword == "StudyDate" and not is_calendar_day(value):
+            raise _fault(keyword, "is not a calendar day")
 
 
 def _fault(keyword: str, fault: str) -> HeaderError:
