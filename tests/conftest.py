@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import requirements
+from tests.support.cube.process import CubeProcess
 from tests.support.existing_broker import remove_our_queues
 from tests.support.rabbitmq import Broker, server_script
 
@@ -61,3 +62,18 @@ def own_broker(_faulty_broker: Broker) -> Iterator[Broker]:
 def dcmtk() -> Callable[[str], Path]:
     """Finds a program of dcmtk: `dcmtk("storescu")`."""
     return lambda name: requirements.tool(name, "dcmtk")
+
+
+@pytest.fixture
+def files_root(tmp_path: Path) -> Path:
+    """CUBE's storage root for one test."""
+    root = tmp_path / "files root"
+    root.mkdir()
+    return root
+
+
+@pytest.fixture
+def cube(files_root: Path) -> Iterator[CubeProcess]:
+    """A running stand-in CUBE over `files_root`; `cube.control` tells it what to do."""
+    with CubeProcess(files_root) as process:
+        yield process

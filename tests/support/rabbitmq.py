@@ -17,11 +17,12 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 from urllib.parse import quote
 
+from tests.support.child import end, leash, wait
 from tests.support.ports import free_port
 
 USER = "lapidicom"
@@ -141,9 +142,9 @@ class Broker:
         self._end(signal.SIGKILL, STOP_SECONDS)
 
     def settled(self) -> None:
-        """Wait until queues that exist now survive a kill: the node must have been left alone for a second."""
+        """Let a quiet second pass: queues that exist now then survive a kill."""
         quiet = time.monotonic() + 1.0
-        _wait(lambda: time.monotonic() > quiet, 2)
+        wait(lambda: time.monotonic() > quiet, 2)
 
     def restart(self) -> None:
         """Stop and start."""
@@ -175,7 +176,7 @@ class Broker:
     def destroy(self) -> None:
         """End everything and remove the folder."""
         self._end(signal.SIGKILL, STOP_SECONDS)
-        _end_group(self._epmd, signal.SIGKILL, STOP_SECONDS)
+        end(self._epmd, signal.SIGKILL, STOP_SECONDS)
         self._epmd = None
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -185,7 +186,7 @@ class Broker:
         return self._node
 
     def _end(self, how: signal.Signals, seconds: float) -> None:
-        _end_group(self._node, how, seconds)
+        end(self._node, how, seconds)
         self._node = None
 
     def _launch(self) -> None:
@@ -202,7 +203,7 @@ class Broker:
                 start_new_session=True,
             )
         try:
-            _wait(self._accepts, START_SECONDS)
+            wait(self._accepts, START_SECONDS)
         except TimeoutError:
             self._end(signal.SIGKILL, STOP_SECONDS)
             raise BrokerError(f"RabbitMQ did not start:\n{self._log_end()}") from None
@@ -220,7 +221,7 @@ class Broker:
             start_new_session=True,
         )
         try:
-            _wait(lambda: _connects(self._epmd_port), 10)
+            wait(lambda: _connects(self._epmd_port), 10)
         except TimeoutError:
             raise BrokerError("epmd did not start") from None
 
@@ -241,8 +242,7 @@ class Broker:
         return "\n".join(text.splitlines()[-20:])
 
     def _leash(self) -> list[str]:
-        setpriv = shutil.which("setpriv")
-        return [setpriv, "--pdeathsig", "KILL"] if self._die_with_parent and setpriv else []
+        return leash() if self._die_with_parent else []
 
     def _environment(self) -> dict[str, str]:
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("RABBITMQ_")}
@@ -305,27 +305,3 @@ def _connects(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
         return True
     return False
-
-
-def _wait(condition: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError
-        time.sleep(0.05)
-
-
-def _end_group(process: subprocess.Popen[bytes] | None, how: signal.Signals, seconds: float) -> None:
-    """End a process that leads a session of its own, and what it started."""
-    if process is None:
-        return
-    with contextlib.suppress(ProcessLookupError):
-        process.send_signal(signal.SIGCONT)  # a frozen process takes no SIGTERM
-        process.send_signal(how)
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait(seconds)
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)

@@ -1,0 +1,1 @@
+"""A stand-in for the ChRIS backend (CUBE): its HTTP contract for PACS files, and switches for its faults."""

@@ -1,0 +1,45 @@
+"""Runs the stand-in: `python -m tests.support.cube --port N --root DIR [--state FILE]`."""
+
+import argparse
+from pathlib import Path
+
+import uvicorn
+
+from tests.support.cube.app import StandInCube
+
+
+def main() -> None:
+    """Serve until a signal comes."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.support.cube", description="A stand-in for CUBE v5."
+    )
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--root", type=Path, required=True, help="CUBE's storage root")
+    parser.add_argument("--state", type=Path, help="file that keeps the registrations over a restart")
+    parser.add_argument(
+        "--allowed-host", action="append", default=[], help="one more name in the Host header"
+    )
+    parser.add_argument("--connection-close", action="store_true", help="no keep-alive, as CUBE v5")
+    arguments = parser.parse_args()
+    app = StandInCube(
+        arguments.root,
+        arguments.state,
+        ("127.0.0.1", "localhost", *arguments.allowed_host),
+        connection_close=arguments.connection_close,
+    )
+    uvicorn.run(
+        app,
+        host=arguments.host,
+        port=arguments.port,
+        loop="uvloop",
+        lifespan="off",
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=1,
+    )
+
+
+if __name__ == "__main__":
+    main()

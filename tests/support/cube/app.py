@@ -1,0 +1,186 @@
+"""The stand-in CUBE as an ASGI application: the common rules, and the routes of generation v5.
+
+No framework: a test or a benchmark may ask thousands of times per second. Routes are data, so that
+another generation is another table.
+"""
+
+import asyncio
+import json
+from collections import Counter
+from pathlib import Path
+
+from tests.support.cube import contract
+from tests.support.cube.accounts import Accounts
+from tests.support.cube.contract import HTML, Answer
+from tests.support.cube.faults import Failure, Faults
+from tests.support.cube.rendering import acceptable, rendered
+from tests.support.cube.request import (
+    Receive,
+    Request,
+    RequestRefused,
+    Scope,
+    Send,
+    json_answer,
+    read_request,
+)
+from tests.support.cube.routes import find
+from tests.support.cube.storage import Registrations
+from tests.support.cube.v5 import GenerationV5
+
+
+class StandInCube:
+    """The application.
+
+    Args:
+        root: CUBE's storage root: a registration needs its file there.
+        state: file that keeps the registrations over a restart.
+        allowed_hosts: names in the Host header that are not answered with 400.
+        connection_close: close the connection after each answer, as v5's workers do.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        state: Path | None = None,
+        allowed_hosts: tuple[str, ...] = ("127.0.0.1", "localhost"),
+        *,
+        connection_close: bool = False,
+    ) -> None:
+        self.registrations = Registrations(root, state)
+        self.faults = Faults()
+        self.answers: Counter[str] = Counter()
+        self.under_way = 0
+        self.most_under_way = 0
+        self._allowed_hosts = allowed_hosts
+        self._closing = [(b"connection", b"close")] if connection_close else []
+        self._accounts = Accounts()
+        self._generation = GenerationV5(self.registrations, self._accounts, lambda: self.faults)
+        self._routes = self._generation.routes()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            raise RuntimeError(f"no protocol of CUBE v5: {scope['type']}")
+        request = await read_request(scope, receive)
+        if request.path.startswith("/_control/"):
+            await self._send(send, self._control(request), request)
+            return
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        try:
+            await self._serve(request, send)
+        finally:
+            self.under_way -= 1
+
+    async def _serve(self, request: Request, send: Send) -> None:
+        faults = self.faults
+        if faults.hanging is not None:
+            await faults.hanging.wait()
+        if faults.workers is not None:
+            async with faults.workers:
+                await asyncio.sleep(faults.seconds)
+        elif faults.seconds:
+            await asyncio.sleep(faults.seconds)
+        failure = faults.failure_for(request.method, request.body)
+        if failure is None or failure.stored:
+            answer = self.answer(request)
+        if failure is not None:
+            answer = _scripted(failure)
+        self.answers[f"{request.method} {request.path} {answer.status}"] += 1
+        await self._send(send, answer, request, cut=failure is not None and failure.cut)
+
+    def answer(self, request: Request) -> Answer:
+        """Answer a request as CUBE would."""
+        try:
+            answer = self._dispatch(request)
+        except RequestRefused as refused:
+            answer = refused.answer
+        return rendered(answer, request)
+
+    def _dispatch(self, request: Request) -> Answer:
+        host = request.header("host").rsplit(":", 1)[0]
+        if host not in self._allowed_hosts:
+            return contract.HOST_NOT_ALLOWED
+        route, key = find(self._routes, request.path)
+        if route is None:
+            if find(self._routes, request.path + "/")[0] is not None:
+                return Answer(301, HTML, "", (("Location", request.path + "/"),))
+            return contract.NO_SUCH_PAGE
+        if not acceptable(request.header("accept")):
+            raise RequestRefused(contract.NOT_ACCEPTABLE)
+        if self.faults.database_down and request.header("authorization"):
+            raise RequestRefused(contract.SERVER_ERROR)
+        user = self._accounts.authenticate(request, required=not route.open_to_all)
+        reads = request.method in ("GET", "HEAD", "OPTIONS")
+        # The framework asks for permission before it looks whether the method exists.
+        if not (reads or route.open_to_all) and (user != "chris" or self.faults.refusing):
+            raise RequestRefused(contract.FORBIDDEN)
+        handler = route.methods.get(request.method)
+        if handler is None:
+            raise RequestRefused(contract.method_not_allowed(request.method))
+        return handler(request, key)
+
+    def _control(self, request: Request) -> Answer:
+        faults = self.faults
+        options = json.loads(request.body) if request.body else {}
+        match request.method, request.path.removeprefix("/_control/"):
+            case "GET", "counts":
+                return json_answer(dict(self.registrations.created))
+            case "GET", "registrations":
+                return json_answer([{"path": row.fname, **row.tags} for row in self.registrations.rows])
+            case "GET", "requests":
+                return json_answer(
+                    {
+                        "answers": dict(self.answers),
+                        "attempts": dict(self._generation.attempts),
+                        "most_under_way": self.most_under_way,
+                    }
+                )
+            case "POST", "slow":
+                faults.seconds = options["seconds"]
+                faults.workers = asyncio.Semaphore(options["workers"]) if options.get("workers") else None
+            case "POST", "fail":
+                faults.failures.append(Failure(**options))
+            case "POST", "hang":
+                faults.hanging = faults.hanging or asyncio.Event()
+            case "POST", "refuse":
+                faults.refusing = True
+            case "POST", "database-down":
+                faults.database_down = True
+            case "POST", "volume-gone":
+                faults.volume_gone = True
+            case "POST", "invalidate-tokens":
+                self._accounts.invalidate_tokens()
+            case "POST", "heal":
+                if faults.hanging is not None:
+                    faults.hanging.set()
+                self.faults = Faults()
+            case "POST", "forget":
+                self.registrations.clear()
+                self.answers.clear()
+                self._generation.attempts.clear()
+                self.most_under_way = 0
+            case _:
+                return contract.NO_SUCH_PAGE
+        return json_answer({})
+
+    async def _send(self, send: Send, answer: Answer, request: Request, *, cut: bool = False) -> None:
+        body = b"" if request.method == "HEAD" else answer.body.encode()
+        length = len(body) + (1 if cut else 0)  # a byte that never comes: the server closes the connection
+        await send(
+            {
+                "type": "http.response.start",
+                "status": answer.status,
+                "headers": [
+                    (b"content-type", answer.content_type.encode()),
+                    (b"content-length", str(length).encode()),
+                    *((name.lower().encode(), value.encode("latin-1")) for name, value in answer.headers),
+                    *self._closing,
+                ],
+            }
+        )
+        await send({"type": "http.response.body", "body": body})
+
+
+def _scripted(failure: Failure) -> Answer:
+    return Answer(failure.status, failure.content_type, failure.body, tuple(failure.headers.items()))

@@ -1,0 +1,116 @@
+"""What CUBE v5 answers, as data: the rules of the fields and the fixed answers, seen on v5.2.0.
+
+The sections named are those of the description of CUBE's contract: 1 generations, 2 common rules,
+3 `POST pacsfiles/` of v5.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+JSON = "application/json"
+COLLECTION_JSON = "application/vnd.collection+json"
+HTML = "text/html; charset=utf-8"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A response: status, content type, exact body, and headers beyond these."""
+
+    status: int
+    content_type: str
+    body: str
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Kind(Enum):
+    """How the text of a field is read."""
+
+    TEXT = "text"
+    DATE = "date"
+    INTEGER = "integer"
+    SEX = "sex"
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of `POST pacsfiles/` (section 2): lengths in characters."""
+
+    name: str
+    required: bool = False
+    kind: Kind = Kind.TEXT
+    longest: int | None = None
+    nullable: bool = False
+
+
+PATH = Field("path", required=True)
+FIELDS = (
+    PATH,
+    Field("PatientID", required=True, longest=100),
+    Field("PatientName", longest=150),
+    Field("PatientBirthDate", kind=Kind.DATE, nullable=True),
+    Field("PatientAge", kind=Kind.INTEGER, nullable=True),
+    Field("PatientSex", kind=Kind.SEX),
+    Field("StudyDate", required=True, kind=Kind.DATE),
+    Field("AccessionNumber", longest=100),
+    Field("Modality", longest=15),
+    Field("ProtocolName", longest=64),
+    Field("StudyInstanceUID", required=True, longest=100),
+    Field("StudyDescription", longest=400),
+    Field("SeriesInstanceUID", required=True, longest=100),
+    Field("SeriesDescription", longest=400),
+    Field("pacs_name", required=True, longest=20),
+)
+
+LONGEST_PATH = 512
+"""Characters; a longer path is a 500, not a 400 (section 3)."""
+
+SEXES = ("M", "F", "O")
+
+REQUIRED = "This field is required."
+BLANK = "This field may not be blank."
+NULL = "This field may not be null."
+NOT_A_STRING = "Not a valid string."
+TOO_LONG = "Ensure this field has no more than {} characters."
+NULL_CHARACTERS = "Null characters are not allowed."
+SURROGATES = "Surrogate characters are not allowed: U+{:X}."
+WRONG_DATE = "Date has wrong format. Use one of these formats instead: YYYY-MM-DD."
+WRONG_INTEGER = "A valid integer is required."
+TOO_LARGE = "Ensure this value is less than or equal to 2147483647."
+TOO_SMALL = "Ensure this value is greater than or equal to -2147483648."
+WRONG_CHOICE = '"{}" is not a valid choice.'
+PATH_PREFIX = "File path must start with 'SERVICES/PACS/'."
+PATH_OF_PACS = "File path must start with 'SERVICES/PACS/{}/'."
+NOT_FOUND = "Could not find this path."
+DUPLICATE = "File has already been registered."
+
+_CHALLENGE = (("WWW-Authenticate", "Token"),)
+
+
+def detail(status: int, text: str, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
+    """An error of the framework: `{"detail": ...}`."""
+    return Answer(status, JSON, f'{{"detail":"{text}"}}', headers)
+
+
+ALREADY_REGISTERED = Answer(400, JSON, '{"path":["File has already been registered."]}')
+COULD_NOT_FIND_PATH = Answer(400, JSON, '{"path":["Could not find this path."]}')
+NO_CREDENTIALS = detail(401, "Authentication credentials were not provided.", _CHALLENGE)
+WRONG_PASSWORD = detail(401, "Invalid username/password.", _CHALLENGE)
+INVALID_TOKEN = detail(401, "Invalid token.", _CHALLENGE)
+FORBIDDEN = detail(403, "You do not have permission to perform this action.")
+CANNOT_LOG_IN = Answer(400, JSON, '{"non_field_errors":["Unable to log in with provided credentials."]}')
+NOT_ACCEPTABLE = detail(406, "Could not satisfy the request Accept header.")
+SERVER_ERROR = Answer(500, JSON, '{"error":"Internal server error"}')
+HOST_NOT_ALLOWED = Answer(
+    400, HTML, "\n<!doctype html>\n<html><body><h1>Bad Request (400)</h1></body></html>\n"
+)
+NO_SUCH_PAGE = Answer(404, HTML, "\n<!doctype html>\n<html><body><h1>Not Found</h1></body></html>\n")
+
+
+def method_not_allowed(method: str) -> Answer:
+    """405 (section 2)."""
+    return detail(405, f'Method \\"{method}\\" not allowed.')
+
+
+def unsupported_media_type(content_type: str) -> Answer:
+    """415 (section 2)."""
+    return detail(415, f'Unsupported media type \\"{content_type}\\" in request.')
