@@ -47,6 +47,11 @@ class Connection:
     host: str
     port: int
 
+    @property
+    def address(self) -> str:
+        """host:port; an IPv6 host in brackets."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
 
 @dataclass(frozen=True)
 class LifeEnded:
@@ -196,8 +201,9 @@ class ControlSocket:
         room = socket.CMSG_SPACE(array.array("i").itemsize)
         try:
             data, ancillary, _, _ = self._socket.recvmsg(PACKET_LIMIT, room, socket.MSG_CMSG_CLOEXEC)
-        except ConnectionResetError as error:
-            raise ControlClosedError("the other end of the control socket is gone") from error
+        except ConnectionResetError:
+            # The other end closed with packets unread. That is told once, ahead of what it had sent.
+            data, ancillary, _, _ = self._socket.recvmsg(PACKET_LIMIT, room, socket.MSG_CMSG_CLOEXEC)
         descriptor = _descriptor(ancillary)
         if not data:
             raise ControlClosedError("the other end of the control socket is gone")

@@ -1,0 +1,1 @@
+"""A listener process: takes connections from the supervisor and serves one association per thread."""

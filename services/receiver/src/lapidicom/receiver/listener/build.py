@@ -1,0 +1,134 @@
+"""Builds the service of a listener: volume, journal, upper layer and DIMSE put together."""
+
+import contextlib
+import socket
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import structlog
+
+from lapidicom.receiver.association_info import AssociationInfo
+from lapidicom.receiver.control import Connection
+from lapidicom.receiver.counters import Counters, Tally
+from lapidicom.receiver.dimse.store import StoreService
+from lapidicom.receiver.file_system import FileSystem
+from lapidicom.receiver.journal.writer import Journal
+from lapidicom.receiver.listener.places import Places
+from lapidicom.receiver.listener.volume_watch import VolumeWatch
+from lapidicom.receiver.settings import ListenerSettings
+from lapidicom.receiver.storage.folders import SeriesFolders
+from lapidicom.receiver.storage.instance_file import InstanceStore
+from lapidicom.receiver.storage.volume import FOLDER_MODE, Volume
+from lapidicom.receiver.upper_layer.association import Acceptor, Association
+from lapidicom.receiver.upper_layer.negotiation import NegotiationPolicy
+
+
+class ListenerService:
+    """Store, journal and upper layer of one listener.
+
+    Args:
+        volume: the storage root.
+        journal: the journal of this life.
+        acceptor: what all associations share.
+    """
+
+    def __init__(self, volume: Volume, journal: Journal, acceptor: Acceptor) -> None:
+        self._volume = volume
+        self._journal = journal
+        self._acceptor = acceptor
+        self._watch = VolumeWatch(volume.watch, lambda: volume.fault)
+
+    def association(self, sock: socket.socket, peer: Connection) -> Association:
+        """Make what serves a connection; it closes the socket at its end."""
+        return Association(sock, peer.address, self._acceptor)
+
+    def life(self) -> str:
+        """Name of the folder of the present journal."""
+        return self._journal.folder
+
+    def volume_fault(self) -> str | None:
+        """Why the volume takes no writes; None if it does."""
+        return self._watch.fault()
+
+    def journal_fault(self) -> str | None:
+        """Why the journal takes no writes; None if it does."""
+        return self._journal.fault
+
+    def counters(self) -> Mapping[str, int]:
+        """What was counted since the process began."""
+        return flatten(self._acceptor.tally.total())
+
+    def must_restart(self) -> bool:
+        """Whether only a fresh process can go on, because the volume was mounted anew."""
+        return self._watch.must_restart
+
+    def close(self) -> None:
+        """Commit what waits, and let go of journal and volume."""
+        self._journal.close()
+        self._watch.close()
+        self._volume.close()
+
+
+def build(settings: ListenerSettings, file_system: FileSystem, places: Places) -> ListenerService:
+    """Open volume and journal, and build what serves associations.
+
+    Raises:
+        VolumeUnusable: the volume failed the checks of the start.
+        JournalUnavailable: no journal could be made.
+    """
+    with contextlib.suppress(OSError):  # what is wrong with it, the volume tells better
+        file_system.mkdir(settings.spool, FOLDER_MODE)
+    with contextlib.ExitStack() as opened:
+        journal = Journal.open(
+            settings.spool,
+            settings.receiver_id,
+            fsync=settings.fsync,
+            heartbeat=settings.journal_heartbeat,
+            file_system=file_system,
+        )
+        opened.callback(journal.close)
+        volume = Volume(
+            settings.files_root,
+            settings.spool,
+            journal.folder,
+            min_free_space=settings.min_free_space,
+            fsync=settings.fsync,
+            file_system=file_system,
+        )
+        opened.pop_all()
+    store = InstanceStore(volume, SeriesFolders(volume, file_system), file_system, fsync=settings.fsync)
+    acceptor = Acceptor(
+        policy=NegotiationPolicy(
+            promiscuous=settings.promiscuous, uncompressed_only=settings.uncompressed_only
+        ),
+        max_pdu_length=settings.max_pdu_length,
+        strict=settings.strict,
+        acse_timeout=settings.acse_timeout,
+        idle_timeout=settings.idle_timeout,
+        admission_wait=settings.admission_wait,
+        receiver_id=settings.receiver_id,
+        places=places,
+        tally=Tally(),
+        open_store=partial(_open_store, store, journal),
+        log=structlog.get_logger(),
+    )
+    return ListenerService(volume, journal, acceptor)
+
+
+def _open_store(
+    store: InstanceStore, journal: Journal, association: AssociationInfo, counters: Counters, log: Any
+) -> StoreService:
+    return StoreService(association, store, journal, counters, log)
+
+
+def flatten(counters: Counters) -> dict[str, int]:
+    """The counters as plain names and integers; refused instances by their status, in hexadecimal."""
+    flat: dict[str, int] = {}
+    for name, count in asdict(counters).items():
+        if isinstance(count, dict):
+            flat.update({f"{name}_{status:04X}": refused for status, refused in count.items()})
+        else:
+            flat[name] = count
+    return flat

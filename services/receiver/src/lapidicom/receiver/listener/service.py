@@ -1,0 +1,46 @@
+"""What the shell of a listener process asks of the service inside it."""
+
+import socket
+from collections.abc import Mapping
+from typing import Protocol
+
+from lapidicom.receiver.control import Connection
+
+
+class Association(Protocol):
+    """One transport connection, with or without an established association."""
+
+    def run(self) -> None:
+        """Serve it in the calling thread until it is closed."""
+
+    def stop(self) -> None:
+        """Ask, from another thread, that it be aborted now."""
+
+    @property
+    def has_place(self) -> bool:
+        """Whether it counts as an association, and not as a bare connection."""
+
+
+class Service(Protocol):
+    """Store, journal and upper layer of one listener."""
+
+    def association(self, sock: socket.socket, peer: Connection) -> Association:
+        """Make what serves a connection; it closes the socket at its end."""
+
+    def life(self) -> str:
+        """Name of the folder of the present journal."""
+
+    def volume_fault(self) -> str | None:
+        """Why the volume takes no writes; None if it does."""
+
+    def journal_fault(self) -> str | None:
+        """Why the journal takes no writes; None if it does."""
+
+    def counters(self) -> Mapping[str, int]:
+        """What was counted since the process began."""
+
+    def must_restart(self) -> bool:
+        """Whether only a fresh process can go on, because the volume was mounted anew."""
+
+    def close(self) -> None:
+        """Commit what waits, and let go of journal and volume."""

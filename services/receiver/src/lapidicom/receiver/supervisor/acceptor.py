@@ -1,0 +1,99 @@
+"""Accepts connections and hands each over to a listener process; never blocks, never keeps one."""
+
+import asyncio
+import errno
+import socket
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+import structlog
+
+from lapidicom.receiver.control import Connection
+
+_BATCH: Final = 64
+"""Connections accepted before other events have their turn."""
+
+_PAUSE: Final = 0.5
+"""Seconds for which a process without free descriptors or memory leaves connections in the backlog."""
+
+_EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+class Taker(Protocol):
+    """Who can be given a connection."""
+
+    def hand_over(self, connection: Connection, sock: socket.socket) -> bool:
+        """Give a connection; False if it cannot be taken."""
+
+
+class Acceptor:
+    """The listening socket of the SCP.
+
+    Args:
+        listening: the bound socket; owned from now on.
+        takers: who may take the next connection, the best one first.
+        expects_taker: whether, while nobody can, somebody will be able to within seconds.
+    """
+
+    def __init__(
+        self,
+        listening: socket.socket,
+        takers: Callable[[], Sequence[Taker]],
+        expects_taker: Callable[[], bool],
+    ) -> None:
+        self.port: int = listening.getsockname()[1]
+        self.closed_untaken = 0
+        self._socket = listening
+        self._takers = takers
+        self._expects_taker = expects_taker
+        self._loop = asyncio.get_running_loop()
+        self._reported = 0
+        self._paused_until = 0.0
+        self._log = structlog.get_logger()
+        listening.setblocking(False)
+        self.resume()
+
+    def resume(self) -> None:
+        """Look for connections again; to be called when a listener has become live, and each second."""
+        if self._socket.fileno() >= 0 and self._loop.time() >= self._paused_until:
+            self._loop.add_reader(self._socket.fileno(), self._accept)
+
+    def close(self) -> None:
+        """Stop listening; connections still in the backlog are reset by the kernel."""
+        if self._socket.fileno() >= 0:
+            self._pause()
+            self._socket.close()
+
+    def report(self) -> None:
+        """Log what was closed since the last call: one line, for a flood of connections too."""
+        count = self.closed_untaken - self._reported
+        if count:
+            self._reported = self.closed_untaken
+            self._log.warning("connections_closed", count=count, reason="no listener can take them")
+
+    def _pause(self) -> None:
+        self._loop.remove_reader(self._socket.fileno())
+
+    def _accept(self) -> None:
+        for _ in range(_BATCH):
+            takers = self._takers()
+            if not takers and self._expects_taker():
+                # The kernel keeps them in the backlog meanwhile; resume() comes with the first report.
+                self._pause()
+                return
+            try:
+                sock, address = self._socket.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _EXHAUSTED:
+                    self._log.error("accept_failed", exc_info=error)
+                    self._paused_until = self._loop.time() + _PAUSE
+                    self._pause()
+                    self._loop.call_later(_PAUSE * 1.1, self.resume)
+                    return
+                continue  # the peer has gone in between
+            with sock:
+                connection = Connection(address[0].removeprefix("::ffff:"), address[1])
+                if not any(taker.hand_over(connection, sock) for taker in takers):
+                    self.closed_untaken += 1

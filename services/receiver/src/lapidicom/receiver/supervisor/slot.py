@@ -1,0 +1,131 @@
+"""A slot of the process tree that is always to be filled: its child is started, watched and replaced."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from time import monotonic
+from typing import Final, Protocol
+
+import structlog
+
+from lapidicom.receiver.control import Report
+from lapidicom.receiver.supervisor.backoff import Backoff
+from lapidicom.receiver.supervisor.child import Child, Role
+from lapidicom.receiver.supervisor.state import SILENCE, ListenerState
+
+_LOST_CONTROL: Final = 10.0
+"""Seconds after the last report in which a child that closed its control socket has to end."""
+
+
+class Observer(Protocol):
+    """Who is told what happens to the children."""
+
+    def child_started(self, child: Child) -> None:
+        """The process of a child was started."""
+
+    def child_reported(self, child: Child, report: Report) -> None:
+        """A report came; `child.report` is still the one before."""
+
+    def child_ended(self, child: Child) -> None:
+        """The process of a child has ended; all its reports are read."""
+
+
+class Slot:
+    """Keeps one child running until told otherwise.
+
+    Args:
+        role: what the child does.
+        index: which one of its role it is.
+        launch: starts a process.
+        observer: is told what happens.
+    """
+
+    def __init__(
+        self, role: Role, index: int, launch: Callable[[Role, int], Child], observer: Observer
+    ) -> None:
+        self.role = role
+        self.index = index
+        self.child: Child | None = None
+        self._launch = launch
+        self._observer = observer
+        self._backoff = Backoff()
+        self._timer: asyncio.TimerHandle | None = None
+        self._replaces = True
+        self._log = structlog.get_logger().bind(role=role.value, index=index)
+
+    @property
+    def state(self) -> ListenerState:
+        """What is known of the child."""
+        child = self.child
+        if child is None:
+            return ListenerState(self.index, alive=False, handed=0, report=None, age=0.0)
+        return ListenerState(self.index, child.takes_packets, child.handed, child.report, child.age)
+
+    @property
+    def will_be_live(self) -> bool:
+        """Whether a live child is to be expected within seconds."""
+        if self._timer is not None:
+            return self._timer.when() - asyncio.get_running_loop().time() < SILENCE
+        return self.state.is_starting
+
+    def start(self) -> None:
+        """Start a process."""
+        self._timer = None
+        began = monotonic()
+        try:
+            child = self._launch(self.role, self.index)
+        except OSError as error:
+            self._log.error("child_not_started", exc_info=error)
+            self._replace(monotonic() - began)
+            return
+        self.child = child
+        self._log.info("child_started", child=child.pid)
+        asyncio.get_running_loop().add_reader(child.fileno(), self.read)
+        self._observer.child_started(child)
+
+    def read(self) -> None:
+        """Take in the reports that have arrived."""
+        child = self.child
+        if child is None:
+            return
+        child.read(self._observer.child_reported)
+        if not child.is_open:
+            asyncio.get_running_loop().remove_reader(child.fileno())
+
+    def reap(self) -> None:
+        """See whether the process has ended, and have it replaced if so."""
+        child = self.child
+        if child is None:
+            return
+        ended = child.poll()
+        if ended is None:
+            if not child.is_open and child.age > _LOST_CONTROL:
+                child.kill()
+            return
+        self.read()
+        asyncio.get_running_loop().remove_reader(child.fileno())
+        self.child = None
+        self._log.log(
+            logging.WARNING if self._replaces else logging.INFO,
+            "child_ended",
+            child=child.pid,
+            status=ended.status,
+            signal=ended.signal,
+            lived=round(child.lived, 3),
+        )
+        self._observer.child_ended(child)
+        child.close()
+        self._replace(child.lived)
+
+    def stop_replacing(self) -> None:
+        """From now on a child that ends is not replaced, nor one that waits to be."""
+        self._replaces = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _replace(self, lived: float) -> None:
+        if not self._replaces:
+            return
+        self._backoff = self._backoff.after(lived)
+        self._timer = asyncio.get_running_loop().call_later(self._backoff.delay, self.start)

@@ -1,0 +1,82 @@
+"""What the supervisor knows of its listeners, and what follows: who takes a connection, readiness."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from lapidicom.receiver.control import Report
+
+SILENCE: Final = 5.0
+"""Seconds without a report after which a listener gets no new connection and counts as not ready."""
+
+
+STARTING: Final = 20.0
+"""Seconds for which connections wait in the backlog for a listener that has been started."""
+
+
+@dataclass(frozen=True)
+class ListenerState:
+    """A listener process as the supervisor sees it.
+
+    Attributes:
+        index: which of the listeners it is.
+        alive: its process runs and its control socket is open.
+        handed: connections given to this process.
+        report: its last report, if any.
+        age: seconds since that report; without one, since the process was started.
+    """
+
+    index: int
+    alive: bool
+    handed: int
+    report: Report | None
+    age: float
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it may be given a connection."""
+        return self.alive and self.report is not None and self.age < SILENCE
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether it may be about to become live."""
+        return self.alive and self.report is None and self.age < STARTING
+
+    @property
+    def open(self) -> int:
+        """Open connections: those of the report, and those that were handed over after it."""
+        if self.report is None:
+            return self.handed
+        return self.report.connections + self.handed - self.report.taken
+
+    @property
+    def fault(self) -> str | None:
+        """Why it takes no instances now, or None."""
+        if self.report is None:
+            return "has not reported yet"
+        if not self.is_live:
+            return f"silent for {self.age:.0f} s" if self.alive else "has ended"
+        return self.report.volume or self.report.journal
+
+
+def takers(listeners: Iterable[ListenerState]) -> list[int]:
+    """Indices of the live listeners, the one that should take the next connection first.
+
+    That is the one with the fewest open connections. One whose volume or journal takes no writes
+    comes last: it would refuse every instance. Among equals the one that was given fewest goes first.
+    """
+    live = [listener for listener in listeners if listener.is_live]
+    live.sort(key=lambda one: (one.fault is not None, one.open, one.handed, one.index))
+    return [listener.index for listener in live]
+
+
+def reasons_not_ready(listeners: Sequence[ListenerState], *, stopping: bool) -> list[str]:
+    """Why the receiver is not ready; empty if one listener at least reported lately that it takes writes.
+
+    Relay and broker are never asked: without them instances are stored and journalled all the same.
+    """
+    if stopping:
+        return ["shutting down"]
+    if any(listener.fault is None for listener in listeners):
+        return []
+    return [f"listener {listener.index}: {listener.fault}" for listener in listeners]
