@@ -12,7 +12,7 @@ import pytest
 from lapidicom.receiver.errors import OutOfResources
 from lapidicom.receiver.file_system import FileSystem
 from lapidicom.receiver.storage.folders import SeriesFolders
-from lapidicom.receiver.storage.instance_file import InstanceStore
+from lapidicom.receiver.storage.instance_file import InstanceStore, TemporaryFile
 from lapidicom.receiver.storage.part10 import FileMeta
 from lapidicom.receiver.storage.volume import Volume, VolumeUnusable
 
@@ -60,7 +60,12 @@ class Room:
         return file.place(self.folders.get(FOLDER), NAME)[1]
 
     def leftovers(self) -> list[str]:
-        return os.listdir(self.root / ".lapidicom" / "incoming" / "r.life")
+        return [path.name for path in (self.root / ".lapidicom" / "incoming" / "r.life").iterdir()]
+
+
+def write_and_place(room: Room, file: TemporaryFile) -> None:
+    file.write([b"x"])
+    file.place(room.folders.get(FOLDER), NAME)
 
 
 @pytest.fixture
@@ -85,7 +90,9 @@ def test_bytes_are_synced_before_the_name_exists(room: Room, fs: RecordingFileSy
     assert room.leftovers() == []
 
 
-def test_every_folder_up_to_services_pacs_is_synced_when_a_series_is_met(room: Room, fs: RecordingFileSystem) -> None:
+def test_every_folder_up_to_services_pacs_is_synced_when_a_series_is_met(
+    room: Room, fs: RecordingFileSystem
+) -> None:
     (room.root / FOLDER).mkdir(parents=True)  # whoever made it
     fs.calls.clear()
     room.folders.get(FOLDER)
@@ -127,8 +134,7 @@ def test_a_failed_call_is_out_of_resources_and_leaves_nothing(
     fs.fail[call] = fault
     fs.calls.clear()
     with pytest.raises(OutOfResources) as caught:
-        file.write([b"x"])
-        file.place(room.folders.get(FOLDER), NAME)
+        write_and_place(room, file)
     assert errno.errorcode[fault] in str(caught.value)
     assert fs.calls.count("fsync") <= 1, "a failed fsync must never be tried again"
     fs.fail.clear()
@@ -138,8 +144,8 @@ def test_a_failed_call_is_out_of_resources_and_leaves_nothing(
 
 def test_a_series_that_cube_deleted_is_made_anew_once(room: Room) -> None:
     folder = room.folders.get(FOLDER)
-    for path in (FOLDER, *(os.path.dirname(FOLDER),)):
-        (room.root / path).rmdir()
+    (room.root / FOLDER).rmdir()
+    (room.root / FOLDER).parent.rmdir()
     assert room.put(b"data") == "new"
     assert (room.root / FOLDER / NAME).exists()
     assert room.folders.get(FOLDER) is not folder
@@ -209,10 +215,10 @@ def test_too_little_free_space_refuses_until_there_is_a_tenth_more(tmp_path: Pat
 
 def test_a_spool_on_another_file_system_is_refused_with_the_remedy(tmp_path: Path) -> None:
     class Crossing(FileSystem):
-        def rename(self, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
+        def rename(self, *_: Any, **__: Any) -> None:  # type: ignore[override]
             raise OSError(errno.EXDEV, "Invalid cross-device link")
 
-    with pytest.raises(VolumeUnusable, match="not on the file system of CHRIS_FILES_ROOT"):
+    with pytest.raises(VolumeUnusable, match="must be on the file system of CHRIS_FILES_ROOT"):
         Room(tmp_path, Crossing())
 
 

@@ -34,6 +34,8 @@ def test_an_ae_title_that_no_file_may_hold_is_written_with_underscores() -> None
     assert meta.SourceApplicationEntityTitle == "___E"
 
 
-@pytest.mark.parametrize("head", [b"", bytes(143), bytes(128) + b"DICX" + bytes(12), bytes(128) + b"DICM" + bytes(12)])
+@pytest.mark.parametrize(
+    "head", [b"", bytes(143), bytes(128) + b"DICX" + bytes(12), bytes(128) + b"DICM" + bytes(12)]
+)
 def test_what_is_no_file_of_ours_has_no_data_set_offset(head: bytes) -> None:
     assert data_set_offset(head) is None

@@ -51,7 +51,9 @@ class InstanceStore:
         """
         name = f"{next(self._numbers)}.part"
         try:
-            return TemporaryFile(self, name, self.fs.open(name, _CREATE, FILE_MODE, dir_fd=self.volume.incoming))
+            return TemporaryFile(
+                self, name, self.fs.open(name, _CREATE, FILE_MODE, dir_fd=self.volume.incoming)
+            )
         except OSError as error:
             raise cannot_write(error) from error
 
@@ -143,9 +145,7 @@ class TemporaryFile:
                 self.discard()
                 return "kept"
             placed = "replaced"
-        store.fs.rename(
-            self._name, name, src_dir_fd=store.volume.incoming, dst_dir_fd=folder.descriptor
-        )
+        store.fs.rename(self._name, name, src_dir_fd=store.volume.incoming, dst_dir_fd=folder.descriptor)
         return placed
 
     def _same_data_set(self, folder: SeriesFolder, name: str) -> bool:

@@ -36,7 +36,9 @@ class FileMeta:
         after = _short(0x0010, b"UI", _uid(transfer_syntax_uid))
         after += _short(0x0012, b"UI", _uid(IMPLEMENTATION_CLASS_UID))
         after += _short(0x0013, b"SH", _text(IMPLEMENTATION_VERSION_NAME.encode("ascii")))
-        after += _short(0x0016, b"AE", calling) + _short(0x0017, b"AE", calling) + _short(0x0018, b"AE", called)
+        after += (
+            _short(0x0016, b"AE", calling) + _short(0x0017, b"AE", calling) + _short(0x0018, b"AE", called)
+        )
         self._before = before
         self._after = after
         self._rest = len(before) + 2 + len(after)

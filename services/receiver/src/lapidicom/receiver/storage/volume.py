@@ -109,11 +109,11 @@ class Volume:
         """Do what each store will do: write, fsync, rename across, fsync of the folders."""
         folder = ""
         for part in PACS_FOLDER:
-            folder = os.path.join(folder, part)
+            folder = f"{folder}/{part}" if folder else part
             with contextlib.suppress(FileExistsError):
                 self._fs.mkdir(folder, FOLDER_MODE, dir_fd=self.root)
         name = f".probe-{uuid.uuid4().hex}"
-        target = os.path.join(folder, name)
+        target = f"{folder}/{name}"
         fd = self._fs.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE, dir_fd=self.incoming)
         try:
             self._fs.write(fd, b"lapidicom")
@@ -199,7 +199,7 @@ class Volume:
 
 def _remedy(files_root: Path, spool: Path, error: OSError) -> str:
     if error.errno == errno.EXDEV:
-        return f"CHRIS_SPOOL_DIR={spool} is not on the file system of CHRIS_FILES_ROOT={files_root}; move it there"
+        return f"CHRIS_SPOOL_DIR={spool} must be on the file system of CHRIS_FILES_ROOT={files_root}"
     what = f"{error.strerror or error} ({error.filename})" if error.filename else str(error.strerror or error)
     return (
         f"CHRIS_FILES_ROOT={files_root}, spool {spool}: {what}; "

@@ -122,7 +122,8 @@ class PDUReader:
                 self._pdu_left = length
             self._begin_pdv()
             if not self._pdv_left:  # an empty fragment is legal, and may be the last
-                return Fragment(self._context_id, bool(self._control & 1), bool(self._control & 2), self._view[:0])
+                is_command, is_last = bool(self._control & 1), bool(self._control & 2)
+                return Fragment(self._context_id, is_command, is_last, self._view[:0])
         return self._fragment()
 
     def _begin_pdv(self) -> None:

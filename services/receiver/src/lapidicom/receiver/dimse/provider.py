@@ -1,0 +1,128 @@
+"""The DIMSE service provider: puts messages together from PDV fragments and answers them.
+
+PS3.7 section 6.3 and PS3.8 annex E: a message is a command set and, if the command says so, a data
+set, in one presentation context; the fragments of two messages never mix.
+"""
+
+from collections.abc import Callable, Mapping
+
+from lapidicom.receiver.dimse.command import (
+    MOST_COMMAND_BYTES,
+    Command,
+    CommandError,
+    CommandField,
+    decode_command,
+    encode_c_echo_response,
+    encode_c_store_response,
+    encode_response,
+)
+from lapidicom.receiver.dimse.store import StoreService
+from lapidicom.receiver.errors import Refusal, SOPClassNotSupported, UnrecognisedOperation
+from lapidicom.receiver.upper_layer.abstract_syntaxes import VERIFICATION_SOP_CLASS
+from lapidicom.receiver.upper_layer.pdu import ContextResult
+from lapidicom.receiver.upper_layer.pdu_reader import Fragment, PDUReader
+
+
+class DimseViolation(Exception):
+    """The peer broke the rules of message exchange: the association must be aborted."""
+
+
+class ServiceProvider:
+    """Answers the messages of one association: C-ECHO, C-STORE, and a refusal of everything else.
+
+    Args:
+        contexts: the accepted presentation contexts by id.
+        store: the C-STORE SCP.
+        reader: told by `spill` when fragments must be let go of.
+        send: sends an encoded command set in a context.
+    """
+
+    def __init__(
+        self,
+        contexts: Mapping[int, ContextResult],
+        store: StoreService,
+        reader: PDUReader,
+        send: Callable[[int, bytes], None],
+    ) -> None:
+        self._contexts = contexts
+        self._store = store
+        self._reader = reader
+        self._send = send
+        self._partial = bytearray()  # a command set that came in several fragments
+        self._partial_context = 0
+        self._command: Command | None = None  # its data set is awaited
+        self._command_context = 0
+        self._storing = False
+
+    def take(self, fragment: Fragment) -> None:
+        """Take the next fragment; answers when it completes a message.
+
+        Raises:
+            DimseViolation: if it does not fit to what came before.
+        """
+        context_id, is_command, is_last, data = fragment
+        if self._command is None:
+            if not is_command:
+                raise DimseViolation("a data set fragment without a command")
+            self._take_command(context_id, is_last, data)
+        elif is_command or context_id != self._command_context:
+            raise DimseViolation("a fragment of another message inside a data set")
+        elif not self._storing:
+            if is_last:
+                self._answer(context_id, self._command)
+        else:
+            self._reader.spill = self._store.spill
+            self._store.feed(data)
+            if is_last:
+                self._answer(context_id, self._command)
+
+    def _take_command(self, context_id: int, is_last: bool, data: memoryview) -> None:
+        if self._partial and context_id != self._partial_context:
+            raise DimseViolation("a fragment of another message inside a command set")
+        if not is_last:
+            self._partial_context = context_id
+            self._partial += data
+            if len(self._partial) > MOST_COMMAND_BYTES:
+                raise DimseViolation("command set longer than 16 KiB")
+            return
+        encoded = bytes(self._partial) + bytes(data)
+        self._partial.clear()
+        context = self._contexts.get(context_id)
+        if context is None:
+            raise DimseViolation("presentation context was not accepted")
+        try:
+            command = decode_command(encoded)
+        except CommandError as error:
+            raise DimseViolation(f"command set: {error}") from error
+        self._storing = command.command_field == CommandField.C_STORE_RQ
+        if self._storing:
+            self._store.begin(command, context)
+        if command.has_data_set:
+            self._command, self._command_context = command, context_id
+        else:
+            self._answer(context_id, command)
+
+    def _answer(self, context_id: int, command: Command) -> None:
+        self._command = None
+        try:
+            if self._storing:
+                self._store.finish()
+                response = encode_c_store_response(command, 0)
+            elif command.command_field == CommandField.C_ECHO_RQ:
+                response = self._echo(context_id, command)
+            elif not command.expects_response:
+                return
+            else:
+                raise UnrecognisedOperation("this SCP knows C-STORE and C-ECHO")
+        except Refusal as error:
+            encode = encode_c_store_response if self._storing else encode_response
+            response = encode(command, error.status, error.comment, error.offending)
+        finally:
+            self._storing = False
+            self._reader.spill = None
+        self._send(context_id, response)
+
+    def _echo(self, context_id: int, command: Command) -> bytes:
+        if self._contexts[context_id].abstract_syntax != VERIFICATION_SOP_CLASS:
+            raise SOPClassNotSupported("C-ECHO outside a context of Verification", (0x00000002,))
+        return encode_c_echo_response(command)

@@ -1,0 +1,231 @@
+"""The series of one association: where their instances go, what their records say, and their end.
+
+All that instances of a series have in common is decoded, checked and encoded once: the folder, and
+the JSON of the record but for four values. The key is everything that was sent, so a series whose
+instances differ in a description simply has two entries.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from lapidicom.common.instance.age import age_in_days
+from lapidicom.common.instance.charset import decode, decode_plain
+from lapidicom.common.instance.path import file_name_of, series_folder
+from lapidicom.common.instance.tags import RawValues, check
+from lapidicom.receiver.association_info import AssociationInfo
+from lapidicom.receiver.errors import Refusal
+from lapidicom.receiver.journal import records
+from lapidicom.receiver.journal.writer import Entry, Journal, SeriesKey
+from lapidicom.receiver.storage.folders import SeriesFolder, SeriesFolders
+from lapidicom.receiver.storage.instance_file import cannot_write
+from lapidicom.receiver.upper_layer.pdu import ContextResult
+
+_MOST_ENTRIES: Final = 64
+"""Per association; interleaved series beyond that are decoded anew."""
+
+_REGISTRATION_TAGS: Final = (
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "PatientID",
+    "StudyDate",
+    "PatientName",
+    "PatientBirthDate",
+    "PatientSex",
+    "AccessionNumber",
+    "Modality",
+    "ProtocolName",
+    "StudyDescription",
+    "SeriesDescription",
+)
+
+
+class Series:
+    """A series in this association, and its counts.
+
+    Attributes:
+        fields: of its SeriesReceived message, all but the counts.
+        started: the record that opens it is durable.
+    """
+
+    __slots__ = ("fields", "key", "received", "refused", "started")
+
+    def __init__(self, key: SeriesKey, fields: Mapping[str, object]) -> None:
+        self.key = key
+        self.fields = fields
+        self.received = 0
+        self.refused = 0
+        self.started = False
+
+
+class SeriesEntry:
+    """What one set of header values leads to: folder, file names and records."""
+
+    __slots__ = ("SeriesInstanceUID", "_after", "_before", "folder", "series")
+
+    def __init__(self, series: Series, uid: str, before: bytes, after: bytes) -> None:
+        self.series = series
+        self.SeriesInstanceUID = uid
+        self.folder: SeriesFolder | None = None
+        self._before = before
+        self._after = after
+
+    @staticmethod
+    def file_name(instance_number: bytes | None, sop_instance_uid: str) -> str:
+        """Name of the instance's file."""
+        return file_name_of(decode_plain(instance_number), sop_instance_uid)
+
+    def record(self, name: str, sop_instance_uid: str, size: int) -> bytes:
+        """Body of the instance's record. Name and UID have no character that JSON escapes."""
+        return b'%b/%b","SOPInstanceUID":"%b","size":%d,"received_at":"%b",%b' % (
+            self._before,
+            name.encode("ascii"),
+            sop_instance_uid.encode("ascii"),
+            size,
+            datetime.now(UTC).isoformat(timespec="milliseconds").encode("ascii"),
+            self._after,
+        )
+
+
+class SeriesBook:
+    """All series that an association has met.
+
+    Args:
+        association: who sends.
+        folders: the series folders of the listener.
+        journal: where records go.
+        log: bound to the association.
+    """
+
+    def __init__(
+        self, association: AssociationInfo, folders: SeriesFolders, journal: Journal, log: Any
+    ) -> None:
+        self._association = association
+        self._folders = folders
+        self._journal = journal
+        self._log = log
+        self._entries: dict[tuple[object, ...], SeriesEntry] = {}
+        self._series: dict[SeriesKey, Series] = {}
+        self._refused_unknown = 0
+
+    def entry(self, raw: RawValues, context: ContextResult) -> SeriesEntry:
+        """Look up what the header values lead to, or work it out.
+
+        Raises:
+            HeaderError: if a required tag is missing or malformed.
+            PathError: if no safe path can be made of the values.
+        """
+        # All that was sent but SOPInstanceUID, InstanceNumber, and what the context implies.
+        key = (raw[:2], raw[3:-1], context.transfer_syntax)
+        entry = self._entries.get(key)
+        if entry is None or raw.SOPInstanceUID is None:
+            entry = self._work_out(raw, context)
+            if len(self._entries) >= _MOST_ENTRIES:
+                del self._entries[next(iter(self._entries))]
+            self._entries[key] = entry
+        return entry
+
+    def _work_out(self, raw: RawValues, context: ContextResult) -> SeriesEntry:
+        tags = decode(raw)
+        check(tags)
+        association = self._association
+        folder_path = series_folder(association.pacs_name, tags)
+        uid = tags.SeriesInstanceUID or ""
+        age = None
+        if tags.PatientAge is not None:
+            age = age_in_days(tags.PatientAge)
+            if age is None:
+                self._log.warning("patient_age_unparsable", SeriesInstanceUID=uid)
+        common = {
+            "pacs_name": association.pacs_name,
+            **{keyword: getattr(tags, keyword) for keyword in _REGISTRATION_TAGS},
+            "PatientAge": age,
+            "association_id": association.association_id,
+            "calling_ae_title": association.calling_ae_title,
+            "called_ae_title": association.called_ae_title,
+            "peer_address": association.peer_address,
+            "receiver": association.receiver,
+        }
+        key = SeriesKey(association.association_id, folder_path)
+        series = self._series.get(key)
+        if series is None:
+            series = self._series[key] = Series(key, {"folder": folder_path, **common})
+        before = b'"record":"%b","message":{"path":"%b' % (
+            records.INSTANCE_RECEIVED.encode("ascii"),
+            folder_path.encode("ascii"),
+        )
+        constant = {"SOPClassUID": tags.SOPClassUID, "TransferSyntaxUID": context.transfer_syntax, **common}
+        after = json.dumps(constant, separators=(",", ":")).encode("ascii")[1:]
+        return SeriesEntry(series, uid, before, after)
+
+    def folder(self, entry: SeriesEntry) -> SeriesFolder:
+        """Return the open series folder of an entry.
+
+        Raises:
+            OutOfResources: if it cannot be made durable.
+        """
+        if entry.folder is None:
+            try:
+                entry.folder = self._folders.get(entry.series.key.folder)
+            except OSError as error:
+                raise cannot_write(error) from error
+        return entry.folder
+
+    def append(self, entry: SeriesEntry, record: bytes) -> Entry:
+        """Hand an instance's record to the journal, behind the one that opens its series.
+
+        Raises:
+            JournalUnavailable: if the journal takes no such record.
+        """
+        series = entry.series
+        starts = None if series.started else records.series_started(series.fields)
+        return self._journal.append((record,), series=series.key, starts=starts)
+
+    def refused(self, entry: SeriesEntry | None, refusal: Refusal, uids: dict[str, str]) -> None:
+        """Record a refusal; nobody waits for its sync, since nothing was promised."""
+        series = entry.series if entry is not None else None
+        if series is None:
+            self._refused_unknown += 1
+        else:
+            series.refused += 1
+        record = records.instance_refused(
+            association_id=self._association.association_id,
+            calling_ae_title=self._association.calling_ae_title,
+            peer_address=self._association.peer_address,
+            status=refusal.status,
+            reason=refusal.comment,
+            offending=refusal.offending,
+            folder=series.key.folder if series else None,
+            uids=uids,
+        )
+        self._journal.append_quietly((record,), series=series.key if series else None)
+
+    def end(self, *, released: bool) -> None:
+        """Record the end of each series, behind its instances, and of the association."""
+        ended_at = datetime.now(UTC)
+        ended, bodies = [], []
+        for series in self._series.values():
+            if series.started:
+                message = records.series_received_of(
+                    series.fields,
+                    received=series.received,
+                    refused=series.refused,
+                    ok=True,
+                    ended_at=ended_at,
+                )
+                ended.append(series.key)
+                bodies.append(records.series_ended(message))
+        bodies.append(
+            records.association_ended(
+                association_id=self._association.association_id,
+                calling_ae_title=self._association.calling_ae_title,
+                called_ae_title=self._association.called_ae_title,
+                peer_address=self._association.peer_address,
+                how="released" if released else "aborted",
+                received=sum(series.received for series in self._series.values()),
+                refused=self._refused_unknown + sum(series.refused for series in self._series.values()),
+                ended_at=ended_at,
+            )
+        )
+        self._journal.append_quietly(bodies, ends=ended)

@@ -1,0 +1,259 @@
+"""C-STORE as an SCP (PS3.4 annex B, PS3.7 section 9.1.1): from a request and its data set to a status.
+
+The bytes go to the file as they arrive. Beside that, the header scan picks the values that make the
+path and the registration. One object serves one association, one request after the other.
+"""
+
+import os
+from typing import Any, Final
+
+from lapidicom.common.instance.errors import HeaderError, InstanceError
+from lapidicom.common.instance.header import HeaderScanner
+from lapidicom.common.instance.tags import RawValues, is_uid, tag_name
+from lapidicom.receiver.association_info import AssociationInfo
+from lapidicom.receiver.counters import Counters
+from lapidicom.receiver.dimse.command import Command
+from lapidicom.receiver.dimse.series import SeriesBook, SeriesEntry
+from lapidicom.receiver.errors import (
+    CannotUnderstand,
+    DoesNotMatchSOPClass,
+    InvalidSOPInstance,
+    OutOfResources,
+    ProcessingFailure,
+    Refusal,
+    SOPClassNotSupported,
+)
+from lapidicom.receiver.journal.writer import Journal
+from lapidicom.receiver.storage.instance_file import InstanceStore, TemporaryFile
+from lapidicom.receiver.storage.part10 import FileMeta
+from lapidicom.receiver.upper_layer.abstract_syntaxes import VERIFICATION_SOP_CLASS
+from lapidicom.receiver.upper_layer.pdu import ContextResult
+
+_MOST_CHUNKS: Final = os.sysconf("SC_IOV_MAX") - 1
+
+SOP_CLASS_UID: Final = 0x00080016
+SOP_INSTANCE_UID: Final = 0x00080018
+AFFECTED_SOP_CLASS_UID: Final = 0x00000002
+AFFECTED_SOP_INSTANCE_UID: Final = 0x00001000
+
+
+class StoreService:
+    """The C-STORE SCP of one association.
+
+    Args:
+        association: who sends.
+        store: where instances are placed.
+        journal: where their records go.
+        counters: of this association.
+        log: bound to the association.
+    """
+
+    def __init__(
+        self,
+        association: AssociationInfo,
+        store: InstanceStore,
+        journal: Journal,
+        counters: Counters,
+        log: Any,
+    ) -> None:
+        self._store = store
+        self._journal = journal
+        self._counters = counters
+        self._log = log
+        self._association = association
+        self._series = SeriesBook(association, store.folders, journal, log)
+        self._scanners: dict[str, HeaderScanner] = {}
+        self._file_meta: dict[tuple[str, str], FileMeta] = {}
+        self._chunks: list[bytes | memoryview] = []
+        self._command: Command
+        self._context: ContextResult
+        self._scanner: HeaderScanner
+        self._file: TemporaryFile | None = None
+        self._failure: Refusal | None = None
+        self._has_data = self._scanned = False
+        self._entry: SeriesEntry | None = None
+
+    def begin(self, command: Command, context: ContextResult) -> None:
+        """Take a C-STORE-RQ; its data set follows by `feed`."""
+        self._command = command
+        self._context = context
+        self._failure = self._file = self._entry = None
+        self._has_data = self._scanned = False
+        self._chunks.clear()
+        syntax = context.transfer_syntax
+        scanner = self._scanners.get(syntax)
+        if scanner is None:
+            scanner = self._scanners[syntax] = HeaderScanner(syntax)
+        self._scanner = scanner
+        sop_class = context.abstract_syntax
+        if command.affected_sop_class_uid != sop_class or sop_class == VERIFICATION_SOP_CLASS:
+            self._failure = SOPClassNotSupported(
+                "Affected SOP Class UID is none of this context", (AFFECTED_SOP_CLASS_UID,)
+            )
+        elif not is_uid(command.affected_sop_instance_uid):
+            self._failure = InvalidSOPInstance(
+                "Affected SOP Instance UID is malformed", (AFFECTED_SOP_INSTANCE_UID,)
+            )
+        elif self._store.volume.fault is not None:
+            self._failure = OutOfResources(self._store.volume.fault)
+
+    def feed(self, data: memoryview) -> None:
+        """Take a fragment of the data set. It is kept as a view until `spill` or `finish`."""
+        if self._failure is not None or not data:
+            return
+        try:
+            if not self._has_data:
+                self._has_data = True
+                self._chunks.append(self._meta())
+                self._scanned = self._scanner.start(data)
+            elif not self._scanned:
+                self._scanned = self._scanner.feed(data)
+        except HeaderError as error:
+            self._fail(_not_understood(error))
+            return
+        self._chunks.append(data)
+        if len(self._chunks) >= _MOST_CHUNKS:
+            self.spill()
+
+    def spill(self) -> None:
+        """Write out what is kept, because the buffer it lies in is needed."""
+        if self._failure is not None or not self._chunks:
+            return
+        try:
+            if self._file is None:
+                self._file = self._store.new_file()
+            self._file.write(self._chunks)
+        except OutOfResources as error:
+            self._file = None
+            self._fail(error)
+        self._chunks.clear()
+
+    def finish(self) -> None:
+        """Store the instance whose last fragment was fed.
+
+        Raises:
+            Refusal: the status to answer with; anything else means success (0x0000).
+        """
+        try:
+            self._finish()
+        except Refusal as error:
+            self._refused(error)
+            raise
+        except Exception as error:  # one bad instance never ends an association
+            self._log.exception("instance_failed", **self._uids())
+            refusal = ProcessingFailure("receiver failed to process the instance")
+            self._refused(refusal)
+            raise refusal from error
+        finally:
+            self._chunks.clear()
+            if self._file is not None:
+                self._file.discard()
+                self._file = None
+
+    def _finish(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        if not self._has_data:
+            raise CannotUnderstand("data set is absent")
+        try:
+            raw = self._scanner.finish()
+            self._match(raw)
+            self._entry = entry = self._series.entry(raw, self._context)
+            uid = self._command.affected_sop_instance_uid
+            name = entry.file_name(raw.InstanceNumber, uid)
+        except InstanceError as error:
+            raise _not_understood(error) from error
+        if self._file is None:
+            self._file = self._store.new_file()
+        file = self._file
+        if self._chunks:
+            file.write(self._chunks)
+        entry.folder, placed = file.place(self._series.folder(entry), name)
+        self._file = None
+        self._make_known(entry, entry.record(name, uid, file.size))
+        self._stored(entry, placed, file.size)
+
+    def _make_known(self, entry: SeriesEntry, record: bytes) -> None:
+        """Make the file's name and its record durable, side by side."""
+        written = self._series.append(entry, record)
+        try:
+            if entry.folder is not None:
+                self._store.sync_folder(entry.folder)
+            self._journal.wait(written)
+            entry.series.started = True
+        finally:
+            self._journal.settle(written)
+
+    def _match(self, raw: RawValues) -> None:
+        """Compare the command's UIDs with the data set's (PS3.4 B.2.3, 0xA900)."""
+        command = self._command
+        for tag, found, wanted in (
+            (SOP_CLASS_UID, raw.SOPClassUID, command.affected_sop_class_uid),
+            (SOP_INSTANCE_UID, raw.SOPInstanceUID, command.affected_sop_instance_uid),
+        ):
+            if found is None or found.strip(b"\0 ") != wanted.encode("latin-1"):
+                fault = "is absent" if found is None else "is not that of the command"
+                raise DoesNotMatchSOPClass(f"{tag_name(tag)} {fault}", (tag,))
+
+    def _meta(self) -> bytes:
+        key = (self._context.abstract_syntax, self._context.transfer_syntax)
+        meta = self._file_meta.get(key)
+        if meta is None:
+            meta = self._file_meta[key] = FileMeta(
+                *key, self._association.calling_ae_title, self._association.called_ae_title
+            )
+        return meta.encode(self._command.affected_sop_instance_uid.encode("ascii"))
+
+    def _fail(self, refusal: Refusal) -> None:
+        """Remember why; the rest of the data set is read and thrown away."""
+        self._failure = refusal
+        self._chunks.clear()
+        if self._file is not None:
+            self._file.discard()
+            self._file = None
+
+    def _stored(self, entry: SeriesEntry, placed: str, size: int) -> None:
+        counters = self._counters
+        counters.instances_stored += 1
+        counters.bytes_stored += size
+        entry.series.received += 1
+        if placed == "replaced":
+            counters.instances_replaced += 1
+            self._log.warning("instance_replaced", **self._uids())
+        elif placed == "kept":
+            counters.instances_kept += 1
+        self._log.debug("instance_stored", **self._uids())
+
+    def _refused(self, refusal: Refusal) -> None:
+        self._counters.refuse(refusal.status)
+        uids = self._uids()
+        self._series.refused(self._entry, refusal, uids)
+        self._log.warning(
+            "instance_refused", status=f"0x{refusal.status:04X}", reason=refusal.comment, **uids
+        )
+
+    def _uids(self) -> dict[str, str]:
+        uids = {
+            "SOPClassUID": self._command.affected_sop_class_uid,
+            "SOPInstanceUID": self._command.affected_sop_instance_uid,
+        }
+        if self._entry is not None:
+            uids["SeriesInstanceUID"] = self._entry.SeriesInstanceUID
+        return uids
+
+    def cancel(self) -> None:
+        """Drop an instance whose data set will not be completed."""
+        self._chunks.clear()
+        if self._file is not None:
+            self._file.discard()
+            self._file = None
+
+    def end(self, *, released: bool) -> None:
+        """Record that the association and its series have ended."""
+        self.cancel()
+        self._series.end(released=released)
+
+
+def _not_understood(error: InstanceError) -> CannotUnderstand:
+    tag = error.tag if isinstance(error, HeaderError) else None
+    return CannotUnderstand(str(error), () if tag is None else (tag,))

@@ -1,0 +1,366 @@
+"""One association, from the transport connection to its end: a thread that follows the state table.
+
+Everything but P-DATA-TF in Sta6 goes through `state_table.transition`, whose effects are done here.
+P-DATA-TF in Sta6 is the hot path: cell DT-2, whose state does not change, is done without a look-up.
+"""
+
+import socket
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from lapidicom.common.instance.errors import PathError
+from lapidicom.common.instance.path import pacs_name
+from lapidicom.receiver.association_info import AssociationInfo
+from lapidicom.receiver.counters import Counters, Tally
+from lapidicom.receiver.dimse.provider import DimseViolation, ServiceProvider
+from lapidicom.receiver.dimse.store import StoreService
+from lapidicom.receiver.upper_layer.negotiation import (
+    ASSOCIATION_LIMIT_EXCEEDED,
+    NegotiationPolicy,
+    Rejection,
+    negotiate,
+    reject_reason,
+)
+from lapidicom.receiver.upper_layer.pdu import (
+    ABORT_SOURCE_SERVICE_PROVIDER,
+    ABORT_SOURCE_SERVICE_USER,
+    AbortReason,
+    AssociateRequest,
+    ContextResult,
+    PDUError,
+    decode_abort,
+    decode_associate_request,
+    encode_abort,
+    encode_associate_accept,
+    encode_associate_reject,
+    encode_command_data,
+    encode_release_response,
+)
+from lapidicom.receiver.upper_layer.pdu_reader import (
+    Fragment,
+    MalformedPDU,
+    PDUReader,
+    PeerClosed,
+    PeerSilent,
+    set_timeout,
+    socket_receiver,
+)
+from lapidicom.receiver.upper_layer.state_table import (
+    EVENT_OF_PDU_TYPE,
+    Effect,
+    Event,
+    State,
+    transition,
+)
+
+
+class Places(Protocol):
+    """The places for associations: taken when A-ASSOCIATE-RQ is complete, given back at the end."""
+
+    def acquire(self, timeout: float) -> bool:
+        """Take a place, waiting for one up to `timeout` seconds; False if there is none."""
+
+    def release(self) -> None:
+        """Give the place back."""
+
+
+OpenStore = Callable[[AssociationInfo, Counters, Any], StoreService]
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptor:
+    """What all associations of a listener share.
+
+    Args:
+        policy: of the negotiation.
+        max_pdu_length: longest P-DATA-TF asked for, bytes; 0 = unlimited.
+        strict: abort on a longer one.
+        acse_timeout: seconds of the ARTIM timer.
+        idle_timeout: seconds without a byte after which an established association is aborted.
+        admission_wait: seconds for which a newcomer waits for a place.
+        receiver_id: CHRIS_RECEIVER_ID.
+        places: for associations.
+        tally: hands out counters.
+        open_store: makes the C-STORE SCP of an association.
+        log: the listener's logger.
+    """
+
+    policy: NegotiationPolicy
+    max_pdu_length: int
+    strict: bool
+    acse_timeout: float
+    idle_timeout: float
+    admission_wait: float
+    receiver_id: str
+    places: Places
+    tally: Tally
+    open_store: OpenStore
+    log: Any
+
+
+class Association:
+    """Serves one transport connection; `run` returns when it is closed.
+
+    Args:
+        sock: the connected socket; closed at the end.
+        peer_address: host:port, for records and logs.
+        acceptor: what all associations share.
+    """
+
+    def __init__(self, sock: socket.socket, peer_address: str, acceptor: Acceptor) -> None:
+        self._sock = sock
+        self._peer_address = peer_address
+        self._acceptor = acceptor
+        self._association_id = str(uuid.uuid4())
+        self._log = acceptor.log.bind(association_id=self._association_id)
+        self._counters = acceptor.tally.begin()
+        self._reader = PDUReader(
+            socket_receiver(sock),
+            max_p_data=acceptor.max_pdu_length if acceptor.strict and acceptor.max_pdu_length else None,
+        )
+        self._state = State.STA1
+        self._has_place = False
+        self._stop_requested = False
+        self._released = False
+        self._peer_max_pdu_length = 0
+        self._request: AssociateRequest | None = None
+        self._results: tuple[ContextResult, ...] = ()
+        self._rejection: Rejection | None = None
+        self._abort_reason = AbortReason.NOT_SPECIFIED
+        self._store: StoreService | None = None
+        self._provider: ServiceProvider | None = None
+
+    def run(self) -> None:
+        """Serve the connection to its end. Never raises: one bad association disturbs no other."""
+        try:
+            set_timeout(self._sock, socket.SO_SNDTIMEO, self._acceptor.acse_timeout)
+            self._on(Event.EVT5_TRANSPORT_INDICATION)
+            while self._state is not State.STA1:
+                self._on(self._next_event())
+        except Exception:  # noqa: BLE001 -- logged; it must not end the listener
+            self._log.exception("association_failed")
+        finally:
+            self._end()
+
+    def stop(self) -> None:
+        """Ask, from another thread, that the association be aborted now."""
+        self._stop_requested = True
+        with suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RD)
+
+    @property
+    def has_place(self) -> bool:
+        """Whether it counts as an association, and not as a bare connection."""
+        return self._has_place
+
+    # -- events ---------------------------------------------------------------------------------
+
+    def _next_event(self) -> Event:
+        if self._state is State.STA3:
+            return self._decide()
+        if self._state is State.STA8:
+            self._released = True
+            self._finish_store()
+            return Event.EVT14_RELEASE
+        try:
+            return self._receive()
+        except PeerClosed:
+            stopped = self._stop_requested and self._state is State.STA6
+            return Event.EVT15_ABORT if stopped else Event.EVT17_TRANSPORT_CLOSED
+        except PeerSilent:
+            if self._state is State.STA6:
+                self._log.warning("association_idle", seconds=self._acceptor.idle_timeout)
+                return Event.EVT15_ABORT
+            return Event.EVT18_ARTIM_EXPIRED
+        except MalformedPDU as error:
+            return self._invalid(AbortReason(error.reason), str(error))
+        except DimseViolation as error:
+            return self._invalid(AbortReason.INVALID_PDU_PARAMETER_VALUE, str(error))
+
+    def _receive(self) -> Event:
+        read = self._reader.read
+        if self._state is State.STA6 and self._provider is not None:
+            take = self._provider.take
+            while not self._stop_requested:
+                got = read()
+                if type(got) is not Fragment:
+                    break
+                take(got)
+            else:
+                return Event.EVT15_ABORT
+        else:
+            got = read()
+        if isinstance(got, Fragment):
+            return Event.EVT10_DATA
+        event = EVENT_OF_PDU_TYPE[got.type]
+        if event is Event.EVT6_ASSOCIATE_RQ and self._state is State.STA2:
+            self._reader.receive_into = socket_receiver(self._sock)
+            try:
+                self._request = decode_associate_request(got.body)
+            except PDUError as error:
+                self._abort_reason = error.reason
+                self._log.warning("associate_request_malformed", fault=str(error), peer=self._peer_address)
+        elif event is Event.EVT16_ABORT_PDU:
+            source, reason = decode_abort(got.body)
+            self._log.info("association_aborted_by_peer", source=source, reason=reason)
+        elif event is not Event.EVT12_RELEASE_RQ:
+            self._abort_reason = AbortReason.UNEXPECTED_PDU
+        return event
+
+    def _invalid(self, reason: AbortReason, fault: str) -> Event:
+        self._abort_reason = reason
+        self._log.warning("protocol_violation", fault=fault, peer=self._peer_address)
+        return Event.EVT19_INVALID_PDU
+
+    def _decide(self) -> Event:
+        """Answer the A-ASSOCIATE indication (Sta3)."""
+        request, acceptor = self._request, self._acceptor
+        if request is None:
+            return Event.EVT19_INVALID_PDU
+        pacs = _pacs_name_or_none(request.calling_ae_title)
+        self._rejection = reject_reason(request, calling_ae_title_usable=pacs is not None)
+        if self._rejection is None and not acceptor.places.acquire(acceptor.admission_wait):
+            self._rejection = ASSOCIATION_LIMIT_EXCEEDED
+        if self._rejection is not None or pacs is None:
+            return Event.EVT8_REJECT
+        self._has_place = True
+        self._peer_max_pdu_length = request.max_pdu_length
+        self._results = negotiate(request, acceptor.policy)
+        association = AssociationInfo(
+            self._association_id,
+            request.calling_ae_title,
+            request.called_ae_title,
+            pacs,
+            self._peer_address,
+            acceptor.receiver_id,
+        )
+        self._store = acceptor.open_store(association, self._counters, self._log)
+        contexts = {result.context_id: result for result in self._results if result.accepted}
+        self._provider = ServiceProvider(contexts, self._store, self._reader, self._send_command)
+        return Event.EVT7_ACCEPT
+
+    # -- actions --------------------------------------------------------------------------------
+
+    def _on(self, event: Event) -> None:
+        found = transition(self._state, event)
+        self._state = found.next_state
+        for effect in found.effects:
+            try:
+                self._do(effect)
+            except OSError:  # the peer has gone; what was to be told to it does not matter any more
+                self._state = State.STA1
+                return
+        if event is Event.EVT19_INVALID_PDU and self._state is State.STA13:
+            self._drain()
+
+    def _do(self, effect: Effect) -> None:
+        match effect:
+            case Effect.START_ARTIM:
+                deadline = time.monotonic() + self._acceptor.acse_timeout
+                self._reader.receive_into = socket_receiver(self._sock, deadline)
+            case Effect.SEND_ASSOCIATE_AC:
+                self._accept()
+            case Effect.SEND_ASSOCIATE_RJ:
+                self._reject()
+            case Effect.SEND_RELEASE_RP:
+                self._sock.sendall(encode_release_response())
+            case Effect.SEND_ABORT_BY_USER:
+                self._abort(ABORT_SOURCE_SERVICE_USER, AbortReason.NOT_SPECIFIED)
+            case Effect.SEND_ABORT_BY_PROVIDER:
+                self._abort(ABORT_SOURCE_SERVICE_PROVIDER, self._abort_reason)
+            case _:
+                # The indications have no user of their own here: what they cause is done by the
+                # states' code above. The timer stops, and the connection closes, with `run`.
+                pass
+
+    def _accept(self) -> None:
+        request = self._request
+        if request is None:
+            raise ValueError("an association is accepted only upon a request")
+        set_timeout(self._sock, socket.SO_RCVTIMEO, self._acceptor.idle_timeout)
+        self._sock.sendall(
+            encode_associate_accept(request, self._results, max_pdu_length=self._acceptor.max_pdu_length)
+        )
+        self._counters.associations += 1
+        self._log.info(
+            "association_accepted",
+            calling=request.calling_ae_title,
+            called=request.called_ae_title,
+            peer=self._peer_address,
+            contexts=sum(result.accepted for result in self._results),
+            contexts_refused=sum(not result.accepted for result in self._results),
+        )
+
+    def _reject(self) -> None:
+        rejection = self._rejection
+        if rejection is None:
+            raise ValueError("an association is rejected only with a reason")
+        self._sock.sendall(encode_associate_reject(rejection.result, rejection.source, rejection.reason))
+        self._counters.associations_rejected += 1
+        self._log.warning(
+            "association_rejected",
+            result=rejection.result,
+            source=rejection.source,
+            reason=rejection.reason,
+            peer=self._peer_address,
+        )
+
+    def _abort(self, source: int, reason: AbortReason) -> None:
+        self._counters.associations_aborted += 1
+        self._finish_store()
+        self._sock.sendall(encode_abort(source, reason))
+
+    def _send_command(self, context_id: int, command: bytes) -> None:
+        try:
+            self._sock.sendall(encode_command_data(context_id, command, self._peer_max_pdu_length))
+        except OSError as error:
+            raise PeerClosed from error
+
+    def _drain(self) -> None:
+        """After an invalid PDU the stream has lost its frame: wait for the peer to close, or for ARTIM."""
+        scratch = memoryview(bytearray(4096))
+        try:
+            while True:
+                self._reader.receive_into(scratch, False)
+        except PeerClosed:
+            self._on(Event.EVT17_TRANSPORT_CLOSED)
+        except PeerSilent:
+            self._on(Event.EVT18_ARTIM_EXPIRED)
+
+    # -- end ------------------------------------------------------------------------------------
+
+    def _finish_store(self) -> None:
+        """Write the end records, and give the place to the next one."""
+        store, self._store = self._store, None
+        if store is not None:
+            store.end(released=self._released)
+        if self._has_place:
+            self._has_place = False
+            self._acceptor.places.release()
+
+    def _end(self) -> None:
+        try:
+            established = self._store is not None or self._provider is not None
+            self._finish_store()
+            if established:
+                self._log.info(
+                    "association_ended",
+                    released=self._released,
+                    stored=self._counters.instances_stored,
+                    refused=sum(self._counters.instances_refused.values()),
+                    bytes=self._counters.bytes_stored,
+                )
+        finally:
+            self._acceptor.tally.end(self._counters)
+            self._sock.close()
+
+
+def _pacs_name_or_none(calling_ae_title: str) -> str | None:
+    try:
+        return pacs_name(calling_ae_title)
+    except PathError:
+        return None
