@@ -271,7 +271,7 @@ class ElementWalk:
             size = _HEADER
             if flags & _IN_SEQUENCE:
                 # In a big-endian data set the value of a UN is little endian, or should be: each item shows.
-                big = self._big and data[pos] == 0xFF
+                big = self._big and data[pos] != 0xFE
                 group, element, length = _CODINGS[big].implicit(data, pos)
                 tag = group << 16 | element
                 if tag == _ITEM:
