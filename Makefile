@@ -1,0 +1,50 @@
+# Every target does its own set-up. Settings: LAPIDICOM_TEST_SIZE=small|large, AMQP_URL, PYTHON.
+SHELL := /bin/bash
+PY := .venv/bin/python
+export UV_PYTHON_DOWNLOADS := never
+
+.PHONY: help setup demo test lint format settings-docs faults soak clean
+.DEFAULT_GOAL := help
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
+
+setup: ## Install what demo and tests need: uv, the locked environment, RabbitMQ, dcmtk
+	@scripts/setup test
+
+demo: ## Send DICOM through the whole system (DATA=dir FILES_ROOT=dir CALLING_AET=name KEEP=1)
+	@scripts/setup demo
+	@$(PY) -m demo
+
+test: ## All tests: real RabbitMQ, real dcmtk; under ten minutes
+	@scripts/setup test
+	@LAPIDICOM_TEST_SIZE=$${LAPIDICOM_TEST_SIZE:-small} $(PY) -m pytest $(ARGS)
+
+lint: ## ruff, mypy, import contracts, settings page
+	@scripts/setup lint
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+	$(PY) -m mypy -p lapidicom.common -p lapidicom.receiver -p lapidicom.registrar
+	$(PY) -m mypy -p tests.support -p demo
+	.venv/bin/lint-imports
+	$(PY) scripts/settings_table.py --check docs/settings.md
+
+format: ## Format the code
+	@scripts/setup lint
+	$(PY) -m ruff format
+	$(PY) -m ruff check --fix
+
+settings-docs: ## Write docs/settings.md from the settings' models
+	@scripts/setup lint
+	$(PY) scripts/settings_table.py docs/settings.md
+
+faults: ## The whole fault matrix; under forty minutes
+	@scripts/setup test
+	@LAPIDICOM_TEST_SIZE=large $(PY) -m pytest tests/faults $(ARGS)
+
+soak: ## Every test at its largest size
+	@scripts/setup test
+	@LAPIDICOM_TEST_SIZE=large $(PY) -m pytest $(ARGS)
+
+clean: ## Remove environments and caches
+	rm -rf .venv .uv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist
