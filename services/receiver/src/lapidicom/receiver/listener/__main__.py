@@ -5,11 +5,15 @@ import signal
 import sys
 
 
-def main() -> None:
-    """Run a listener on the control descriptor that is the first argument."""
-    # Before the imports, which take most of a second: a Ctrl-C in it is the supervisor's to handle.
+def ignore_signals() -> None:
+    """Leave SIGINT and SIGTERM to the supervisor, which drains us: both may go to the whole process group."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+
+
+def main() -> None:
+    """Run a listener on the control descriptor that is the first argument."""
+    ignore_signals()  # before the imports, which take most of a second
     from lapidicom.receiver.control import ControlSocket
     from lapidicom.receiver.listener import app
     from lapidicom.receiver.listener.build import build
