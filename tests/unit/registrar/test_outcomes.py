@@ -69,12 +69,12 @@ ROWS: dict[str, tuple[contract.Answer, Outcome | Question]] = {
     "bad gateway": (http(502, "", "text/html"), Outcome.OUTAGE),
     "unavailable": (http(503, "", "text/html"), Outcome.OUTAGE),
     "gateway time-out": (http(504, "", "text/html"), Outcome.OUTAGE),
-    "a success that is no creation": (http(200, "{}"), Outcome.RETRY),
-    "request time-out": (http(408), Outcome.RETRY),
-    "conflict": (http(409), Outcome.RETRY),
-    "unknown client error": (http(418), Outcome.RETRY),
-    "insufficient storage": (http(507), Outcome.RETRY),
-    "unknown server error": (http(599), Outcome.RETRY),
+    "a success that is no creation": (http(200, "{}"), Question.IS_CUBE_WELL),
+    "request time-out": (http(408), Question.IS_CUBE_WELL),
+    "conflict": (http(409), Question.IS_CUBE_WELL),
+    "unknown client error": (http(418), Question.IS_CUBE_WELL),
+    "insufficient storage": (http(507), Question.IS_CUBE_WELL),
+    "unknown server error": (http(599), Question.IS_CUBE_WELL),
 }
 
 
@@ -131,8 +131,7 @@ def test_a_path_that_cube_cannot_find_is_judged_by_what_we_see(
 
 
 def test_a_verdict_keeps_status_wait_and_a_bounded_excerpt() -> None:
-    verdict = judge(Answer(408, "application/json", ("é" * 5000).encode(), 17.0))
-    assert isinstance(verdict, Verdict)
+    verdict = judge_after_probe(Answer(408, "application/json", ("é" * 5000).encode(), 17.0), well=True)
     assert (verdict.status, verdict.retry_after, verdict.excerpt) == (408, 17.0, "é" * 500)
 
 

@@ -26,6 +26,8 @@ ACK_SECONDS = 0.5
 where the consumer is cancelled already, this pause is one. A second consumer as a barrier would be
 given messages, and their return would raise their delivery counts."""
 
+CALLBACK_TURNS = 10
+
 
 class Delivery:
     """One message in our hands. It ends by `ack`, or stays unacknowledged and comes back."""
@@ -147,6 +149,9 @@ class Consumer:
         async with boundary(CALL_SECONDS, ConnectionLost):
             queue = await self._channel.get_queue(self._name, ensure=False)
             await queue.cancel(tag)
+        # What came before the broker's answer is with its callbacks, each some turns of the loop away.
+        for _ in range(CALLBACK_TURNS):
+            await asyncio.sleep(0)
         self.acked = False
 
     async def settle(self) -> None:

@@ -86,7 +86,7 @@ STATUSES: Mapping[int, Outcome | Question] = MappingProxyType(
         504: Outcome.OUTAGE,
     }
 )
-"""By status; 400 is judged by its body, 3xx is configuration, and what stands nowhere is retried."""
+"""By status; 400 is judged by its body, 3xx is configuration, what stands nowhere is as a 500: retried."""
 
 
 def judge(reply: Reply) -> Verdict | Question:
@@ -99,9 +99,8 @@ def judge(reply: Reply) -> Verdict | Question:
         case Answer(status=400):
             return _judge_400(reply)
         case Answer(status=status):
-            found = STATUSES.get(status)
-            if found is None:
-                found = Outcome.OUTAGE if 300 <= status < 400 else Outcome.RETRY
+            unknown = Outcome.OUTAGE if 300 <= status < 400 else Question.IS_CUBE_WELL
+            found = STATUSES.get(status, unknown)
             return found if isinstance(found, Question) else _verdict(reply, found, f"http_{status}")
         case _:
             raise AssertionError(reply)
