@@ -41,7 +41,9 @@ class GroupCommit:
         segment_limit: bytes of a segment.
 
     Attributes:
-        life: the present one; None while none could be made.
+        life: the present one; None while none could be made, and after the end.
+        life_id: of the present or last one.
+        folder: name of its folder.
         fault: why the last batch failed; None if it did not.
 
     Raises:
@@ -75,6 +77,7 @@ class GroupCommit:
         self._closed = False
         self.fault: str | None = None
         self.life: Life | None = make_life()
+        self.life_id, self.folder = self.life.life, self.life.name
         self._progress = Progress()
         self._write(())
 
@@ -206,6 +209,7 @@ class GroupCommit:
             raise OSError(errno.ESHUTDOWN, "closed")
         if self.life is None:
             self.life = self._make_life()
+            self.life_id, self.folder = self.life.life, self.life.name
             with self._mark_lock:
                 self._progress = Progress()
                 self._mark_due = None

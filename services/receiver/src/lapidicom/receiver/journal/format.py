@@ -30,6 +30,7 @@ COMMITTED: Final = "committed"
 CURSOR: Final = "cursor"
 HEARTBEAT: Final = "heartbeat"
 CLAIM: Final = "claim"
+FINISHED: Final = "finished"
 PARENT: Final = "parent"
 
 _SEGMENT: Final = re.compile(r"([0-9]{8})\.(log|done)")

@@ -45,13 +45,7 @@ class _Awaited(Entry):
 
 
 class Journal:
-    """The journal of this listener. `open` makes one; all methods may be called by any thread.
-
-    Attributes:
-        life: the present life, a UUID in hex.
-        folder: name of the present life's folder, `<receiver id>.<life>`.
-        fault: why the journal takes no writes; None if it does.
-    """
+    """The journal of this listener. `open` makes one; all methods may be called by any thread."""
 
     def __init__(self, group: GroupCommit, *, fsync: bool, heartbeat: float) -> None:
         self._group = group
@@ -119,14 +113,12 @@ class Journal:
     @property
     def life(self) -> str:
         """The present life, a UUID in hex; changes only if the journal was deleted under its owner."""
-        life = self._group.life
-        return "" if life is None else life.life
+        return self._group.life_id
 
     @property
     def folder(self) -> str:
-        """Name of the present life's folder."""
-        life = self._group.life
-        return "" if life is None else life.name
+        """Name of the present life's folder, of the last one after the end."""
+        return self._group.folder
 
     @property
     def fault(self) -> str | None:

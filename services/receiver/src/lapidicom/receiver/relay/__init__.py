@@ -1,0 +1,1 @@
+"""The relay: publishes what journals hold, and finishes the journals of lives that have ended."""

@@ -1,0 +1,168 @@
+"""Composition root of the relay: from its slice of the settings to published journals."""
+
+import asyncio
+import os
+import time
+import uuid
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, suppress
+from typing import Final
+
+import structlog
+
+from lapidicom.common import logs
+from lapidicom.common.broker import BrokerError, publishers
+from lapidicom.common.settings import LogSection
+from lapidicom.common.topology import topology
+from lapidicom.receiver.control import ControlClosedError, ControlSocket, Settings
+from lapidicom.receiver.file_system import FileSystem
+from lapidicom.receiver.journal.parent import parent_identity
+from lapidicom.receiver.journal.reader import JournalFolder
+from lapidicom.receiver.relay.follower import Counts, Follower
+from lapidicom.receiver.relay.journals import Journals, RelayIdentity
+from lapidicom.receiver.relay.relay import PublishesEnvelopes, Relay
+from lapidicom.receiver.relay.retention import Retention
+from lapidicom.receiver.relay.shell import Shell
+from lapidicom.receiver.relay.stored_files import StoredFiles
+from lapidicom.receiver.settings import RelaySettings
+
+ORPHANED: Final = 4
+"""Exit status when the supervisor has gone."""
+
+_UMASK: Final = 0o002
+
+_ROUTINE: Final = frozenset(
+    {"journal_taken_over", "journal_finished", "journal_segment_deleted", "journal_deleted"}
+)
+"""Events that are no warnings."""
+
+Supply = AsyncGenerator[PublishesEnvelopes, None]
+
+
+def supply_of(settings: RelaySettings) -> Supply:
+    """Connected publishers, one after the other, for as long as the relay asks."""
+    return publishers(
+        settings.amqp_url.get_secret_value(),
+        topology(settings.retry_delays, settings.park_delay),
+        name="lapidicom-receiver",
+        longest_pause=10.0,
+    )
+
+
+def run(
+    control: ControlSocket,
+    *,
+    supply: Callable[[RelaySettings], Supply] = supply_of,
+    file_system: FileSystem | None = None,
+) -> int:
+    """Relay until the supervisor says to drain.
+
+    Args:
+        control: the control socket; its first packet is our slice of the settings.
+        supply: makes the publishers; tests pass others.
+        file_system: the system calls; tests pass one that fails.
+
+    Returns:
+        The exit status.
+    """
+    try:
+        packet, _ = control.receive()
+    except ControlClosedError:
+        return ORPHANED
+    if not isinstance(packet, Settings):
+        raise TypeError(f"{type(packet).__name__} came before the settings")
+    settings = RelaySettings.parse_slice(packet.slice)
+    logs.configure(settings.slice(LogSection), process="relay", pid=os.getpid())
+    os.umask(_UMASK)
+    return asyncio.run(_serve(control, settings, supply(settings), file_system or FileSystem()))
+
+
+async def _serve(
+    control: ControlSocket, settings: RelaySettings, supply: Supply, file_system: FileSystem
+) -> int:
+    counts = Counts()
+    journals, relay = build(settings, file_system, counts)
+    shell = Shell(control, journals, relay, counts)
+    watching = asyncio.create_task(relay.watch())
+    publishing = asyncio.create_task(_publish(relay, shell, supply))
+    serving = asyncio.create_task(shell.serve())
+    # A fault of ours ends the process; the supervisor starts another.
+    await asyncio.wait((watching, publishing, serving), return_when=asyncio.FIRST_COMPLETED)
+    failed = [task for task in (watching, publishing) if task.done()]
+    for task in (watching, publishing, serving):
+        task.cancel()
+    await asyncio.gather(watching, publishing, serving, return_exceptions=True)
+    with suppress(OSError):
+        journals.close()
+    for task in failed:
+        await task
+    return await serving
+
+
+async def _publish(relay: Relay, shell: Shell, supply: Supply) -> None:
+    async with aclosing(supply) as connected:
+        async for publisher in connected:
+            shell.connected = True
+            try:
+                await relay.publish(publisher)
+            except BrokerError as error:
+                structlog.get_logger().warning(
+                    "relay_goes_back", reason=str(error), error=type(error).__name__
+                )
+            finally:
+                shell.connected = False
+
+
+def build(settings: RelaySettings, file_system: FileSystem, counts: Counts) -> tuple[Journals, Relay]:
+    """Build the relay.
+
+    Args:
+        settings: its slice.
+        file_system: the system calls.
+        counts: what it does is added there.
+    """
+    log = structlog.get_logger()
+
+    def observe(event: str, /, **fields: object) -> None:
+        (log.info if event in _ROUTINE else log.warning)(event, **fields)
+
+    identity = RelayIdentity(uuid.uuid4().hex, settings.receiver_id, parent_identity())
+    files = StoredFiles(file_system, settings.files_root)
+
+    def follower(folder: JournalFolder, life: str, name: str) -> Follower:
+        return Follower(
+            folder,
+            life,
+            files,
+            os.fspath(settings.spool / "incoming" / name),
+            relay_id=identity.relay_id,
+            counts=counts,
+            observe=observe,
+            offload=asyncio.to_thread,
+        )
+
+    journals = Journals(
+        file_system,
+        settings.spool,
+        identity,
+        takeover=settings.journal_takeover,
+        clock=time.monotonic,
+        make_follower=follower,
+        observe=observe,
+    )
+    retention = Retention(
+        file_system,
+        settings.files_root,
+        days=settings.journal_days,
+        min_free_space=settings.min_free_space,
+        now=time.time,
+        observe=observe,
+    )
+    relay = Relay(
+        journals,
+        retention,
+        takeover=settings.journal_takeover,
+        observe=observe,
+        offload=asyncio.to_thread,
+    )
+    return journals, relay

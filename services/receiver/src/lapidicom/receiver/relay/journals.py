@@ -1,0 +1,232 @@
+"""Which journals this relay follows, and which lives it takes for ended.
+
+It follows the journals of its own supervisor's listeners from their beginning, and any other once
+its owner is gone: told by the supervisor, or because the heartbeat has stood still for the whole
+takeover time by this relay's own monotonic clock. A claim on an ended life saves other relays the
+work; it expires like a life, by standing still. Whatever goes wrong here leads to records sent
+twice or later, never to a lost one.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from lapidicom.receiver.file_system import FileSystem
+from lapidicom.receiver.journal.commit import Observer
+from lapidicom.receiver.journal.format import CLAIM, parse_folder_name
+from lapidicom.receiver.journal.reader import JournalFolder
+from lapidicom.receiver.relay.follower import Follower
+from lapidicom.receiver.relay.position_file import replace_file
+from lapidicom.receiver.relay.standing import StandStill
+
+_UNKNOWN: Final = "unknown"
+
+_LOOKS_BETWEEN: Final = 10
+"""A finished journal is looked at once in so many looks."""
+
+
+@dataclass(frozen=True, slots=True)
+class RelayIdentity:
+    """Who this relay is.
+
+    Args:
+        relay_id: unique among all relays.
+        receiver_id: CHRIS_RECEIVER_ID.
+        parent: its supervisor, as `parent_identity` tells.
+    """
+
+    relay_id: str
+    receiver_id: str
+    parent: str
+
+    def owns(self, receiver_id: str, parent: str) -> bool:
+        """Whether a journal is one of this relay's supervisor."""
+        if parent.startswith(_UNKNOWN) or self.parent.startswith(_UNKNOWN):
+            return receiver_id == self.receiver_id
+        return parent == self.parent
+
+
+@dataclass(slots=True)
+class Watched:
+    """A journal on the volume.
+
+    Attributes:
+        name: of its folder.
+        follower: reads it, if this relay does.
+        told: the supervisor saw its owner end.
+    """
+
+    name: str
+    receiver_id: str
+    life: str
+    folder: JournalFolder
+    beat: StandStill
+    claim: StandStill
+    follower: Follower | None = None
+    is_own: bool | None = None
+    told: bool = False
+    claimed_at: float | None = None
+    looks: int = field(default=0)
+
+
+class Journals:
+    """All journals on the volume.
+
+    Args:
+        file_system: the system calls.
+        spool: the spool directory.
+        identity: of this relay.
+        takeover: CHRIS_JOURNAL_TAKEOVER, seconds.
+        clock: monotonic seconds.
+        make_follower: makes the follower of a journal: of its folder, its life, its folder's name.
+        observe: told of events.
+    """
+
+    def __init__(
+        self,
+        file_system: FileSystem,
+        spool: Path,
+        identity: RelayIdentity,
+        *,
+        takeover: float,
+        clock: Callable[[], float],
+        make_follower: Callable[[JournalFolder, str, str], Follower],
+        observe: Observer,
+    ) -> None:
+        self._fs = file_system
+        self._path = os.fspath(spool / "journal")
+        self._identity = identity
+        self._takeover = takeover
+        self._clock = clock
+        self._make_follower = make_follower
+        self._observe = observe
+        self._watched: dict[str, Watched] = {}
+        self._told: set[str] = set()
+
+    def followers(self) -> list[Follower]:
+        """Those that may have something to publish."""
+        return [one.follower for one in self._watched.values() if one.follower and not one.follower.finished]
+
+    def watched(self) -> list[Watched]:
+        """All journals known."""
+        return list(self._watched.values())
+
+    def life_ended(self, name: str) -> None:
+        """The supervisor saw the owner of this journal end: it may be finished at once."""
+        self._told.add(name)
+        self.look()
+
+    def look(self) -> None:
+        """Look at the volume: journals that came or went, heartbeats, claims.
+
+        Raises:
+            OSError: the volume cannot be read.
+        """
+        now = self._clock()
+        self._discover(now)
+        for one in list(self._watched.values()):
+            try:
+                self._look_at(one, now)
+            except FileNotFoundError:
+                continue  # deleted just now; not listed the next time
+
+    def stood_still(self, one: Watched) -> float:
+        """Seconds for which a journal's heartbeat was seen standing still."""
+        return one.beat.seconds(self._clock())
+
+    def write_cursors(self) -> None:
+        """Remember what is confirmed."""
+        for one in self._watched.values():
+            if one.follower is not None:
+                one.follower.write_cursor()
+
+    def close(self) -> None:
+        """Remember what is confirmed, and close everything."""
+        self.write_cursors()
+        for one in self._watched.values():
+            self._forget(one)
+        self._watched.clear()
+
+    def _discover(self, now: float) -> None:
+        try:
+            names = set(self._fs.listdir(self._path))
+        except FileNotFoundError:
+            return  # no listener has begun yet
+        for name in names - self._watched.keys():
+            parsed = parse_folder_name(name)
+            if parsed is not None:
+                folder = JournalFolder(self._fs, f"{self._path}/{name}")
+                beat = StandStill(now, folder.heartbeat())
+                claim = StandStill(now, folder.small_file(CLAIM))
+                self._watched[name] = Watched(name, *parsed, folder, beat, claim)
+        for name in self._watched.keys() - names:
+            self._forget(self._watched.pop(name))
+
+    def _forget(self, one: Watched) -> None:
+        if one.follower is not None:
+            one.follower.close()
+        one.folder.close()
+
+    def _look_at(self, one: Watched, now: float) -> None:
+        follower = one.follower
+        one.looks += 1
+        newly_told = one.name in self._told
+        if follower is not None and follower.finished and one.looks % _LOOKS_BETWEEN and not newly_told:
+            return
+        moved = one.beat.look(now, one.folder.heartbeat())
+        one.claim.look(now, one.folder.small_file(CLAIM))
+        if newly_told:
+            self._told.discard(one.name)
+            one.told = True
+        elif moved and one.told:
+            one.told = False
+        if one.is_own is None:
+            self._find_parent(one)
+        if one.is_own and one.follower is None:
+            self._follow(one)
+        self._judge(one, now, moved=moved)
+
+    def _find_parent(self, one: Watched) -> None:
+        parent = one.folder.parent()
+        if parent:
+            one.is_own = self._identity.owns(one.receiver_id, parent)
+
+    def _follow(self, one: Watched) -> Follower:
+        if one.follower is None:
+            one.follower = self._make_follower(one.folder, one.life, one.name)
+        return one.follower
+
+    def _judge(self, one: Watched, now: float, *, moved: bool) -> None:
+        """Decide whether the owner lives."""
+        follower = one.follower
+        if follower is not None and follower.ended:
+            if moved and not one.told:
+                self._observe("journal_owner_lives", life=one.name)
+                follower.owner_lives()
+            elif follower.finished:
+                follower.look_again()
+            else:
+                self._claim(one, now)
+        elif one.told or (one.beat.seconds(now) >= self._takeover and not self._is_claimed(one, now)):
+            self._observe("journal_taken_over", life=one.name, told=one.told)
+            self._follow(one).owner_ended()
+            self._claim(one, now)
+
+    def _is_claimed(self, one: Watched, now: float) -> bool:
+        """Whether another relay is at it: its claim has moved within the takeover time."""
+        claim = one.claim
+        own = claim.value.startswith(self._identity.relay_id.encode())
+        return bool(claim.value) and not own and claim.seconds(now) < self._takeover
+
+    def _claim(self, one: Watched, now: float) -> None:
+        """Say, again and again while it lasts, that this relay is at it. Need not succeed."""
+        if one.claimed_at is not None and now - one.claimed_at < self._takeover / 4:
+            return
+        one.claimed_at = now
+        text = f"{self._identity.relay_id} {now:.3f}\n"
+        try:
+            replace_file(one.folder, CLAIM, text.encode(), self._identity.relay_id)
+        except OSError as error:
+            self._observe("journal_not_claimed", life=one.name, errno=error.errno)

@@ -1,0 +1,130 @@
+"""The relay at work: looks at the volume beside publishing, and gives each journal its turn."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Final, Never, Protocol
+
+from lapidicom.common.broker.publisher import Envelope
+from lapidicom.receiver.journal.commit import Observer
+from lapidicom.receiver.relay.follower import Follower, Offload
+from lapidicom.receiver.relay.journals import Journals
+from lapidicom.receiver.relay.retention import Candidate, Retention
+
+_IDLE_SECONDS: Final = 0.025
+"""Between two looks at the marks when nothing is to be done: two system calls per journal."""
+
+_AFTER_FAULT_SECONDS: Final = 1.0
+_RETENTION_SECONDS: Final = 5.0
+
+
+class PublishesEnvelopes(Protocol):
+    """What the relay asks of a connection to RabbitMQ."""
+
+    async def publish(self, envelope: Envelope) -> None:
+        """Return once the message is confirmed.
+
+        Raises:
+            BrokerError: it is not, or nobody knows.
+        """
+
+
+class Relay:
+    """Publishes the journals of a volume.
+
+    Args:
+        journals: which they are.
+        retention: deletes what is relayed.
+        takeover: CHRIS_JOURNAL_TAKEOVER, seconds: how often to look at heartbeats follows from it.
+        observe: told of events.
+        offload: runs what may wait for the disk.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        journals: Journals,
+        retention: Retention,
+        *,
+        takeover: float,
+        observe: Observer,
+        offload: Offload,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._journals = journals
+        self._retention = retention
+        self._look_seconds = min(1.0, takeover / 20)
+        self._observe = observe
+        self._offload = offload
+        self._clock = clock
+        self._faulty_until: dict[Follower, float] = {}
+        self._next = 0
+        self._at_rest = asyncio.Event()
+
+    async def watch(self) -> Never:
+        """Look at the volume for as long as the relay lives, whether RabbitMQ is there or not."""
+        retained = 0.0
+        while True:
+            with self._volume_may_fail("relay_cannot_look"):
+                self._journals.look()
+                self._journals.write_cursors()
+                if self._clock() - retained >= _RETENTION_SECONDS:
+                    retained = self._clock()
+                    await self._retain()
+            await asyncio.sleep(self._look_seconds)
+
+    async def _retain(self) -> None:
+        candidates = [
+            Candidate(one.folder, is_over=one.follower is not None and one.follower.finished)
+            for one in self._journals.watched()
+        ]
+        await self._offload(lambda: self._retention.run(candidates))
+
+    async def publish(self, publisher: PublishesEnvelopes) -> Never:
+        """Publish for as long as the publisher works.
+
+        Raises:
+            BrokerError: ask for another publisher, and call again.
+        """
+        while True:
+            if await self.pass_over(publisher):
+                self._at_rest.clear()
+            else:
+                self._at_rest.set()
+                await asyncio.sleep(_IDLE_SECONDS)
+
+    async def pass_over(self, publisher: PublishesEnvelopes) -> bool:
+        """Give each journal one turn, beginning behind the one that was last.
+
+        Returns:
+            Whether there may be more to do at once.
+        """
+        followers = self._journals.followers()
+        self._faulty_until = {one: until for one, until in self._faulty_until.items() if one in followers}
+        more = False
+        for _ in range(len(followers)):
+            self._next += 1
+            follower = followers[self._next % len(followers)]
+            if self._faulty_until.get(follower, 0.0) > self._clock():
+                continue
+            try:
+                more |= await follower.turn(publisher.publish)
+            except OSError as error:
+                self._faulty_until[follower] = self._clock() + _AFTER_FAULT_SECONDS
+                self._observe("journal_cannot_be_read", life=follower.life, errno=error.errno)
+            else:
+                self._faulty_until.pop(follower, None)
+        return more
+
+    async def until_at_rest(self) -> None:
+        """Return once a whole pass, begun after this call, has found nothing more to publish."""
+        self._at_rest.clear()
+        await self._at_rest.wait()
+
+    @contextlib.contextmanager
+    def _volume_may_fail(self, event: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._observe(event, errno=error.errno)
