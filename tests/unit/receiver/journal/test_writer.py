@@ -1,0 +1,447 @@
+"""The journal as its owner uses it: group commit, the mark, failures, rotation, a new life."""
+
+import contextlib
+import errno
+import os
+import stat
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lapidicom.receiver.errors import JournalUnavailable
+from lapidicom.receiver.file_system import FileSystem
+from lapidicom.receiver.journal.format import SEGMENT_LIMIT, Position, decode_position
+from lapidicom.receiver.journal.records import association_ended
+from lapidicom.receiver.journal.writer import Entry, Journal
+from tests.support.journal_records import ended, instance, key, read_all, started
+from tests.support.polling import eventually
+
+
+class Watched(FileSystem):
+    """The real system calls, counted, with an action before or instead of some."""
+
+    def __init__(self) -> None:
+        self.calls: Counter[str] = Counter()
+        self.before: dict[str, Callable[..., Any]] = {}
+        self.instead: dict[str, Callable[..., Any]] = {}
+        for name in ("write", "fdatasync", "fsync", "open", "pwrite", "mkdir"):
+            setattr(self, name, self._wrap(name, getattr(os, name)))
+
+    def _wrap(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            self.calls[name] += 1
+            if name in self.before:
+                self.before[name](*args)
+            return self.instead.get(name, call)(*args, **kwargs)
+
+        return watched
+
+
+def failing(number: int) -> Callable[..., Any]:
+    def fail(*_: Any) -> Any:
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+class Owner:
+    """A journal in a temporary folder, and what it tells."""
+
+    def __init__(
+        self, spool: Path, *, fsync: bool = True, heartbeat: float = 1000, limit: int = SEGMENT_LIMIT
+    ) -> None:
+        self.spool = spool
+        self.fs = Watched()
+        self.events: list[tuple[str, dict[str, object]]] = []
+        self.lives: list[str] = []
+        self.journal = Journal.open(
+            spool,
+            "receiver-1",
+            fsync=fsync,
+            heartbeat=heartbeat,
+            file_system=self.fs,
+            segment_limit=limit,
+            observe=self.observe,
+            on_life=self.lives.append,
+        )
+
+    def observe(self, event: str, /, **fields: object) -> None:
+        self.events.append((event, fields))
+
+    @property
+    def folder(self) -> Path:
+        return self.spool / "journal" / self.journal.folder
+
+    def mark(self) -> Position:
+        position = decode_position((self.folder / "committed").read_bytes())
+        assert position is not None
+        return position
+
+    def store(self, number: int, *, first: bool = False) -> Entry:
+        entry = self.journal.append([instance(number)], series=key(), starts=started() if first else None)
+        try:
+            self.journal.wait(entry)
+        finally:
+            self.journal.settle(entry)
+        return entry
+
+    def kinds(self) -> list[str]:
+        return [record["record"] for record in read_all(self.folder)]
+
+    def numbers(self) -> list[int]:
+        return [record["sequence"] for record in read_all(self.folder)]
+
+
+@pytest.fixture
+def make_owner(tmp_path: Path) -> Iterator[Callable[..., Owner]]:
+    with contextlib.ExitStack() as stack:
+
+        def make(**options: Any) -> Owner:
+            owner = Owner(tmp_path, **options)
+            stack.callback(owner.journal.close)
+            return owner
+
+        yield make
+
+
+@pytest.mark.parametrize("fsync", [True, False])
+def test_what_was_answered_stands_below_the_mark(make_owner: Callable[..., Owner], fsync: bool) -> None:
+    owner = make_owner(fsync=fsync)
+    for number in range(1, 4):
+        owner.store(number, first=number == 1)
+    assert owner.kinds() == ["segment_opened", "series_started", *["instance_received"] * 3]
+    assert owner.mark() == Position(1, (owner.folder / "00000001.log").stat().st_size)
+
+
+def test_a_life_is_durable_before_it_counts(make_owner: Callable[..., Owner]) -> None:
+    owner = make_owner()
+    # The folder of journals, the spool, and what holds the spool; then the segment's own folder.
+    assert owner.fs.calls["fsync"] == 4
+    assert owner.fs.calls["fdatasync"] == 1
+    assert stat.S_IMODE(owner.folder.stat().st_mode) == 0o750
+    assert {stat.S_IMODE(file.stat().st_mode) for file in owner.folder.iterdir()} == {0o640}
+
+
+def test_without_fsync_nothing_is_synced(make_owner: Callable[..., Owner]) -> None:
+    owner = make_owner(fsync=False)
+    owner.store(1, first=True)
+    assert owner.fs.calls["fsync"] == owner.fs.calls["fdatasync"] == 0
+
+
+def test_one_sync_serves_all_that_wait(make_owner: Callable[..., Owner]) -> None:
+    owner = make_owner()
+    owner.store(0, first=True)
+    held = threading.Event()
+    begun = threading.Event()
+
+    def hold(*_: object) -> None:
+        begun.set()
+        assert held.wait(10)
+
+    owner.fs.before["fdatasync"] = hold
+    first = threading.Thread(target=owner.store, args=(1,))
+    first.start()
+    assert begun.wait(10)
+    syncs = owner.fs.calls["fdatasync"]
+    entries = [owner.journal.append([instance(number)], series=key()) for number in range(2, 52)]
+    held.set()
+    for entry in entries:
+        owner.journal.wait(entry)
+        owner.journal.settle(entry)
+    first.join()
+    assert owner.fs.calls["fdatasync"] == syncs + 1
+    assert owner.mark().offset == (owner.folder / "00000001.log").stat().st_size
+
+
+def test_many_threads_lose_nothing_and_no_number_repeats(make_owner: Callable[..., Owner]) -> None:
+    owner = make_owner(limit=20_000)
+    owner.store(0, first=True)
+
+    def work(worker: int) -> None:
+        for number in range(25):
+            owner.store(worker * 100 + number)
+
+    threads = [threading.Thread(target=work, args=(worker,)) for worker in range(1, 9)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(owner.numbers()) == len(set(owner.numbers()))
+    paths = {r["message"]["path"] for r in read_all(owner.folder) if r["record"] == "instance_received"}
+    assert len(paths) == 201
+    assert len(list(owner.folder.glob("*.log"))) > 3
+
+
+def test_the_mark_never_passes_an_entry_that_is_not_settled(make_owner: Callable[..., Owner]) -> None:
+    owner = make_owner()
+    owner.store(1, first=True)
+    before = owner.mark()
+    unsettled = owner.journal.append([instance(2)], series=key())
+    owner.journal.wait(unsettled)
+    later = owner.store(3)
+    assert owner.mark() == before
+    owner.journal.settle(unsettled)
+    assert owner.mark() == later.end
+
+
+def test_the_mark_never_passes_an_entry_that_is_not_durable(make_owner: Callable[..., Owner]) -> None:
+    owner = make_owner()
+    owner.store(1, first=True)
+    before = owner.mark()
+    held, begun = threading.Event(), threading.Event()
+    owner.fs.before["fdatasync"] = lambda *_: (begun.set(), held.wait(10))
+    entry = owner.journal.append([instance(2)], series=key())
+    owner.journal.settle(entry)
+    assert begun.wait(10)
+    assert owner.mark() == before
+    held.set()
+    owner.journal.wait(entry)
+    assert owner.mark() == entry.end
+
+
+def fail_write(fs: Watched) -> None:
+    fs.instead["write"] = failing(errno.ENOSPC)
+
+
+def fail_sync(fs: Watched) -> None:
+    fs.instead["fdatasync"] = failing(errno.EIO)
+
+
+def write_half(fs: Watched) -> None:
+    fs.instead["write"] = lambda fd, data: os.write(fd, data[: len(data) // 2])
+
+
+@pytest.mark.parametrize("fault", [fail_write, fail_sync, write_half])
+def test_a_failed_batch_closes_its_segment_for_ever(
+    make_owner: Callable[..., Owner], fault: Callable[[Watched], None]
+) -> None:
+    owner = make_owner()
+    owner.store(1, first=True)
+    fault(owner.fs)
+    with pytest.raises(JournalUnavailable) as caught:
+        owner.store(2)
+    assert caught.value.status == 0xA700
+    assert owner.journal.fault is not None
+    left = (owner.folder / "00000001.log").read_bytes()
+    owner.fs.instead.clear()
+    good = owner.store(3)
+    assert owner.journal.fault is None
+    assert (owner.folder / "00000001.log").read_bytes() == left
+    assert good.end is not None
+    assert good.end.segment == 2
+    assert owner.mark() == good.end
+    last = [r for r in read_all(owner.folder) if r["record"] == "instance_received"][-1]
+    assert last["message"]["SOPInstanceUID"].endswith(".3")
+    assert len(owner.numbers()) == len(set(owner.numbers()))
+
+
+def test_a_full_disk_does_not_fill_with_empty_segments(make_owner: Callable[..., Owner]) -> None:
+    owner = make_owner()
+    fail_write(owner.fs)
+    for number in range(5):
+        with pytest.raises(JournalUnavailable):
+            owner.store(number)
+    assert [file.name for file in owner.folder.glob("*.log")] == ["00000001.log"]
+
+
+def test_a_new_segment_counts_only_once_its_folder_is_synced(make_owner: Callable[..., Owner]) -> None:
+    owner = make_owner(limit=1500)
+    owner.store(1, first=True)
+    before = owner.mark()
+    owner.fs.instead["fsync"] = failing(errno.EIO)
+    with pytest.raises(JournalUnavailable):
+        owner.store(2)
+    assert owner.mark() == before
+
+
+def test_a_segment_begins_with_the_series_still_open_and_their_counts(
+    make_owner: Callable[..., Owner],
+) -> None:
+    owner = make_owner(limit=4000)
+    owner.store(1, first=True)
+    other = owner.journal.append([instance(9, series=2)], series=key(series=2), starts=started(series=2))
+    owner.journal.wait(other)
+    owner.journal.settle(other)
+    owner.journal.append_quietly([b'"record":"instance_refused"'], series=key())
+    owner.journal.append_quietly([ended(1, series=2)], ends=[key(series=2)])
+    for number in range(2, 8):
+        owner.store(number)
+    heads = [r for r in read_all(owner.folder) if r["record"] == "segment_opened"]
+    (series,) = heads[-1]["open_series"]
+    before = [r for r in read_all(owner.folder) if r["sequence"] < heads[-1]["sequence"]]
+    assert series["series"]["SeriesInstanceUID"] == "1.2.3.1"
+    assert series["sequence"] == next(r["sequence"] for r in before if r["record"] == "series_started")
+    assert series["received"] == sum(
+        r["record"] == "instance_received" and r["message"]["SeriesInstanceUID"] == "1.2.3.1" for r in before
+    )
+    assert series["refused"] == 1
+
+
+def test_a_series_whose_first_batch_failed_is_not_open(make_owner: Callable[..., Owner]) -> None:
+    owner = make_owner()
+    fail_sync(owner.fs)
+    with pytest.raises(JournalUnavailable):
+        owner.store(1, first=True)
+    owner.fs.instead.clear()
+    owner.journal.append_quietly([b'"record":"association_ended"'], ends=())
+    eventually(lambda: "association_ended" in owner.kinds())
+    assert [r["open_series"] for r in read_all(owner.folder) if r["record"] == "segment_opened"] == [[], []]
+
+
+def test_refusals_wait_for_no_sync(make_owner: Callable[..., Owner]) -> None:
+    owner = make_owner()
+    owner.store(1, first=True)
+    syncs = owner.fs.calls["fdatasync"]
+    owner.journal.append_quietly([b'"record":"instance_refused"'], series=key())
+    eventually(lambda: "instance_refused" in owner.kinds())
+    assert owner.fs.calls["fdatasync"] == syncs
+    entry = owner.store(2)
+    assert owner.mark() == entry.end
+
+
+def test_an_end_record_that_cannot_be_written_is_kept_until_a_later_batch(
+    make_owner: Callable[..., Owner],
+) -> None:
+    owner = make_owner()
+    owner.store(1, first=True)
+    fail_write(owner.fs)
+    end = association_ended(
+        association_id="association-1",
+        calling_ae_title="M",
+        called_ae_title="C",
+        peer_address="h:1",
+        how="released",
+        received=1,
+        refused=0,
+    )
+    owner.journal.append_quietly([ended(1), end], ends=[key()])
+    eventually(lambda: owner.journal.fault is not None)
+    owner.fs.instead.clear()
+    entry = owner.journal.append([instance(2, "association-2")], series=None)
+    owner.journal.wait(entry)
+    owner.journal.settle(entry)
+    assert owner.kinds()[-4:] == ["segment_opened", "series_ended", "association_ended", "instance_received"]
+    assert owner.mark() == entry.end
+
+
+def test_end_records_that_are_kept_need_no_traffic_to_be_written(make_owner: Callable[..., Owner]) -> None:
+    owner = make_owner(heartbeat=0.02)
+    owner.store(1, first=True)
+    fail_write(owner.fs)
+    owner.journal.append_quietly([ended(1)], ends=[key()])
+    eventually(lambda: owner.journal.fault is not None)
+    owner.fs.instead.clear()
+    eventually(lambda: owner.kinds()[-1] == "series_ended")
+    eventually(lambda: owner.journal.fault is None)
+
+
+def test_end_records_over_the_bound_are_given_up_and_their_series_stay_open(
+    make_owner: Callable[..., Owner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lapidicom.receiver.journal.commit._MOST_KEPT_ENTRIES", 1)
+    owner = make_owner()
+    owner.store(1, first=True)
+    fail_write(owner.fs)
+    owner.journal.append_quietly([b'"record":"association_ended"'], ends=())
+    eventually(lambda: owner.journal.fault is not None)
+    owner.journal.append_quietly([ended(1)], ends=[key()])
+    eventually(lambda: ("journal_end_records_given_up", {"entries": 1}) in owner.events)
+    owner.fs.instead.clear()
+    owner.store(2)
+    head = [r for r in read_all(owner.folder) if r["record"] == "segment_opened"][-1]
+    assert len(head["open_series"]) == 1
+
+
+@pytest.mark.parametrize("fsync", [True, False])
+def test_an_owner_whose_journal_was_deleted_answers_failure_and_begins_a_new_life(
+    make_owner: Callable[..., Owner], fsync: bool
+) -> None:
+    owner = make_owner(fsync=fsync, heartbeat=1000 if fsync else 0.02)
+    owner.store(1, first=True)
+    old = owner.folder
+    life = owner.journal.life
+    for file in old.iterdir():
+        file.unlink()
+    old.rmdir()
+    if fsync:
+        with pytest.raises(JournalUnavailable):
+            owner.store(2)
+        owner.store(3)
+    else:
+        eventually(lambda: owner.journal.life != life)
+        owner.store(3)
+    assert owner.folder != old
+    assert owner.lives == [owner.journal.folder]
+    # The association goes on: its series is open in the new life too.
+    head = next(read_all(owner.folder))
+    assert [one["received"] for one in head["open_series"]] == [1]
+    assert owner.mark().offset == (owner.folder / "00000001.log").stat().st_size
+
+
+def test_a_stale_handle_ends_the_life(make_owner: Callable[..., Owner]) -> None:
+    owner = make_owner()
+    owner.store(1, first=True)
+    life = owner.journal.life
+    owner.fs.instead["fdatasync"] = failing(errno.ESTALE)
+    with pytest.raises(JournalUnavailable):
+        owner.store(2)
+    owner.fs.instead.clear()
+    owner.store(3)
+    assert owner.journal.life != life
+
+
+def test_a_mark_that_could_not_be_written_is_written_later(make_owner: Callable[..., Owner]) -> None:
+    owner = make_owner(heartbeat=0.02)
+    owner.store(1, first=True)
+    owner.fs.instead["pwrite"] = failing(errno.EIO)
+    entry = owner.store(2)
+    assert owner.mark() != entry.end
+    owner.fs.instead.clear()
+    eventually(lambda: owner.mark() == entry.end)
+
+
+def test_the_heart_beats_by_itself(make_owner: Callable[..., Owner]) -> None:
+    owner = make_owner(heartbeat=0.02)
+    first = (owner.folder / "heartbeat").read_bytes()
+    eventually(lambda: (owner.folder / "heartbeat").read_bytes() > first)
+
+
+def test_no_journal_without_a_spool(tmp_path: Path) -> None:
+    with pytest.raises(JournalUnavailable):
+        Owner(tmp_path / "not mounted")
+
+
+@pytest.mark.parametrize("body", [b'"record":"a"\n', b"x" * (4 << 20) + b"x"])
+def test_what_no_reader_would_take_is_refused(make_owner: Callable[..., Owner], body: bytes) -> None:
+    owner = make_owner()
+    with pytest.raises(JournalUnavailable):
+        owner.journal.append([body])
+    owner.store(1, first=True)
+
+
+def test_closing_commits_what_waits_and_nothing_is_taken_afterwards(tmp_path: Path) -> None:
+    owner = Owner(tmp_path)
+    owner.store(1, first=True)
+    owner.journal.append_quietly([b'"record":"instance_refused"'])
+    owner.journal.append_quietly([ended(1)], ends=[key()])
+    owner.journal.close()
+    assert owner.kinds()[-2:] == ["instance_refused", "series_ended"]
+    assert owner.mark().offset == (owner.folder / "00000001.log").stat().st_size
+    with pytest.raises(JournalUnavailable):
+        owner.store(2)
+    assert len(list((tmp_path / "journal").iterdir())) == 1
+
+
+def test_a_fault_of_ours_fails_the_waiters_and_not_the_committer(
+    make_owner: Callable[..., Owner],
+) -> None:
+    owner = make_owner()
+    owner.fs.instead["write"] = lambda *_: (_ for _ in ()).throw(RuntimeError("a fault of ours"))
+    with pytest.raises(JournalUnavailable):
+        owner.store(1, first=True)
+    owner.fs.instead.clear()
+    owner.store(2, first=True)
