@@ -104,12 +104,13 @@ class Receiver:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._process is not None and self._process.poll() is None:
-            self.kill()
-        self._end_of_output()
-        for pid in self.children():
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(5)
+        for pid in self.children():  # a stopped one does not end by itself
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        self._end_of_output()
 
     @property
     def pid(self) -> int:

@@ -24,8 +24,9 @@ from lapidicom.common.settings import LogSection
 
 STANDARD_ERROR: Final = 2
 
-SILENCED: Final = ("pynetdicom", "pydicom", "httpx", "httpcore")
-"""Libraries whose records are dropped: they log data sets, identifiers or URLs with queries."""
+SILENCED: Final = ("pynetdicom", "pydicom", "httpx", "httpcore", "aiormq.connection")
+"""Libraries whose records are dropped: they log data sets, identifiers or URLs with queries, or say
+at each attempt to connect what our own event says better."""
 
 _FRAMES_SHOWN: Final = 8
 

@@ -72,6 +72,7 @@ class Journal:
         heartbeat: float,
         file_system: FileSystem,
         segment_limit: int = SEGMENT_LIMIT,
+        life: str | None = None,
         parent: str | None = None,
         observe: Observer | None = None,
         on_life: Callable[[str], None] = lambda _: None,
@@ -85,6 +86,7 @@ class Journal:
             heartbeat: seconds between two heartbeats.
             file_system: the system calls.
             segment_limit: bytes of a segment.
+            life: UUID in hex of the first life, if something else bears it already; a new one, if not.
             parent: whose relay follows this journal; the parent process, if not given.
             observe: told of events; the log, if not given.
             on_life: told the folder's name when a later life begins (the journal was deleted under
@@ -94,9 +96,11 @@ class Journal:
             JournalUnavailable: it could not be made.
         """
         whose = parent_identity() if parent is None else parent
+        given = [] if life is None else [life]
 
         def make_life() -> Life:
-            return Life(file_system, spool, receiver_id, uuid.uuid4().hex, whose, fsync=fsync)
+            own = given.pop() if given else uuid.uuid4().hex
+            return Life(file_system, spool, receiver_id, own, whose, fsync=fsync)
 
         try:
             group = GroupCommit(

@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import uuid
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
@@ -14,13 +15,14 @@ from lapidicom.receiver.control import Connection
 from lapidicom.receiver.counters import Counters, Tally
 from lapidicom.receiver.dimse.store import StoreService
 from lapidicom.receiver.file_system import FileSystem
+from lapidicom.receiver.journal.format import folder_name
 from lapidicom.receiver.journal.writer import Journal
 from lapidicom.receiver.listener.places import Places
 from lapidicom.receiver.listener.volume_watch import VolumeWatch
 from lapidicom.receiver.settings import ListenerSettings
 from lapidicom.receiver.storage.folders import SeriesFolders
 from lapidicom.receiver.storage.instance_file import InstanceStore
-from lapidicom.receiver.storage.volume import FOLDER_MODE, Volume
+from lapidicom.receiver.storage.volume import Volume
 from lapidicom.receiver.upper_layer.association import Acceptor, Association
 from lapidicom.receiver.upper_layer.negotiation import NegotiationPolicy
 
@@ -78,24 +80,24 @@ def build(settings: ListenerSettings, file_system: FileSystem, places: Places) -
         VolumeUnusable: the volume failed the checks of the start.
         JournalUnavailable: no journal could be made.
     """
-    with contextlib.suppress(OSError):  # what is wrong with it, the volume tells better
-        file_system.mkdir(settings.spool, FOLDER_MODE)
+    life = uuid.uuid4().hex
+    volume = Volume(
+        settings.files_root,
+        settings.spool,
+        folder_name(settings.receiver_id, life),
+        min_free_space=settings.min_free_space,
+        fsync=settings.fsync,
+        file_system=file_system,
+    )
     with contextlib.ExitStack() as opened:
+        opened.callback(volume.close)
         journal = Journal.open(
             settings.spool,
             settings.receiver_id,
             fsync=settings.fsync,
             heartbeat=settings.journal_heartbeat,
             file_system=file_system,
-        )
-        opened.callback(journal.close)
-        volume = Volume(
-            settings.files_root,
-            settings.spool,
-            journal.folder,
-            min_free_space=settings.min_free_space,
-            fsync=settings.fsync,
-            file_system=file_system,
+            life=life,
         )
         opened.pop_all()
     store = InstanceStore(volume, SeriesFolders(volume, file_system), file_system, fsync=settings.fsync)

@@ -1,6 +1,7 @@
 """The life of the process tree: started together, kept running, drained listeners first, relay last."""
 
 import asyncio
+import os
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -41,7 +42,7 @@ def _binding(setting: str, port: int) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StartError(f"{setting}={port} cannot be bound: {error.strerror}") from error
+        raise StartError(f"{setting}={port} cannot be bound: {os.strerror(error.errno or 0)}") from error
 
 
 class Supervisor:
@@ -225,9 +226,9 @@ class Supervisor:
     # --- the end ---
 
     async def _stop(self) -> None:
-        self._log.info("stopping", grace=self._grace)
         if self._acceptor is not None:
             self._acceptor.close()
+        self._log.info("stopping", grace=self._grace)
         for slot in self._listeners:
             slot.stop_replacing()
         await self._end_listeners(monotonic() + self._grace)
