@@ -70,11 +70,11 @@ async def boundary(seconds: float, lost: type[BrokerError]) -> AsyncIterator[Non
     except TimeoutError as error:
         raise lost(f"no answer within {seconds:g} s") from error
     except AMQPError as error:
-        raise lost(f"AMQP failed: {type(error).__name__}") from error
+        raise lost(f"AMQP failed: {_text(error)}") from error
     except TRANSPORT_ERRORS as error:
         raise lost(f"the connection was lost: {type(error).__name__}") from error
 
 
 def _text(error: Exception) -> str:
-    """The broker's reply text: it names queues and exchanges, never a body."""
+    """What broker or socket say: they name addresses, queues and exchanges, never a body or a password."""
     return " ".join(str(part) for part in error.args if part is not None)[:200] or type(error).__name__
