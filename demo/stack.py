@@ -1,0 +1,147 @@
+"""The whole system on this machine: RabbitMQ, receiver, registrar, and a stand-in for CUBE."""
+
+import os
+import shlex
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Self
+
+from demo.options import Options
+from demo.queues import dead_letters, forget_queues, in_use
+from demo.service import Service, ServiceError
+from tests.support.cube.process import CubeProcess
+from tests.support.rabbitmq import Broker
+
+RECEIVER_ID = "demo"
+
+
+class Stack:
+    """Starts everything, and leaves nothing behind: unless it is told to `leave`."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self.folder = Path(tempfile.mkdtemp(prefix="lapidicom-demo-"))
+        self.files_root = options.files_root or self.folder / "files"
+        self._had_spool = (self.files_root / ".lapidicom").exists()
+        self._bound = not options.keep
+        self._left = False
+        self._own_queues = False
+        self._broker: Broker | None = None
+        self._cube: CubeProcess | None = None
+        self._services: list[Service] = []
+        self.amqp_url = ""
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self._left:
+            self._end()
+
+    @property
+    def cube(self) -> CubeProcess:
+        """The stand-in CUBE."""
+        if self._cube is None:
+            raise RuntimeError("the stack is not started")
+        return self._cube
+
+    @property
+    def scp_port(self) -> int:
+        """The receiver's DICOM port."""
+        return self._services[0].ports["scp_port"]
+
+    def dead_letters(self) -> int:
+        """Messages in the dead-letter queue."""
+        return dead_letters(self.amqp_url)
+
+    def leave(self) -> Path:
+        """Leave everything running; returns the script that stops it."""
+        self._left = True
+        script = self.folder / "stop"
+        script.write_text(self._stop_script())
+        script.chmod(0o755)
+        return script
+
+    def log_ends(self) -> str:
+        """What the services said last."""
+        return "\n".join(service.log_end() for service in self._services)
+
+    def _start(self) -> None:
+        self.files_root.mkdir(parents=True, exist_ok=True)
+        self._start_broker()
+        cube = CubeProcess(self.files_root, die_with_parent=self._bound, folder=self.folder / "cube")
+        self._cube = cube
+        cube.start()
+        both = {"AMQP_URL": self.amqp_url, "CHRIS_FILES_ROOT": str(self.files_root)}
+        self._serve(
+            "lapidicom-receiver",
+            {**both, "PORT": "0", "CHRIS_RECEIVER_ID": RECEIVER_ID, "CHRIS_MIN_FREE_SPACE": "64MiB"},
+            started="listening",
+        )
+        self._serve(
+            "lapidicom-registrar",
+            {
+                **both,
+                "CHRIS_URL": cube.url,
+                "CHRIS_USERNAME": cube.username,
+                "CHRIS_PASSWORD": cube.password,
+            },
+            started="registrar_started",
+        )
+        for service in self._services:
+            service.wait_until_ready()
+
+    def _start_broker(self) -> None:
+        if self._options.amqp_url:
+            self.amqp_url = self._options.amqp_url
+            use = in_use(self.amqp_url)
+            if use:
+                raise ServiceError(
+                    f"the virtual host of AMQP_URL is in use ({use}): give the demo one of its own"
+                )
+            self._own_queues = use is None
+            return
+        self._broker = Broker(1, self.folder / "rabbitmq", die_with_parent=self._bound)
+        self._broker.start()
+        self.amqp_url = self._broker.url()
+
+    def _serve(self, command: str, settings: dict[str, str], *, started: str) -> None:
+        log = self.folder / f"{command}.log"
+        self._services.append(Service(command, settings, log, started=started, die_with_parent=self._bound))
+
+    def _end(self) -> None:
+        for service in self._services:
+            service.stop()
+        if self._cube is not None:
+            self._cube.destroy()
+        if self._broker is not None:
+            self._broker.destroy()
+        elif self._own_queues:
+            forget_queues(self.amqp_url)
+        if not self._had_spool:
+            shutil.rmtree(self.files_root / ".lapidicom", ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _stop_script(self) -> str:
+        services = " ".join(str(service.pid) for service in self._services)
+        others = [self.cube.pid, *(self._broker.pids if self._broker else ())]
+        spool = "" if self._had_spool else f"rm -rf {shlex.quote(str(self.files_root / '.lapidicom'))}\n"
+        return (
+            "#!/bin/sh\n# Stops what `make demo KEEP=1` left running.\n"
+            f"kill {services} 2>/dev/null\n"
+            "tries=0\n"
+            f"while kill -0 {services.replace(' ', ' 2>/dev/null || kill -0 ')} 2>/dev/null; do\n"
+            '  tries=$((tries + 1)); [ "$tries" -gt 100 ] && kill -9 ' + services + "; sleep 0.2\ndone\n"
+            f"kill -9 {' '.join(map(str, others))} 2>/dev/null\n"
+            f"{spool}rm -rf {shlex.quote(str(self.folder))}\n"
+        )
+
+    def log_files(self) -> list[str]:
+        """The services' logs, for who wants to look on."""
+        return [os.fspath(path) for path in sorted(self.folder.glob("*.log"))]
