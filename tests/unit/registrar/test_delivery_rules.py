@@ -75,7 +75,7 @@ class Scene:
         delays = topology(SETTINGS.retry_delays, SETTINGS.park_delay)
         deliveries = Deliveries(registration, self._publish, delays, SETTINGS, "r1")
         verdict = asyncio.run(deliveries.handle(cast(Cube, self), cast(Delivery, self)))
-        return verdict and verdict.outcome
+        return verdict.outcome if verdict else None
 
 
 def answer(row: contract.Answer) -> Answer:
@@ -177,6 +177,6 @@ def test_a_hanging_volume_is_an_outage() -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("lapidicom.registrar.consumer.registration.asyncio.to_thread", hang)
             result = await registration.register(cast(Cube, scene), "InstanceStored", 1, scene.body)
-        return result.verdict and result.verdict.outcome
+        return result.verdict.outcome if result.verdict else None
 
     assert asyncio.run(play()) is Outcome.OUTAGE

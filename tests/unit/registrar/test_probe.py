@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 
 from lapidicom.registrar.cube.availability import Probe
 from lapidicom.registrar.cube.replies import Answer, Fault, NoAnswer, Reply
@@ -25,7 +25,7 @@ class Scene:
         return reply
 
 
-def run(scene: Scene, test: Callable[[Scene], Awaitable[None]]) -> None:
+def run(scene: Scene, test: Callable[[Scene], Coroutine[None, None, None]]) -> None:
     asyncio.run(test(scene))
 
 

@@ -86,7 +86,11 @@ def topology(retry_delays: Iterable[int], park_delay: int) -> Topology:
         )
         for seconds in delays
     )
-    kept = {"x-queue-type": "quorum", "x-delivery-limit": UNLIMITED, "x-overflow": "reject-publish"}
+    kept: dict[str, Argument] = {
+        "x-queue-type": "quorum",
+        "x-delivery-limit": UNLIMITED,
+        "x-overflow": "reject-publish",
+    }
     stores = tuple(Queue(name, dict(kept)) for name in (DEAD_LETTER_QUEUE, AUDIT_QUEUE, REPLAY_QUEUE))
     events = ("instance.stored", "series.started", "series.received")
     own_keys = (WORK_QUEUE, *(queue.name for queue in waiting), AUDIT_QUEUE, REPLAY_QUEUE)

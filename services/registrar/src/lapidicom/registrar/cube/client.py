@@ -27,7 +27,7 @@ class Token:
 
     def __init__(self, http: httpx.AsyncClient, cube_url: str, username: str, password: str) -> None:
         self._http = http
-        self._url = urljoin(cube_url, AUTH_TOKEN)
+        self._url = httpx.URL(urljoin(cube_url, AUTH_TOKEN))
         self._credentials = json.dumps({"username": username, "password": password}).encode()
         self._value: str | None = None
         self._fetch: asyncio.Task[str | NoAnswer] | None = None
@@ -70,9 +70,9 @@ class Cube:
 
     def __init__(self, http: httpx.AsyncClient, cube_url: str, token: Token) -> None:
         self._http = http
-        self._root = cube_url
-        self._pacs_files = urljoin(cube_url, PACS_FILES)
-        self._probe = urljoin(cube_url, PROBE)
+        self._root = httpx.URL(cube_url)
+        self._pacs_files = httpx.URL(urljoin(cube_url, PACS_FILES))
+        self._probe = httpx.URL(urljoin(cube_url, PROBE))
         self._token = token
 
     async def register(self, body: bytes) -> Reply:
@@ -88,7 +88,7 @@ class Cube:
         reply = await send(self._http, "GET", self._root)
         return generation(reply), reply
 
-    async def _with_token(self, method: str, url: str, body: bytes | None = None) -> Reply:
+    async def _with_token(self, method: str, url: httpx.URL, body: bytes | None = None) -> Reply:
         token = await self._token.get()
         if isinstance(token, NoAnswer):
             return token

@@ -38,7 +38,12 @@ def http_client(
 
 
 async def send(
-    http: httpx.AsyncClient, method: str, url: str, *, token: str | None = None, body: bytes | None = None
+    http: httpx.AsyncClient,
+    method: str,
+    url: httpx.URL,
+    *,
+    token: str | None = None,
+    body: bytes | None = None,
 ) -> Reply:
     """Send one request; every failure is a reply, too.
 
