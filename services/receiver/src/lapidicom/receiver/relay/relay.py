@@ -60,6 +60,8 @@ class Relay:
         self._clock = clock
         self._faulty_until: dict[Follower, float] = {}
         self._next = 0
+        self._passes = 0
+        self._passes_before = 0
         self._at_rest = asyncio.Event()
 
     async def watch(self) -> Never:
@@ -88,11 +90,12 @@ class Relay:
             BrokerError: ask for another publisher, and call again.
         """
         while True:
+            self._passes += 1
             if await self.pass_over(publisher):
-                self._at_rest.clear()
-            else:
+                continue
+            if self._passes > self._passes_before:
                 self._at_rest.set()
-                await asyncio.sleep(_IDLE_SECONDS)
+            await asyncio.sleep(_IDLE_SECONDS)
 
     async def pass_over(self, publisher: PublishesEnvelopes) -> bool:
         """Give each journal one turn, beginning behind the one that was last.
@@ -119,6 +122,7 @@ class Relay:
 
     async def until_at_rest(self) -> None:
         """Return once a whole pass, begun after this call, has found nothing more to publish."""
+        self._passes_before = self._passes
         self._at_rest.clear()
         await self._at_rest.wait()
 
