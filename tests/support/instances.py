@@ -1,4 +1,4 @@
-"""Synthetic instances for SCUs to send: made-up patients whose values are found again wherever they leak to."""
+"""Instances for SCUs to send, most of them of a made-up patient whose values are found wherever they leak."""
 
 import io
 import warnings
