@@ -8,7 +8,7 @@ from typing import Any
 import aio_pika
 import pytest
 
-from lapidicom.common.topology import DEAD_LETTER_QUEUE, WORK_QUEUE
+from lapidicom.common.topology import DEAD_LETTER_QUEUE, WORK_QUEUE, delay_queue
 from tests.support.cube.process import CubeProcess
 from tests.support.polling import eventually
 from tests.support.queues import look, take_all
@@ -78,6 +78,21 @@ def test_a_killed_registrar_loses_nothing_and_registers_nothing_twice(
     eventually(lambda: cube.control.paths() == paths, 20)
     assert set(cube.control.counts().values()) == {1}
     eventually(lambda: look(amqp_url, WORK_QUEUE).ready == 0)
+    assert look(amqp_url, DEAD_LETTER_QUEUE).ready == 0
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_registrar_killed_around_its_onward_publish_loses_nothing_and_registers_nothing_twice(
+    when: str, start_registrar: Start, send: Send, cube: CubeProcess, amqp_url: str
+) -> None:
+    cube.control.fail(500, count=1, path_contains="SERVICES/PACS")
+    paths = send(1, 20)
+    doomed = start_registrar(Options(kill_publish=when), ready=False)
+    assert doomed.wait() == -signal.SIGKILL
+    start_registrar()
+    eventually(lambda: cube.control.paths() == paths, 20)
+    eventually(lambda: look(amqp_url, WORK_QUEUE).ready + look(amqp_url, delay_queue(1)).ready == 0)
+    assert set(cube.control.counts().values()) == {1}
     assert look(amqp_url, DEAD_LETTER_QUEUE).ready == 0
 
 

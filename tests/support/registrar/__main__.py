@@ -7,6 +7,8 @@ import json
 import os
 import signal
 import sys
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -14,9 +16,12 @@ import httpx
 import uvloop
 
 from lapidicom.common import logs
+from lapidicom.common.broker import Envelope, Publisher
 from lapidicom.common.settings import LogSection
+from lapidicom.common.topology import Topology
 from lapidicom.registrar.__main__ import read_settings
-from lapidicom.registrar.app import Pace, Registrar, serve
+from lapidicom.registrar.app import Registrar, broker_supply, serve
+from lapidicom.registrar.pace import Pace
 
 SHORT = Pace(
     connect=1,
@@ -41,12 +46,40 @@ class Options:
         kill_on: the process kills itself when it is about to POST a body with this text.
         kill_at: the process kills itself at the n-th POST of a registration.
         answered: the kill comes after CUBE's answer, not before the POST.
+        kill_publish: the process kills itself `before` or `after` its first onward publish: between that
+            and the ack.
     """
 
     pace: dict[str, float] = field(default_factory=dict)
     kill_on: str = ""
     kill_at: int = 0
     answered: bool = False
+    kill_publish: str = ""
+
+
+def die() -> None:
+    """End at once, as in a crash."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class KillingPublisher:
+    """Publishes, once at most."""
+
+    def __init__(self, publisher: Publisher, when: str) -> None:
+        self._publisher = publisher
+        self._when = when
+
+    async def publish(self, envelope: Envelope) -> None:
+        """Publish one message, or die."""
+        if self._when == "before":
+            die()
+        await self._publisher.publish(envelope)
+        if self._when == "after":
+            die()
+
+    async def ended(self) -> None:
+        """Wait for the end of the connection."""
+        await self._publisher.ended()
 
 
 class KillingTransport(httpx.AsyncHTTPTransport):
@@ -62,10 +95,10 @@ class KillingTransport(httpx.AsyncHTTPTransport):
         """Send one request, or die."""
         last = request.url.path.endswith("/pacsfiles/") and self._is_the_last(request.content)
         if last and not self._options.answered:
-            os.kill(os.getpid(), signal.SIGKILL)
+            die()
         response = await super().handle_async_request(request)
         if last:
-            os.kill(os.getpid(), signal.SIGKILL)
+            die()
         return response
 
     def _is_the_last(self, body: bytes) -> bool:
@@ -74,13 +107,25 @@ class KillingTransport(httpx.AsyncHTTPTransport):
         return KillingTransport.posts == self._options.kill_at or (bool(text) and text in body)
 
 
+def supply_of(options: Options) -> Any:
+    """A supply of publishers, the product's or a deadly one."""
+
+    async def supply(amqp_url: str, declared: Topology, pace: Pace) -> AsyncGenerator[Any, None]:
+        async with aclosing(broker_supply(amqp_url, declared, pace)) as publishers:
+            async for publisher in publishers:
+                yield KillingPublisher(publisher, options.kill_publish)
+
+    return supply
+
+
 def main() -> None:
     """Run until SIGTERM, or until the registrar kills itself."""
     options = Options(**json.loads(sys.argv[1]))
     settings = read_settings(os.environ)
     logs.configure(settings.slice(LogSection), service="registrar")
     pace: dict[str, Any] = asdict(SHORT) | options.pace
-    uvloop.run(serve(settings, Registrar(settings, Pace(**pace), lambda: KillingTransport(options))))
+    registrar = Registrar(settings, Pace(**pace), lambda: KillingTransport(options), supply_of(options))
+    uvloop.run(serve(settings, registrar))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Mapping
 
+import httpx
 import uvloop
 
 from lapidicom.common import broker, logs
@@ -26,6 +27,10 @@ def read_settings(environ: Mapping[str, str]) -> RegistrarSettings:
         broker.check(settings.amqp_url.get_secret_value())
     except ValueError as error:
         faults.append(f"AMQP_URL=***: {error}")
+    try:
+        httpx.URL(settings.cube_url)
+    except httpx.InvalidURL as error:
+        faults.append(f"CHRIS_URL={settings.cube_url!r}: {error}")
     if not settings.files_root.is_dir():
         faults.append(f"CHRIS_FILES_ROOT={settings.files_root}: not an existing directory")
     if faults:

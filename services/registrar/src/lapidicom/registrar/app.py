@@ -5,25 +5,26 @@ import os
 import signal
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from functools import partial
 
 import httpx
 import structlog
 
-from lapidicom.common.broker import Backoff, BrokerError, consumer, publishers, redacted
+from lapidicom.common.broker import Backoff, BrokerError, Publisher, consumer, publishers, redacted
 from lapidicom.common.health import serving
 from lapidicom.common.topology import WORK_QUEUE, Topology, topology
 from lapidicom.registrar.consumer.deliveries import Deliveries
 from lapidicom.registrar.consumer.onward import Onward
 from lapidicom.registrar.consumer.registration import Registration
-from lapidicom.registrar.consumer.session import SUSPECT_PAUSE, Session
-from lapidicom.registrar.cube.availability import SHARED_SECONDS, Probe, hindrance
+from lapidicom.registrar.consumer.session import Session
+from lapidicom.registrar.cube.availability import Probe, hindrance
 from lapidicom.registrar.cube.client import Cube, Token
 from lapidicom.registrar.cube.http import http_client
 from lapidicom.registrar.cube.volume import Invisible, look
+from lapidicom.registrar.pace import Pace
+from lapidicom.registrar.readiness import Readiness
 from lapidicom.registrar.settings import RegistrarSettings
 
 log = structlog.get_logger(__name__)
@@ -33,56 +34,19 @@ NAME = "lapidicom-registrar"
 LONGEST_RETRY_AFTER = 600.0
 
 Transport = Callable[[], httpx.AsyncBaseTransport | None]
+Supply = Callable[[str, Topology, Pace], AsyncGenerator[Publisher, None]]
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """Times that are no settings; tests make them short. All in seconds.
-
-    Attributes:
-        connect: for a TCP connection to CUBE.
-        read: for CUBE's answer to a registration.
-        probe: for CUBE's answer to a probe.
-        probe_shared: for which a failed probe is not repeated.
-        first_pause: after the first failure; pauses double.
-        longest_pause: between tries to reach RabbitMQ.
-        longest_outage_pause: between probes in an outage.
-        look: between two looks whether the queue knows its consumer.
-        publish: for one confirmed publish.
-        suspect: before each suspect delivery.
-    """
-
-    connect: float = 5.0
-    read: float = 60.0
-    probe: float = 10.0
-    probe_shared: float = SHARED_SECONDS
-    first_pause: float = 1.0
-    longest_pause: float = 30.0
-    longest_outage_pause: float = 60.0
-    look: float = 30.0
-    publish: float = 10.0
-    suspect: float = SUSPECT_PAUSE
-
-
-@dataclass(slots=True)
-class State:
-    """What hinders the registrar now: the reasons of /readyz."""
-
-    cube: str | None = "CUBE: not yet asked"
-    consuming: bool = False
-    stopping: bool = False
-    publishing: Callable[[], bool] = field(default=lambda: False)
-
-    def reasons(self) -> list[str]:
-        """Why the registrar is not ready; empty if it is."""
-        told = [] if self.cube is None else [self.cube]
-        if not self.consuming and self.cube is None:
-            told.append("RabbitMQ: not consuming")
-        if not self.publishing():
-            told.append("RabbitMQ: no connection to publish on")
-        if self.stopping:
-            told.append("shutting down")
-        return told
+def broker_supply(amqp_url: str, declared: Topology, pace: Pace) -> AsyncGenerator[Publisher, None]:
+    """Publishers on a connection of their own."""
+    return publishers(
+        amqp_url,
+        declared,
+        name=NAME,
+        first_pause=pace.first_pause,
+        longest_pause=pace.longest_pause,
+        publish_seconds=pace.publish,
+    )
 
 
 class Registrar:
@@ -92,6 +56,7 @@ class Registrar:
         settings: of the process.
         pace: times that are no settings.
         transport: makes the HTTP transport of a client; None for httpx's own.
+        supply: yields the publishers on which messages go onward.
     """
 
     def __init__(
@@ -99,15 +64,17 @@ class Registrar:
         settings: RegistrarSettings,
         pace: Pace | None = None,
         transport: Transport = lambda: None,
+        supply: Supply = broker_supply,
     ) -> None:
         self._settings = settings
+        self._supply = supply
         self._pace = pace or Pace()
         self._transport = transport
         self._amqp_url = settings.amqp_url.get_secret_value()
         self._session: Session | None = None
         self._outages = Backoff(self._pace.first_pause, self._pace.longest_outage_pause)
         self._reconnects = Backoff(self._pace.first_pause, self._pace.longest_pause)
-        self.state = State()
+        self.readiness = Readiness()
 
     async def run(self, stop: asyncio.Event, cut: asyncio.Event) -> None:
         """Register until `stop` is set; then end what is in hand, until the grace period or `cut` ends.
@@ -117,18 +84,12 @@ class Registrar:
             cut: the second SIGTERM.
         """
         declared = topology(self._settings.retry_delays, self._settings.park_delay)
-        onward = Onward(
-            publishers(
-                self._amqp_url,
-                declared,
-                name=NAME,
-                first_pause=self._pace.first_pause,
-                longest_pause=self._pace.longest_pause,
-                publish_seconds=self._pace.publish,
-            )
-        )
-        self.state.publishing = lambda: onward.connected
-        async with self._cubes() as cubes, serving(self._settings.health_port, self.state.reasons) as port:
+        onward = Onward(self._supply(self._amqp_url, declared, self._pace))
+        self.readiness.publishing = lambda: onward.connected
+        async with (
+            self._cubes() as cubes,
+            serving(self._settings.health_port, self.readiness.reasons) as port,
+        ):
             log.info("registrar_started", health_port=port, broker=redacted(self._amqp_url))
             publishing = asyncio.create_task(onward.run(), name="onward")
             working = asyncio.create_task(self._work(cubes, onward, declared), name="work")
@@ -153,7 +114,7 @@ class Registrar:
             stopped.cancel()
 
     async def _drain(self, working: asyncio.Task[None], cut: asyncio.Event) -> None:
-        self.state.stopping = True
+        self.readiness.stopping = True
         log.info("registrar_stopping", grace=self._settings.shutdown_grace)
         if self._session is None:
             return
@@ -176,7 +137,7 @@ class Registrar:
         root = self._settings.files_root
         registration = Registration(probe.is_well, partial(look, root), Invisible())
         deliveries = Deliveries(registration, onward.publish, declared, self._settings, _name())
-        while not self.state.stopping:
+        while not self.readiness.stopping:
             await self._until_cube_is_well(prober)
             try:
                 await self._consume(workers, deliveries, declared)
@@ -187,12 +148,12 @@ class Registrar:
     async def _until_cube_is_well(self, cube: Cube) -> None:
         told = None
         while (reason := await hindrance(cube)) is not None:
-            self.state.cube = reason
+            self.readiness.cube = reason
             if reason != told:
                 log.warning("cube_not_available", reason=reason)
                 told = reason
             await asyncio.sleep(self._outages.next())
-        self.state.cube = None
+        self.readiness.cube = None
         log.info("cube_available", url=self._settings.cube_url)
 
     async def _consume(self, cubes: list[Cube], deliveries: Deliveries, declared: Topology) -> None:
@@ -207,19 +168,19 @@ class Registrar:
         ) as consuming:
             session = Session(consuming, cubes, deliveries, self._pace.suspect)
             self._session = session
-            self.state.consuming = True
+            self.readiness.consuming = True
             log.info("consuming", broker=redacted(self._amqp_url), prefetch=len(cubes))
             try:
                 await session.run()
             finally:
-                self.state.consuming = False
+                self.readiness.consuming = False
                 self._session = None
                 if session.successes:
                     self._outages.reset()
                     self._reconnects.reset()
         outage = session.outage
-        if outage is not None and not self.state.stopping:
-            self.state.cube = f"CUBE: outage ({outage.reason})"
+        if outage is not None and not self.readiness.stopping:
+            self.readiness.cube = f"CUBE: outage ({outage.reason})"
             pause = max(self._outages.next(), min(outage.retry_after or 0.0, LONGEST_RETRY_AFTER))
             log.warning("cube_outage", reason=outage.reason, status=outage.status, pause=round(pause, 1))
             await asyncio.sleep(pause)
