@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup demo test lint format settings-docs faults soak clean
+.PHONY: help setup demo test lint format settings-docs faults soak bench clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -45,6 +45,10 @@ faults: ## The whole fault matrix; under forty minutes
 soak: ## Every test at its largest size
 	@scripts/setup test
 	@LAPIDICOM_TEST_SIZE=large $(PY) -m pytest $(ARGS)
+
+bench: ## Speed beside the peers (BENCH=receive; QUICK=1 ends within 50 seconds); writes .bench/results.json
+	@scripts/setup test
+	@$(PY) -m benchmarks.$(or $(BENCH),receive)
 
 clean: ## Remove environments and caches
 	rm -rf .venv .uv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist

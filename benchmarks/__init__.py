@@ -1,0 +1,1 @@
+"""Benchmarks: lapidicom beside its peers, side by side in interleaved rounds (see receive.py)."""
