@@ -49,7 +49,8 @@ def check_stored(
         The journal's records of these instances.
     """
     by_path = {one.path(calling): one for one in sent}
-    assert stored_paths(files_root, pacs_name(calling)) == set(by_path)
+    found = stored_paths(files_root, pacs_name(calling))
+    assert found == set(by_path), f"missing: {set(by_path) - found}, not sent: {found - set(by_path)}"
     for path, one in by_path.items():
         _check_file(files_root / path, one, title_in_file or calling, called)
     received = records_of(files_root / ".lapidicom", records.INSTANCE_RECEIVED, calling)
@@ -89,4 +90,4 @@ def _check_record(message: dict[str, Any], file: Path, sent: Instance, called: s
     assert stored.peer_address.startswith("127.0.0.1:")
     for keyword, value in sent.tags._asdict().items():
         if keyword in message and keyword != "PatientAge":
-            assert message[keyword] == value, keyword
+            assert message[keyword] == value, f"{keyword}: {message[keyword]!r}, not {value!r}"

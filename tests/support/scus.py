@@ -38,7 +38,7 @@ def storescu(port: int, calling: str, files: Iterable[Path], *options: str) -> R
 def dcmsend(port: int, calling: str, files: Iterable[Path], *options: str) -> Run:
     """C-STORE by dcmtk's dcmsend: proposes what the files hold, and goes on after a refusal."""
     program = [str(tool("dcmsend", "dcmtk")), "-v", "-aet", calling, "-aec", "ChRIS"]
-    return _run([*program, "--no-halt", "--no-illegal-proposal", "--decompress-never", *options], port, files)
+    return _run([*program, "--no-halt", "--decompress-never", *options], port, files)
 
 
 def gdcmscu(port: int, calling: str, *options: str, files: Iterable[Path] = ()) -> Run:
