@@ -11,7 +11,7 @@ from demo.options import Options
 from demo.queues import dead_letters, forget_queues, in_use
 from demo.service import Service, ServiceError
 from tests.support.cube.process import CubeProcess
-from tests.support.rabbitmq import Broker
+from tests.support.rabbitmq import Broker, open_broker
 
 RECEIVER_ID = "demo"
 
@@ -107,7 +107,7 @@ class Stack:
                 )
             self._own_queues = use is None
             return
-        self._broker = Broker(1, self.folder / "rabbitmq", die_with_parent=self._bound)
+        self._broker = open_broker(1, self.folder / "rabbitmq", die_with_parent=self._bound)
         self._broker.start()
         self.amqp_url = self._broker.url()
 
@@ -130,7 +130,7 @@ class Stack:
 
     def _stop_script(self) -> str:
         services = " ".join(str(service.pid) for service in self._services)
-        others = [self.cube.pid, *(self._broker.pids if self._broker else ())]
+        broker = "\n".join(self._broker.stop_commands if self._broker else ())
         spool = "" if self._had_spool else f"rm -rf {shlex.quote(str(self.files_root / '.lapidicom'))}\n"
         return (
             "#!/bin/sh\n# Stops what `make demo KEEP=1` left running.\n"
@@ -138,7 +138,7 @@ class Stack:
             "tries=0\n"
             f"while kill -0 {services.replace(' ', ' 2>/dev/null || kill -0 ')} 2>/dev/null; do\n"
             '  tries=$((tries + 1)); [ "$tries" -gt 100 ] && kill -9 ' + services + "; sleep 0.2\ndone\n"
-            f"kill -9 {' '.join(map(str, others))} 2>/dev/null\n"
+            f"kill -9 {self.cube.pid} 2>/dev/null\n{broker}\n"
             f"{spool}rm -rf {shlex.quote(str(self.folder))}\n"
         )
 

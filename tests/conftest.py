@@ -9,16 +9,16 @@ import pytest
 from tests.support import requirements
 from tests.support.cube.process import CubeProcess
 from tests.support.existing_broker import remove_our_queues
-from tests.support.rabbitmq import Broker, server_script
+from tests.support.rabbitmq import MISSING, Broker, available, open_broker
 
 VHOSTS_OF_THE_RUN = 80
 VHOSTS_OF_A_FAULTY_BROKER = 20
 
 
 def _start(vhosts: int) -> Broker:
-    if server_script() is None:
-        requirements.missing("RabbitMQ is not installed (Debian, Ubuntu: the package rabbitmq-server)")
-    broker = Broker(vhosts)
+    if not available():
+        requirements.missing(MISSING)
+    broker = open_broker(vhosts)
     broker.start()
     return broker
 
@@ -54,8 +54,7 @@ def own_broker(_faulty_broker: Broker) -> Iterator[Broker]:
     """A running RabbitMQ that the test may stop, kill and pause; use `own_broker.fresh_vhost()`."""
     _faulty_broker.start()
     yield _faulty_broker
-    if _faulty_broker.pid:
-        _faulty_broker.resume()
+    _faulty_broker.resume()
 
 
 @pytest.fixture

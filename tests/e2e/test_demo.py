@@ -15,7 +15,7 @@ from pydicom.data import get_testdata_file
 
 from tests.support import requirements
 from tests.support.polling import eventually
-from tests.support.rabbitmq import server_script
+from tests.support.rabbitmq import MISSING, available
 
 CHECKOUT = Path(__file__).parents[2]
 GOOD = ("CT_small.dcm", "MR_small.dcm", "MR_small_RLE.dcm", "examples_ybr_color.dcm")
@@ -23,8 +23,8 @@ GOOD = ("CT_small.dcm", "MR_small.dcm", "MR_small_RLE.dcm", "examples_ybr_color.
 
 @pytest.fixture(autouse=True)
 def _rabbitmq() -> None:
-    if server_script() is None:
-        requirements.missing("RabbitMQ is not installed (Debian, Ubuntu: the package rabbitmq-server)")
+    if not available():
+        requirements.missing(MISSING)
 
 
 @pytest.fixture

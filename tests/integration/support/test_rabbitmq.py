@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.polling import eventually
 from tests.support.rabbitmq import Broker
+from tests.support.rabbitmq_node import LocalBroker
 
 QUORUM = {"x-queue-type": "quorum"}
 
@@ -66,7 +67,7 @@ def test_a_paused_node_answers_when_it_is_resumed(own_broker: Broker) -> None:
 
 def test_a_node_in_a_path_with_a_blank_leaves_nothing_behind(tmp_path: Path) -> None:
     folder = tmp_path / "with a blank"
-    with Broker(1, folder) as node:
+    with LocalBroker(1, folder) as node:
         pids = node.pids
         assert asyncio.run(_publish_and_count(node.url())) == 1
     assert not folder.exists()
@@ -74,7 +75,7 @@ def test_a_node_in_a_path_with_a_blank_leaves_nothing_behind(tmp_path: Path) -> 
 
 
 def test_two_nodes_run_at_once(broker: Broker) -> None:
-    with Broker(1) as other:
+    with LocalBroker(1) as other:
         assert other.port != broker.port
         assert asyncio.run(_publish_and_count(other.url())) == 1
 
