@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pynetdicom import AllStoragePresentationContexts
 
+from lapidicom.receiver.upper_layer.associate_request import AssociateRequest
 from lapidicom.receiver.upper_layer.negotiation import NegotiationPolicy, Rejection, negotiate, reject_reason
-from lapidicom.receiver.upper_layer.pdu import AssociateRequest, PresentationContext
+from lapidicom.receiver.upper_layer.presentation_context import PresentationContext
 from lapidicom.receiver.upper_layer.transfer_syntaxes import ACCEPTED_TRANSFER_SYNTAXES
 
 CT = "1.2.840.10008.5.1.4.1.1.2"

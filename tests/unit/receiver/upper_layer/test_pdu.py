@@ -20,21 +20,25 @@ from pynetdicom.pdu_primitives import (
 )
 
 from lapidicom.receiver.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from lapidicom.receiver.upper_layer.negotiation import NegotiationPolicy, negotiate
-from lapidicom.receiver.upper_layer.pdu import (
+from lapidicom.receiver.upper_layer.associate_accept import encode_associate_accept
+from lapidicom.receiver.upper_layer.associate_request import (
     DEFAULT_PEER_MAX_PDU_LENGTH,
     AssociateRequest,
-    ContextResult,
-    ContextResultCode,
-    PDUError,
-    PresentationContext,
-    decode_abort,
     decode_associate_request,
+)
+from lapidicom.receiver.upper_layer.negotiation import NegotiationPolicy, negotiate
+from lapidicom.receiver.upper_layer.pdu import (
+    PDUError,
+    decode_abort,
     encode_abort,
-    encode_associate_accept,
     encode_associate_reject,
     encode_command_data,
     encode_release_response,
+)
+from lapidicom.receiver.upper_layer.presentation_context import (
+    ContextResult,
+    ContextResultCode,
+    PresentationContext,
 )
 
 CT, MR, VERIFICATION = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.1.1"

@@ -34,7 +34,7 @@ class Stream:
         self._data = data
         self._pieces = pieces
 
-    def __call__(self, view: memoryview, all_of_it: bool) -> int:
+    def __call__(self, view: memoryview, _: bool) -> int:
         assert len(view), "asked to receive nothing"
         if not self._data:
             raise PeerClosed
@@ -64,6 +64,11 @@ class Message:
         self.spill()
         self._reader.spill = None
         return self.written
+
+
+def read_to_the_end(reader: PDUReader) -> None:
+    while True:
+        reader.read()
 
 
 def read_messages(reader: PDUReader) -> list[tuple[bool, int, bytes]]:
@@ -116,8 +121,7 @@ def test_any_split_of_the_stream_gives_the_same_messages(
 def test_hostile_bytes_end_in_a_clean_error(data: bytes, pieces: list[int]) -> None:
     reader = PDUReader(Stream(data, iter(pieces)), size=64)
     with pytest.raises((MalformedPDU, PeerClosed)):
-        while True:
-            reader.read()
+        read_to_the_end(reader)
 
 
 def test_a_fragment_larger_than_the_buffer_comes_in_parts_and_only_the_last_is_last() -> None:
@@ -145,8 +149,7 @@ def test_a_fragment_larger_than_the_buffer_comes_in_parts_and_only_the_last_is_l
 def test_lengths_that_contradict_one_another_are_malformed(stream: bytes, reason: int) -> None:
     reader = PDUReader(Stream(stream, iter([])))
     with pytest.raises(MalformedPDU) as caught:
-        for _ in range(5):
-            reader.read()
+        read_to_the_end(reader)
     assert caught.value.reason == reason
 
 

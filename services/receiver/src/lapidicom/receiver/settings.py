@@ -49,7 +49,8 @@ class SpoolSection(FilesSection):
     receiver_id: Annotated[str, AfterValidator(_receiver_id)] = Field(
         default_factory=lambda: re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:63] or "receiver",
         alias="CHRIS_RECEIVER_ID",
-        description="Name of this receiver in journals and messages. Unset: the host's name. Need not be unique.",
+        description="Name of this receiver in journals and messages. Unset: the host's name. "
+        "Need not be unique.",
         json_schema_extra={"default": "host name"},
     )
     journal_days: Annotated[float, Field(ge=0)] = Field(
@@ -142,7 +143,8 @@ class ScpSection(Section):
     fsync: bool = Field(
         default=True,
         alias="CHRIS_FSYNC",
-        description="`no`: success is answered before the instance is durable. A power cut then loses instances.",
+        description="`no`: success is answered before the instance is durable. "
+        "A power cut then loses instances.",
     )
     shutdown_grace: Annotated[float, Field(ge=0)] = Field(
         default=300,

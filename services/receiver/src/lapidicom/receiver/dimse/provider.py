@@ -19,8 +19,8 @@ from lapidicom.receiver.dimse.command import (
 from lapidicom.receiver.dimse.store import StoreService
 from lapidicom.receiver.errors import Refusal, SOPClassNotSupported, UnrecognisedOperation
 from lapidicom.receiver.upper_layer.abstract_syntaxes import VERIFICATION_SOP_CLASS
-from lapidicom.receiver.upper_layer.pdu import ContextResult
 from lapidicom.receiver.upper_layer.pdu_reader import Fragment, PDUReader
+from lapidicom.receiver.upper_layer.presentation_context import ContextResult
 
 
 class DimseViolation(Exception):

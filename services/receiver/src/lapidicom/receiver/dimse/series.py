@@ -20,7 +20,7 @@ from lapidicom.receiver.journal import records
 from lapidicom.receiver.journal.writer import Entry, Journal, SeriesKey
 from lapidicom.receiver.storage.folders import SeriesFolder, SeriesFolders
 from lapidicom.receiver.storage.instance_file import cannot_write
-from lapidicom.receiver.upper_layer.pdu import ContextResult
+from lapidicom.receiver.upper_layer.presentation_context import ContextResult
 
 _MOST_ENTRIES: Final = 64
 """Per association; interleaved series beyond that are decoded anew."""

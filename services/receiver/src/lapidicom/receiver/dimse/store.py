@@ -27,7 +27,7 @@ from lapidicom.receiver.journal.writer import Journal
 from lapidicom.receiver.storage.instance_file import InstanceStore, TemporaryFile
 from lapidicom.receiver.storage.part10 import FileMeta
 from lapidicom.receiver.upper_layer.abstract_syntaxes import VERIFICATION_SOP_CLASS
-from lapidicom.receiver.upper_layer.pdu import ContextResult
+from lapidicom.receiver.upper_layer.presentation_context import ContextResult
 
 _MOST_CHUNKS: Final = os.sysconf("SC_IOV_MAX") - 1
 
@@ -226,7 +226,8 @@ class StoreService:
 
     def _refused(self, refusal: Refusal) -> None:
         self._counters.refuse(refusal.status)
-        uids = self._uids()
+        # What is no UID may be anything, a name too, and must not be told.
+        uids = {keyword: uid for keyword, uid in self._uids().items() if is_uid(uid)}
         self._series.refused(self._entry, refusal, uids)
         self._log.warning(
             "instance_refused", status=f"0x{refusal.status:04X}", reason=refusal.comment, **uids

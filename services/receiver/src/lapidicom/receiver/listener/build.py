@@ -23,7 +23,8 @@ from lapidicom.receiver.settings import ListenerSettings
 from lapidicom.receiver.storage.folders import SeriesFolders
 from lapidicom.receiver.storage.instance_file import InstanceStore
 from lapidicom.receiver.storage.volume import Volume
-from lapidicom.receiver.upper_layer.association import Acceptor, Association
+from lapidicom.receiver.upper_layer.acceptor import Acceptor
+from lapidicom.receiver.upper_layer.association import Association
 from lapidicom.receiver.upper_layer.negotiation import NegotiationPolicy
 
 

@@ -7,20 +7,18 @@ P-DATA-TF in Sta6 is the hot path: cell DT-2, whose state does not change, is do
 import socket
 import time
 import uuid
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Protocol
 
 from lapidicom.common.instance.errors import PathError
 from lapidicom.common.instance.path import pacs_name
 from lapidicom.receiver.association_info import AssociationInfo
-from lapidicom.receiver.counters import Counters, Tally
 from lapidicom.receiver.dimse.provider import DimseViolation, ServiceProvider
 from lapidicom.receiver.dimse.store import StoreService
+from lapidicom.receiver.upper_layer.acceptor import Acceptor
+from lapidicom.receiver.upper_layer.associate_accept import encode_associate_accept
+from lapidicom.receiver.upper_layer.associate_request import AssociateRequest, decode_associate_request
 from lapidicom.receiver.upper_layer.negotiation import (
     ASSOCIATION_LIMIT_EXCEEDED,
-    NegotiationPolicy,
     Rejection,
     negotiate,
     reject_reason,
@@ -29,13 +27,9 @@ from lapidicom.receiver.upper_layer.pdu import (
     ABORT_SOURCE_SERVICE_PROVIDER,
     ABORT_SOURCE_SERVICE_USER,
     AbortReason,
-    AssociateRequest,
-    ContextResult,
     PDUError,
     decode_abort,
-    decode_associate_request,
     encode_abort,
-    encode_associate_accept,
     encode_associate_reject,
     encode_command_data,
     encode_release_response,
@@ -49,6 +43,7 @@ from lapidicom.receiver.upper_layer.pdu_reader import (
     set_timeout,
     socket_receiver,
 )
+from lapidicom.receiver.upper_layer.presentation_context import ContextResult
 from lapidicom.receiver.upper_layer.state_table import (
     EVENT_OF_PDU_TYPE,
     Effect,
@@ -56,50 +51,6 @@ from lapidicom.receiver.upper_layer.state_table import (
     State,
     transition,
 )
-
-
-class Places(Protocol):
-    """The places for associations: taken when A-ASSOCIATE-RQ is complete, given back at the end."""
-
-    def acquire(self, timeout: float) -> bool:
-        """Take a place, waiting for one up to `timeout` seconds; False if there is none."""
-
-    def release(self) -> None:
-        """Give the place back."""
-
-
-OpenStore = Callable[[AssociationInfo, Counters, Any], StoreService]
-
-
-@dataclass(frozen=True, slots=True)
-class Acceptor:
-    """What all associations of a listener share.
-
-    Args:
-        policy: of the negotiation.
-        max_pdu_length: longest P-DATA-TF asked for, bytes; 0 = unlimited.
-        strict: abort on a longer one.
-        acse_timeout: seconds of the ARTIM timer.
-        idle_timeout: seconds without a byte after which an established association is aborted.
-        admission_wait: seconds for which a newcomer waits for a place.
-        receiver_id: CHRIS_RECEIVER_ID.
-        places: for associations.
-        tally: hands out counters.
-        open_store: makes the C-STORE SCP of an association.
-        log: the listener's logger.
-    """
-
-    policy: NegotiationPolicy
-    max_pdu_length: int
-    strict: bool
-    acse_timeout: float
-    idle_timeout: float
-    admission_wait: float
-    receiver_id: str
-    places: Places
-    tally: Tally
-    open_store: OpenStore
-    log: Any
 
 
 class Association:

@@ -12,9 +12,9 @@ from lapidicom.receiver.upper_layer.abstract_syntaxes import (
     AbstractSyntaxKind,
     kind_of,
 )
-from lapidicom.receiver.upper_layer.pdu import (
-    APPLICATION_CONTEXT_NAME,
-    AssociateRequest,
+from lapidicom.receiver.upper_layer.associate_accept import APPLICATION_CONTEXT_NAME
+from lapidicom.receiver.upper_layer.associate_request import AssociateRequest
+from lapidicom.receiver.upper_layer.presentation_context import (
     ContextResult,
     ContextResultCode,
     PresentationContext,

@@ -1,0 +1,54 @@
+"""What all associations of a listener share: policy, limits, places, and the way to a store."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from lapidicom.receiver.association_info import AssociationInfo
+from lapidicom.receiver.counters import Counters, Tally
+from lapidicom.receiver.dimse.store import StoreService
+from lapidicom.receiver.upper_layer.negotiation import NegotiationPolicy
+
+
+class Places(Protocol):
+    """The places for associations: taken when A-ASSOCIATE-RQ is complete, given back at the end."""
+
+    def acquire(self, timeout: float) -> bool:
+        """Take a place, waiting for one up to `timeout` seconds; False if there is none."""
+
+    def release(self) -> None:
+        """Give the place back."""
+
+
+OpenStore = Callable[[AssociationInfo, Counters, Any], StoreService]
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptor:
+    """What all associations of a listener share.
+
+    Args:
+        policy: of the negotiation.
+        max_pdu_length: longest P-DATA-TF asked for, bytes; 0 = unlimited.
+        strict: abort on a longer one.
+        acse_timeout: seconds of the ARTIM timer.
+        idle_timeout: seconds without a byte after which an established association is aborted.
+        admission_wait: seconds for which a newcomer waits for a place.
+        receiver_id: CHRIS_RECEIVER_ID.
+        places: for associations.
+        tally: hands out counters.
+        open_store: makes the C-STORE SCP of an association.
+        log: the listener's logger.
+    """
+
+    policy: NegotiationPolicy
+    max_pdu_length: int
+    strict: bool
+    acse_timeout: float
+    idle_timeout: float
+    admission_wait: float
+    receiver_id: str
+    places: Places
+    tally: Tally
+    open_store: OpenStore
+    log: Any
