@@ -49,6 +49,7 @@ class SeriesFolders:
 
         Raises:
             OSError: if it cannot be made, synced or opened.
+            OutOfResources: if the volume is unfit, or is not the one of the start.
         """
         with self._lock:
             folder = self._open.get(path)
@@ -69,6 +70,7 @@ class SeriesFolders:
                 del self._open[folder.path]
 
     def _make(self, path: str) -> SeriesFolder:
+        self._volume.check()
         parents = path.split("/")
         chain = ["/".join(parents[:depth]) for depth in range(len(PACS_FOLDER), len(parents) + 1)]
         for folder in chain:

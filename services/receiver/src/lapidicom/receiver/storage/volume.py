@@ -94,9 +94,13 @@ class Volume:
         with contextlib.suppress(FileExistsError):
             self._fs.link("sentinel", self._sentinel, src_dir_fd=self.incoming)
         self._fs.unlink("sentinel", dir_fd=self.incoming)
-        found = self._fs.stat(self._sentinel)
-        self._sentinel_key = (found.st_dev, found.st_ino)
+        self._sentinel_key = self._sentinel_stat()
         return self._read_sentinel()
+
+    def _sentinel_stat(self) -> tuple[int, int, int]:
+        """What tells this sentinel from another: volumes made alike have theirs at the same inode."""
+        found = self._fs.stat(self._sentinel)
+        return (found.st_dev, found.st_ino, found.st_mtime_ns)
 
     def _read_sentinel(self) -> str:
         fd = self._fs.open(self._sentinel, os.O_RDONLY | os.O_CLOEXEC)
@@ -157,10 +161,9 @@ class Volume:
 
     def _is_same(self) -> bool:
         try:
-            found = self._fs.stat(self._sentinel)
+            return self._sentinel_stat() == self._sentinel_key
         except OSError:
             return False
-        return (found.st_dev, found.st_ino) == self._sentinel_key
 
     def watch(self) -> bool:
         """Look at identity and free space and set `fault`; called each second.
