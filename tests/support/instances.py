@@ -147,8 +147,10 @@ def data_set_of(number: int = 1, *, series: int = 1, **changes: Any) -> Dataset:
     data_set.ProtocolName = "Protokoll"
     data_set.SeriesNumber = series
     data_set.InstanceNumber = number
-    for keyword, value in (PATIENT | changes).items():
-        setattr(data_set, keyword, value)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of values that no instance should have
+        for keyword, value in (PATIENT | changes).items():
+            setattr(data_set, keyword, value)
     data_set.Rows = data_set.Columns = 16
     data_set.BitsAllocated = data_set.BitsStored = 8
     data_set.HighBit = 7
