@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from lapidicom.common.topology import DEAD_LETTER_QUEUE, WORK_QUEUE
+from lapidicom.common.topology import DEAD_LETTER_QUEUE, WORK_DELIVERY_LIMIT, WORK_QUEUE
 from tests.support.cube.process import CubeProcess
 from tests.support.polling import eventually
 from tests.support.queues import look, take_all
@@ -18,16 +18,14 @@ def test_a_message_that_kills_the_process_ends_alone_as_a_dead_letter(
 ) -> None:
     paths = send(1, 12)
     poison = next(path for path in sorted(paths) if path.endswith(".3.dcm"))
-    registrar = start_registrar(Options(kill_on=poison, pace={"suspect": 0.05}), ready=False)
-    lives = 1
-    while look(amqp_url, DEAD_LETTER_QUEUE).ready == 0 and lives < 40:
-        if not registrar.running:
-            registrar.start()
-            lives += 1
-        eventually(lambda: not registrar.running or look(amqp_url, DEAD_LETTER_QUEUE).ready, 20)
+    options = Options(kill_on=poison, pace={"suspect": 0.05, "first_pause": 0.02}, lives=40)
+    registrar = start_registrar(options, ready=False)
+    eventually(
+        lambda: look(amqp_url, DEAD_LETTER_QUEUE).ready, 60, every=0.2, what="the poison is a dead letter"
+    )
     eventually(lambda: cube.control.paths() == paths - {poison}, 20)
     (letter,) = take_all(amqp_url, DEAD_LETTER_QUEUE)
     assert poison in letter.body.decode()
     assert letter.routing_key == WORK_QUEUE
     assert set(cube.control.counts().values()) == {1}
-    assert lives > 20
+    assert len(registrar.events("registrar_started")) > WORK_DELIVERY_LIMIT

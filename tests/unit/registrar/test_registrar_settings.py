@@ -29,7 +29,7 @@ def test_the_required_settings_are_enough(tmp_path: Path) -> None:
         ("CHRIS_PUSHER_THREADS", "0", ["CHRIS_PUSHER_THREADS='0'"]),
         ("CHRIS_HTTP_RETRIES", "-1", ["CHRIS_HTTP_RETRIES='-1'"]),
         ("CHRIS_RETRY_DELAYS", "5,x", ["CHRIS_RETRY_DELAYS='5,x'"]),
-        ("CHRIS_URL", "http://[chris/api/v1/", ["CHRIS_URL='http://[chris/api/v1/': Invalid"]),
+        ("CHRIS_URL", "http://chris:port/api/v1/", ["CHRIS_URL='http://chris:port/api/v1/': not a URL"]),
         ("CHRIS_URL", "chris:8000", ["CHRIS_URL='chris:8000'"]),
         ("CHRIS_USERNAME", "", ["CHRIS_USERNAME is not set"]),
     ],

@@ -28,9 +28,11 @@ def read_settings(environ: Mapping[str, str]) -> RegistrarSettings:
     except ValueError as error:
         faults.append(f"AMQP_URL=***: {error}")
     try:
-        httpx.URL(settings.cube_url)
-    except httpx.InvalidURL as error:
-        faults.append(f"CHRIS_URL={settings.cube_url!r}: {error}")
+        usable = bool(httpx.URL(settings.cube_url).host)
+    except httpx.InvalidURL:
+        usable = False
+    if not usable:
+        faults.append(f"CHRIS_URL={settings.cube_url!r}: not a URL")
     if not settings.files_root.is_dir():
         faults.append(f"CHRIS_FILES_ROOT={settings.files_root}: not an existing directory")
     if faults:
