@@ -2,10 +2,11 @@
 
 import pytest
 
+from lapidicom.common.instance.coding import LONG_VRS, SHORT_VRS
 from lapidicom.common.instance.errors import HeaderError
 from lapidicom.common.instance.header import HeaderScanner
-from lapidicom.common.instance.tags import RawValues
-from lapidicom.common.instance.walk import LONG_VRS, MAX_DEPTH, MAX_WANTED_BYTES, SHORT_VRS
+from lapidicom.common.instance.tags import WANTED, RawValues
+from lapidicom.common.instance.walk import MAX_DEPTH, MAX_WANTED_BYTES
 from tests.support.data_sets import (
     BIG_ENDIAN,
     CODINGS,
@@ -326,8 +327,16 @@ def test_sequences_are_walked_to_their_limit_of_depth(coding: Coding) -> None:
 def test_an_element_where_an_item_must_be_is_refused(coding: Coding) -> None:
     data = coding.element(0x00081111, "SQ", b"", UNDEFINED) + coding.element(0x00100020, "LO", b"secret")
     error = fault(data, coding.transfer_syntax)
-    assert error.fault == "PatientID (0010,0020) where an item of a sequence must be"
+    assert error.fault == "PatientID (0010,0020) where an item must be"
     assert error.tag == 0x00100020
+
+
+@pytest.mark.parametrize("tag", WANTED)
+def test_every_fault_of_a_wanted_tag_fits_into_an_error_comment(tag: int) -> None:
+    item_missing = ILE.element(0x00081111, "SQ", b"", UNDEFINED) + ILE.element(tag, "", b"")
+    undefined = ILE.element(tag, "", b"", UNDEFINED)
+    too_long = ILE.element(tag, "", b"", MAX_WANTED_BYTES + 1)
+    assert {fault(data, IMPLICIT).tag for data in (item_missing, undefined, too_long)} == {tag}
 
 
 def test_a_scanner_goes_on_with_the_next_data_set_after_a_fault() -> None:

@@ -8,9 +8,9 @@ import zlib
 from typing import Final
 
 from lapidicom.common.instance.errors import HeaderError
-from lapidicom.common.instance.layout import Layout
+from lapidicom.common.instance.layout import Course, Layout
 from lapidicom.common.instance.tags import LAST_WANTED, RawValues, tag_name
-from lapidicom.common.instance.walk import MAX_MARKS, Course, ElementWalk
+from lapidicom.common.instance.walk import ElementWalk
 
 IMPLICIT_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
 EXPLICIT_BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
@@ -110,12 +110,11 @@ class HeaderScanner:
         return ElementWalk(self._implicit, "big" if self._big else "little", course)
 
     def _learn(self, data: memoryview | bytes, course: Course) -> None:
-        offsets = [place[0] for place in course.values if place is not None]
-        if len(course.headers) > MAX_MARKS or offsets != sorted(offsets):
+        if not course.is_learnable:
             return
         if len(self._layouts) >= _MAX_LAYOUTS:
             self._layouts.pop()  # the one that was of use longest ago
-        self._layouts.insert(0, Layout(data, course.headers, course.values, course.end))
+        self._layouts.insert(0, Layout(data, course))
 
 
 class _Inflater:

@@ -5,13 +5,42 @@ places: then these can be lifted at once, without walking.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from operator import itemgetter
 from struct import Struct
-from typing import Any
+from typing import Any, Final
 
-from lapidicom.common.instance.tags import RawValues
+from lapidicom.common.instance.tags import WANTED, RawValues
 
 _TAG = Struct("4s").unpack_from
+
+MAX_MARKS: Final = 1024
+"""A header of more elements than this is not worth learning."""
+
+
+@dataclass
+class Course:
+    """What a walk read, and where: offsets into the one piece that it was fed."""
+
+    headers: list[tuple[int, int]] = field(default_factory=list)
+    """Offset and size of each header; of no use if there are more than MAX_MARKS."""
+
+    values: list[tuple[int, int] | None] = field(default_factory=lambda: [None] * len(WANTED))
+    """Offset and size of each wanted value."""
+
+    end: int = 0
+    """Offset of the first element behind the walk."""
+
+    def mark(self, offset: int, size: int) -> None:
+        """Note a header, unless there are too many already."""
+        if len(self.headers) <= MAX_MARKS:
+            self.headers.append((offset, size))
+
+    @property
+    def is_learnable(self) -> bool:
+        """Whether a layout can be made of it: few enough headers, and the wanted elements in their order."""
+        offsets = [place[0] for place in self.values if place is not None]
+        return len(self.headers) <= MAX_MARKS and offsets == sorted(offsets)
 
 
 class Layout:
@@ -19,21 +48,14 @@ class Layout:
 
     Args:
         data: the data set from which to learn.
-        headers: offset and size of each header that the walk read, ascending.
-        values: offset and size of each wanted value in the order of RawValues, ascending; None: missing.
-        end: offset of the first element behind the walk; only its tag (4 bytes) must be equal.
+        course: of a walk over it that ended at an element; see `Course.is_learnable`.
     """
 
-    def __init__(
-        self,
-        data: memoryview | bytes,
-        headers: Sequence[tuple[int, int]],
-        values: Sequence[tuple[int, int] | None],
-        end: int,
-    ) -> None:
-        self._end = end
-        self._size = end + 4
-        self._last = _TAG(data, end)
+    def __init__(self, data: memoryview | bytes, course: Course) -> None:
+        headers, values = course.headers, course.values
+        self._end = course.end
+        self._size = course.end + 8  # as the walk, which reads a whole header there
+        self._last = _TAG(data, course.end)
         self._headers = Struct(_format(headers)).unpack_from
         self._expected = self._headers(data)
         present = [place for place in values if place is not None]
@@ -59,7 +81,7 @@ class Layout:
 
 
 def _format(places: Sequence[tuple[int, int]]) -> str:
-    """The struct format that gives the bytes at each of these places (adjacent ones may be merged)."""
+    """The struct format that gives the bytes at each of these places."""
     parts = ["<"]
     pos = 0
     for offset, size in places:

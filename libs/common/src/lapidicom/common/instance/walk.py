@@ -6,15 +6,24 @@ only that part is kept. What is wanted is taken from the top level alone; of sev
 the last counts, as in pydicom, and an element out of order is taken if it comes before the walk's end.
 """
 
-from dataclasses import dataclass, field
-from struct import Struct
-from typing import Final, Literal
+from typing import Final
 
+from lapidicom.common.instance.coding import (
+    CODINGS,
+    HEADER,
+    ITEM,
+    ITEM_END,
+    LONG_HEADER,
+    SEQUENCE_END,
+    UNDEFINED,
+    ByteOrder,
+    is_vr,
+)
 from lapidicom.common.instance.errors import HeaderError
+from lapidicom.common.instance.layout import Course
 from lapidicom.common.instance.tags import LAST_WANTED, WANTED, RawValues, tag_name
 
 Buffer = memoryview | bytes
-ByteOrder = Literal["little", "big"]
 
 MAX_WANTED_BYTES: Final = 64 * 1024
 """All wanted values of one data set together, at most."""
@@ -22,24 +31,6 @@ MAX_WANTED_BYTES: Final = 64 * 1024
 MAX_DEPTH: Final = 64
 """Sequences of undefined length within one another, at most."""
 
-MAX_MARKS: Final = 1024
-"""A header of more elements than this is not worth learning."""
-
-SHORT_VRS: Final = frozenset(
-    {"AE", "AS", "AT", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "LO", "LT", "PN", "SH", "SL", "SS", "ST"}
-    | {"TM", "UI", "UL", "US"}
-)
-"""VRs with a 16-bit length in explicit VR (PS3.5 table 7.1-2); all others, future ones too, have 32 bits."""
-
-LONG_VRS: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"})
-"""The known VRs with a 32-bit length (PS3.5 table 7.1-1)."""
-
-_UNDEFINED = 0xFFFF_FFFF
-_ITEM = 0xFFFE_E000
-_ITEM_END = 0xFFFE_E00D
-_SEQUENCE_END = 0xFFFE_E0DD
-_HEADER = 8
-_LONG_HEADER = 12
 _INDEX = {tag: index for index, tag in enumerate(WANTED)}
 
 # What encloses the walk, innermost last, is a list of these flags: sequences and items of undefined length.
@@ -48,47 +39,6 @@ _BIG = 2  # big endian
 _IMPLICIT = 4  # implicit VR; never together with _UNDECIDED
 _UNDECIDED = 8  # the first element of the item tells whether its VRs are explicit
 _OF_UN = 16  # the value of a UN of undefined length: implicit VR little endian (PS3.5 section 6.2.2)
-
-
-class _Coding:
-    """How numbers and VRs look in one byte order."""
-
-    def __init__(self, order: ByteOrder) -> None:
-        sign = "<" if order == "little" else ">"
-        self.explicit = Struct(f"{sign}HHHH").unpack_from
-        self.implicit = Struct(f"{sign}HHI").unpack_from
-        self.length = Struct(f"{sign}I").unpack_from
-        self.short = frozenset(int.from_bytes(vr.encode(), order) for vr in SHORT_VRS)
-        self.long = frozenset(int.from_bytes(vr.encode(), order) for vr in LONG_VRS)
-        self.known = self.short | self.long
-        self.un = int.from_bytes(b"UN", order)
-
-
-_CODINGS = (_Coding("little"), _Coding("big"))
-
-
-def _is_vr(vr: int) -> bool:
-    """Whether two bytes (in any order) are upper-case letters, as in every VR, known or not."""
-    return 0x41 <= vr >> 8 <= 0x5A and 0x41 <= vr & 0xFF <= 0x5A
-
-
-@dataclass
-class Course:
-    """What a walk read, and where: offsets into the one piece that it was fed."""
-
-    headers: list[tuple[int, int]] = field(default_factory=list)
-    """Offset and size of each header; of no use if there are more than MAX_MARKS."""
-
-    values: list[tuple[int, int] | None] = field(default_factory=lambda: [None] * len(WANTED))
-    """Offset and size of each wanted value."""
-
-    end: int = 0
-    """Offset of the first element behind the walk."""
-
-    def mark(self, offset: int, size: int) -> None:
-        """Note a header, unless there are too many already."""
-        if len(self.headers) <= MAX_MARKS:
-            self.headers.append((offset, size))
 
 
 class ElementWalk:
@@ -104,7 +54,7 @@ class ElementWalk:
         self.finished = False
         self._implicit = implicit
         self._big = order == "big"
-        self._coding = _CODINGS[self._big]
+        self._coding = CODINGS[self._big]
         self._course = course
         self._values: list[bytes | None] = [None] * len(WANTED)
         self._budget = MAX_WANTED_BYTES
@@ -143,7 +93,7 @@ class ElementWalk:
         if self._carry:
             # The header that was cut: with a header's worth of bytes it can be read by itself, so that the
             # piece need not be copied.
-            joint = self._carry + bytes(data[:_LONG_HEADER])
+            joint = self._carry + bytes(data[:LONG_HEADER])
             taken_size = len(joint) - len(self._carry)
             self._carry = b""
             rest = self._walk(joint)
@@ -177,35 +127,39 @@ class ElementWalk:
         """Walk over a piece that begins with a header; return how many bytes are left: part of a header."""
         end = len(data)
         pos = 0
-        if not self._begun and end >= _HEADER:
+        if not self._begun and end >= HEADER:
             self._begin(data)
+        last, last_wanted = end - HEADER, LAST_WANTED
         stack = self._stack
         if stack:
             pos = self._walk_nested(data, pos)
+            if stack:
+                last = -1  # the piece ends within the sequence
         coding, course, all_implicit = self._coding, self._course, self._implicit
         explicit, implicit, length_at = coding.explicit, coding.implicit, coding.length
         short, long, index_of = coding.short, coding.long, _INDEX.get
-        last = end - _HEADER
-        while pos <= last and not stack:
+        while pos <= last:
             size = 8
             if all_implicit:
                 group, element, length = implicit(data, pos)
             else:
                 group, element, vr, length = explicit(data, pos)
-                if vr not in short:
-                    if vr in long or _is_vr(vr):
-                        size = 12
-                        if pos + 12 > end:
-                            break
-                        (length,) = length_at(data, pos + 8)
-                    else:  # no VR at all: some writers fall into implicit VR
-                        (length,) = length_at(data, pos + 4)
-            if group >= 0x20 and self._is_behind(group << 16 | element, length):
+            tag = group << 16 | element
+            # An end of a sequence of which there is none is left over by writers that give lengths, too.
+            if tag > last_wanted and tag != SEQUENCE_END:
                 self.finished = True
                 if course is not None:
                     course.end = pos
                 return end - pos
-            index = index_of(group << 16 | element)
+            if not all_implicit and vr not in short:
+                if vr in long or is_vr(vr):
+                    size = 12
+                    if pos + 12 > end:
+                        break
+                    (length,) = length_at(data, pos + 8)
+                else:  # no VR at all: some writers fall into implicit VR
+                    (length,) = length_at(data, pos + 4)
+            index = index_of(tag)
             if course is not None:
                 course.mark(pos, size)
             pos += size
@@ -229,20 +183,14 @@ class ElementWalk:
                 else:
                     self._enter(self._big * _BIG, vr == coding.un)
                 pos = self._walk_nested(data, pos)
+                if stack:
+                    break
             else:
                 pos += length
         if pos > end:
             self._skip = pos - end
             return 0
         return end - pos
-
-    @staticmethod
-    def _is_behind(tag: int, length: int) -> bool:
-        """Whether an element lies behind all that is wanted.
-
-        An end of a sequence of which there is none is left over by writers that give lengths, too.
-        """
-        return tag > LAST_WANTED and not (tag == _SEQUENCE_END and length == 0)
 
     def _begin(self, data: Buffer) -> None:
         group, _, _, _ = self._coding.explicit(data, 0)
@@ -266,29 +214,29 @@ class ElementWalk:
         """
         end = len(data)
         stack, course = self._stack, self._course
-        while stack and pos + _HEADER <= end:
+        while stack and pos + HEADER <= end:
             flags = stack[-1]
-            size = _HEADER
+            size = HEADER
             if flags & _IN_SEQUENCE:
                 # In a big-endian data set the value of a UN is little endian, or should be: each item shows.
                 big = self._big and data[pos] != 0xFE
-                group, element, length = _CODINGS[big].implicit(data, pos)
+                group, element, length = CODINGS[big].implicit(data, pos)
                 tag = group << 16 | element
-                if tag == _ITEM:
-                    if length == _UNDEFINED:
+                if tag == ITEM:
+                    if length == UNDEFINED:
                         kind = flags & _OF_UN | big * _BIG
                         stack.append(kind | (flags & _IMPLICIT or _UNDECIDED))
                         length = 0
-                elif tag == _SEQUENCE_END:
+                elif tag == SEQUENCE_END:
                     stack.pop()
                     length = 0
                 else:
-                    raise HeaderError(f"{tag_name(tag)} where an item of a sequence must be", tag)
+                    raise HeaderError(f"{tag_name(tag)} where an item must be", tag)
             else:
-                coding = _CODINGS[bool(flags & _BIG)]
+                coding = CODINGS[bool(flags & _BIG)]
                 group, element, length = coding.implicit(data, pos)
                 tag = group << 16 | element
-                if tag == _ITEM_END:
+                if tag == ITEM_END:
                     stack.pop()
                     length = 0
                 else:
@@ -296,19 +244,19 @@ class ElementWalk:
                     if not flags & _IMPLICIT:
                         _, _, vr, short_length = coding.explicit(data, pos)
                         if flags & _UNDECIDED:
-                            is_explicit = vr in coding.known if flags & _OF_UN else _is_vr(vr)
+                            is_explicit = vr in coding.known if flags & _OF_UN else is_vr(vr)
                             flags = flags & ~_UNDECIDED | (0 if is_explicit else _IMPLICIT)
                             if flags & _IMPLICIT:
                                 vr = 0
                             stack[-1] = flags
                         if vr in coding.short:
                             length = short_length
-                        elif _is_vr(vr):
-                            size = _LONG_HEADER
-                            if pos + _LONG_HEADER > end:
+                        elif is_vr(vr):
+                            size = LONG_HEADER
+                            if pos + LONG_HEADER > end:
                                 return pos
                             (length,) = coding.length(data, pos + 8)
-                    if length == _UNDEFINED:
+                    if length == UNDEFINED:
                         self._enter(flags, vr == coding.un)
                         length = 0
             if course is not None:
@@ -318,6 +266,6 @@ class ElementWalk:
 
 
 def _too_long(tag: int, length: int) -> HeaderError:
-    if length == _UNDEFINED:
+    if length == UNDEFINED:
         return HeaderError(f"{tag_name(tag)} has an undefined length", tag)
     return HeaderError(f"{tag_name(tag)} exceeds 64 KiB of wanted values", tag)
