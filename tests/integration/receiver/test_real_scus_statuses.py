@@ -130,7 +130,7 @@ def test_a_study_date_that_is_no_day_is_refused(scu: Checked, date: str) -> None
 
 def raw(**changes: str) -> Instance:
     """An instance in implicit VR with values that pydicom would not write."""
-    one = instance(1, transfer_syntax=IMPLICIT, **{keyword: "X" * 40 for keyword in changes})
+    one = instance(1, transfer_syntax=IMPLICIT, **dict.fromkeys(changes, "X" * 40))
     data = one.data_set
     tags = {"StudyDate": STUDY_DATE, "SeriesInstanceUID": SERIES_INSTANCE_UID}
     for keyword, value in changes.items():
@@ -167,7 +167,7 @@ def test_a_data_set_of_no_bytes_is_refused(scu: Checked) -> None:
         lambda data: data[:30],
         lambda data: data.replace(b"LO\x0c\x00KRNK", b"LO\xff\xffKRNK"),
         lambda data: b"\x02\x00\x10\x00UI\x12\x001.2.840.10008.1.2\0" + data,
-        lambda data: b"\x08\x00\x05\x00" + SECRET.encode() * 20,
+        lambda data: b"\x08\x00\x05\x00" + SECRET.encode() * 20 + data,
     ],
     ids=["cut in a tag", "cut in a value", "a length beyond the end", "group 0002", "text"],
 )
