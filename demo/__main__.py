@@ -89,7 +89,7 @@ class Demo:
         bar = progress.add_task("answered", total=len(files))
 
         def show() -> None:
-            progress.update(bar, completed=len(tap.exchanges))
+            progress.update(bar, completed=min(len(tap.exchanges), len(files)))
 
         program = dcmsend_program()
         rest = list(files)
@@ -167,7 +167,8 @@ class Demo:
     ) -> None:
         names = defaultdict(list)
         for file in files:
-            names[file.sop_instance_uid].append(file.path.name)
+            for uid in {file.sop_instance_uid, file.media_uid}:
+                names[uid].append(file.path.name)
         reasons: dict[str, list[str]] = defaultdict(list)
         for exchange in exchanges:
             if not exchange.accepted:
