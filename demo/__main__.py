@@ -165,17 +165,16 @@ class Demo:
     def _tell_refusals(
         self, files: Sequence[InstanceFile], exchanges: Sequence[Exchange], unsent: Sequence[Unsent]
     ) -> None:
-        names = defaultdict(list)
+        by_digest = {digest_of(file.path): file.path.name for file in files}
+        by_uid: dict[str, list[str]] = defaultdict(list)
         for file in files:
             for uid in {file.sop_instance_uid, file.media_uid}:
-                names[uid].append(file.path.name)
+                by_uid[uid].append(file.path.name)
         reasons: dict[str, list[str]] = defaultdict(list)
         for exchange in exchanges:
             if not exchange.accepted:
-                known = names[exchange.sop_instance_uid] or [exchange.sop_instance_uid]
-                reasons[f"0x{exchange.status:04X} {exchange.comment}"].append(
-                    known.pop(0) if len(known) > 1 else known[0]
-                )
+                name = by_digest.get(exchange.digest) or " or ".join(by_uid[exchange.sop_instance_uid])
+                reasons[f"0x{exchange.status:04X} {exchange.comment}"].append(name)
         for item in unsent:
             if item.refused:
                 reasons[item.reason].append(item.file.path.name)

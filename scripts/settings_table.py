@@ -31,7 +31,9 @@ def page() -> str:
     parts = [HEAD]
     for title, command, settings in SERVICES:
         parts.append(f"\n## {title} (`{command}`)\n\n| variable | default | meaning |\n|---|---|---|\n")
-        fields = sorted(settings.model_fields.values(), key=lambda field: (not field.is_required(), variable(field)))
+        fields = sorted(
+            settings.model_fields.values(), key=lambda field: (not field.is_required(), variable(field))
+        )
         parts.extend(f"| `{variable(field)}` | {_default(field)} | {_meaning(field)} |\n" for field in fields)
     return "".join(parts)
 

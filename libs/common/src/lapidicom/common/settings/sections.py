@@ -59,7 +59,8 @@ class UnitSection(Section):
     registration_unit: Literal["instance"] = Field(
         default="instance",
         alias="REGISTRATION_UNIT",
-        description="What one POST to CUBE registers: `instance` (CUBE up to v5). Receiver and registrar alike.",
+        description="What one POST to CUBE registers: `instance` (CUBE up to v5). "
+        "Receiver and registrar alike.",
     )
 
 
@@ -77,7 +78,8 @@ class DelaySection(Section):
     park_delay: Annotated[int, Field(ge=1, le=86400)] = Field(
         default=30,
         alias="CHRIS_PARK_DELAY",
-        description="Seconds for which a message waits whose attempt was not spent. A delay queue of its own.",
+        description="Seconds for which a message waits whose attempt was not spent. "
+        "A delay queue of its own.",
     )
 
 
