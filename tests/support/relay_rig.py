@@ -12,7 +12,7 @@ from lapidicom.receiver.journal.reader import JournalFolder
 from lapidicom.receiver.relay.follower import Counts, Follower
 from lapidicom.receiver.relay.journals import Journals, RelayIdentity
 from lapidicom.receiver.relay.relay import Relay
-from lapidicom.receiver.relay.retention import Candidate, Retention
+from lapidicom.receiver.relay.retention import Retention
 from lapidicom.receiver.relay.stored_files import StoredFiles
 
 T = TypeVar("T")
@@ -144,12 +144,7 @@ class RelayRig:
 
     def retain(self) -> None:
         """Delete what may be deleted."""
-        self.retention.run(
-            [
-                Candidate(one.folder, is_over=one.follower is not None and one.follower.finished)
-                for one in self.journals.watched()
-            ]
-        )
+        self.retention.run(self.relay.candidates())
 
     def end(self) -> None:
         """End in good order."""

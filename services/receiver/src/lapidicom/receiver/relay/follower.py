@@ -128,6 +128,11 @@ class Follower:
         if self.finished and self._extent() != self._finished_as:
             self.finished = False
 
+    @property
+    def relayed_extent(self) -> tuple[int, int] | None:
+        """Up to which segment, and which length of it, a finished journal is relayed; None if it is not."""
+        return self._finished_as if self.finished else None
+
     async def turn(self, publish: Publish) -> bool:
         """Publish the next few records.
 

@@ -77,11 +77,15 @@ class Relay:
             await asyncio.sleep(self._look_seconds)
 
     async def _retain(self) -> None:
-        candidates = [
-            Candidate(one.folder, is_over=one.follower is not None and one.follower.finished)
+        candidates = self.candidates()
+        await self._offload(lambda: self._retention.run(candidates))
+
+    def candidates(self) -> list[Candidate]:
+        """Of which journals something may be deleted."""
+        return [
+            Candidate(one.folder, one.follower.relayed_extent if one.follower else None)
             for one in self._journals.watched()
         ]
-        await self._offload(lambda: self._retention.run(candidates))
 
     async def publish(self, publisher: PublishesEnvelopes) -> Never:
         """Publish for as long as the publisher works.

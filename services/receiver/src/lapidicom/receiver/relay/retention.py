@@ -35,11 +35,12 @@ class Candidate:
 
     Attributes:
         folder: of the journal.
-        is_over: its life is finished, and its heartbeat stands still: all its segments are relayed.
+        relayed: of a finished life: the last segment, and its length, that are relayed. What an owner
+            that was only paused has written since is not.
     """
 
     folder: JournalFolder
-    is_over: bool
+    relayed: tuple[int, int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ class Retention:
             elif self._free() < self._wanted:
                 self._delete(one, "space")
         for candidate in candidates:
-            if candidate.is_over:
+            if candidate.relayed is not None:
                 self._remove_folder(candidate.folder, limit)
 
     def _free(self) -> int:
@@ -110,8 +111,15 @@ class Retention:
         with contextlib.suppress(FileNotFoundError):
             for name in folder.names():
                 segment = parse_segment_name(name)
-                if segment is not None and (segment[1] or candidate.is_over):
-                    status = self._fs.stat(f"{folder.path}/{name}")
+                if segment is None:
+                    continue
+                number, done = segment
+                status = self._fs.stat(f"{folder.path}/{name}")
+                if (
+                    done
+                    or (candidate.relayed is not None and number < candidate.relayed[0])
+                    or (number, status.st_size) == candidate.relayed
+                ):
                     found.append(_Relayed(status.st_mtime, folder, name, status.st_size))
         return found
 
@@ -128,14 +136,15 @@ class Retention:
     def _save_what_came_late(self, one: _Relayed, fd: int) -> None:
         """What an owner, believed dead, wrote and answered just before its segment lost its name.
 
-        Whatever it writes later it does not answer: it sees that the segment has no link.
+        It becomes a segment of its own, behind the deleted one. Whatever the owner writes later it does
+        not answer: it sees that its segment has no link.
         """
         grown = self._fs.fstat(fd).st_size - one.size
         segment = parse_segment_name(one.name)
         if grown <= 0 or segment is None:
             return
-        path = f"{one.folder.path}/{segment_name(segment[0])}"
-        copy = self._fs.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
+        path = f"{one.folder.path}/{segment_name(segment[0] + 1)}"
+        copy = self._fs.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
         try:
             offset = one.size
             while block := self._fs.pread(fd, _BLOCK, offset):
