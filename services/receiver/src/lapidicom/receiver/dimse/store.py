@@ -111,6 +111,9 @@ class StoreService:
         except HeaderError as error:
             self._fail(_not_understood(error))
             return
+        except Exception:  # noqa: BLE001 -- logged; one bad instance never ends an association
+            self._fail(self._our_failure())
+            return
         self._chunks.append(data)
         if len(self._chunks) >= _MOST_CHUNKS:
             self.spill()
@@ -139,9 +142,8 @@ class StoreService:
         except Refusal as error:
             self._refused(error)
             raise
-        except Exception as error:  # one bad instance never ends an association
-            self._log.exception("instance_failed", **self._uids())
-            refusal = ProcessingFailure("receiver failed to process the instance")
+        except Exception as error:  # likewise, and raised on
+            refusal = self._our_failure()
             self._refused(refusal)
             raise refusal from error
         finally:
@@ -211,6 +213,11 @@ class StoreService:
         if self._file is not None:
             self._file.discard()
             self._file = None
+
+    def _our_failure(self) -> ProcessingFailure:
+        """Log the exception under way, which is a fault of ours."""
+        self._log.exception("instance_failed", **self._uids())
+        return ProcessingFailure("receiver failed to process the instance")
 
     def _stored(self, entry: SeriesEntry, placed: str, size: int) -> None:
         counters = self._counters
