@@ -181,7 +181,10 @@ class ByteSCU:
         """
         kind, body = self.read_pdu()
         assert kind == 4, f"PDU type {kind}"
-        return _response(body)
+        length, _, control = struct.unpack_from(">IBB", body)
+        assert length + 4 == len(body), "a response in one PDV"
+        assert control == 3
+        return decode_response(body[6:])
 
     # -- bytes ----------------------------------------------------------------------------------------
 
@@ -269,11 +272,8 @@ def _items(data: bytes) -> Iterator[tuple[int, bytes]]:
         data = data[4 + length :]
 
 
-def _response(body: bytes) -> Response:
-    length, _, control = struct.unpack_from(">IBB", body)
-    assert length + 4 == len(body), "a response in one PDV"
-    assert control == 3
-    data = body[6:]
+def decode_response(data: bytes) -> Response:
+    """Decode the command set of a response, and hold it against PS3.7's rules of form."""
     group_length = int.from_bytes(data[8:12], "little")
     assert group_length == len(data) - 12, "the group length"
     values: dict[int, bytes] = {}

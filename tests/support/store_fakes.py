@@ -1,0 +1,189 @@
+"""In-memory stand-ins for what a C-STORE SCP uses: volume, temporary files, journal and log."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from lapidicom.receiver.association_info import AssociationInfo
+from lapidicom.receiver.errors import OutOfResources
+from lapidicom.receiver.upper_layer.presentation_context import ContextResult, ContextResultCode
+from tests.support.instances import Instance
+
+ASSOCIATION = AssociationInfo("a-1", "PACS 1", "ChRIS", "PACS_1", "127.0.0.1:4242", "receiver-1")
+
+
+def context_for(one: Instance, context_id: int = 1) -> ContextResult:
+    """The accepted presentation context of an instance."""
+    return ContextResult(context_id, ContextResultCode.ACCEPTANCE, one.transfer_syntax, one.sop_class)
+
+
+@dataclass
+class FakeFolder:
+    """An open series folder."""
+
+    path: str
+
+
+@dataclass
+class FakeFolders:
+    """Makes folders, or fails."""
+
+    failure: Exception | None = None
+    made: list[str] = field(default_factory=list)
+
+    def get(self, path: str) -> FakeFolder:
+        """Return a folder."""
+        if self.failure is not None:
+            raise self.failure
+        self.made.append(path)
+        return FakeFolder(path)
+
+
+@dataclass
+class FakeVolume:
+    """The volume's state."""
+
+    fault: str | None = None
+
+
+class FakeFile:
+    """A temporary file."""
+
+    def __init__(self, store: "FakeInstanceStore") -> None:
+        self._store = store
+        self.content = bytearray()
+        self.writes: list[int] = []
+        self.discarded = False
+
+    @property
+    def size(self) -> int:
+        """Bytes so far."""
+        return len(self.content)
+
+    def write(self, chunks: Sequence[bytes | memoryview]) -> None:
+        """Append, or fail as the real one does: discarded, then refused."""
+        self._store.happened("write")
+        if self._store.write_fails_after is not None and self.size >= self._store.write_fails_after:
+            self.discard()
+            raise OutOfResources("volume not writable (ENOSPC)")
+        self.writes.append(len(chunks))
+        self.content += b"".join(chunks)
+
+    def place(self, folder: FakeFolder, name: str) -> tuple[FakeFolder, str]:
+        """Give it its name."""
+        self._store.happened("place")
+        path = f"{folder.path}/{name}"
+        placed = "replaced" if path in self._store.files else "new"
+        self._store.files[path] = bytes(self.content)
+        return folder, placed
+
+    def discard(self) -> None:
+        """Drop it."""
+        self.discarded = True
+
+
+class FakeInstanceStore:
+    """Places instances in a dictionary.
+
+    Attributes:
+        files: what was placed, by path.
+        calls: the names of the calls, in order; a fake journal may share the list.
+        failures: what a call of a name raises instead.
+    """
+
+    def __init__(self) -> None:
+        self.volume = FakeVolume()
+        self.folders = FakeFolders()
+        self.files: dict[str, bytes] = {}
+        self.temporary: list[FakeFile] = []
+        self.calls: list[str] = []
+        self.failures: dict[str, Exception] = {}
+        self.write_fails_after: int | None = None
+
+    def new_file(self) -> FakeFile:
+        """Make a temporary file."""
+        self.happened("new_file")
+        file = FakeFile(self)
+        self.temporary.append(file)
+        return file
+
+    def sync_folder(self, folder: FakeFolder) -> None:  # noqa: ARG002 -- as the real one
+        """Note it."""
+        self.happened("sync_folder")
+
+    def happened(self, call: str) -> None:
+        """Note a call, and fail it if it shall."""
+        self.calls.append(call)
+        if call in self.failures:
+            raise self.failures[call]
+
+
+@dataclass
+class FakeEntry:
+    """What was appended."""
+
+    records: list[dict[str, Any]]
+    starts: dict[str, Any] | None
+    settled: bool = False
+
+
+class FakeJournal:
+    """Keeps records in a list."""
+
+    def __init__(self, store: FakeInstanceStore) -> None:
+        self._store = store
+        self.entries: list[FakeEntry] = []
+        self.quiet: list[dict[str, Any]] = []
+        self.ended: list[Any] = []
+
+    def append(self, records: Sequence[bytes], *, series: Any, starts: bytes | None) -> FakeEntry:
+        """Take an instance's record."""
+        assert series is not None
+        self._store.happened("append")
+        entry = FakeEntry([parsed(body) for body in records], None if starts is None else parsed(starts))
+        self.entries.append(entry)
+        return entry
+
+    def wait(self, entry: FakeEntry) -> None:
+        """Be durable, or fail."""
+        assert not entry.settled
+        self._store.happened("wait")
+
+    def settle(self, entry: FakeEntry) -> None:
+        """Let the mark pass."""
+        self._store.happened("settle")
+        entry.settled = True
+
+    def append_quietly(self, records: Sequence[bytes], *, series: Any = None, ends: Any = None) -> None:
+        """Take what nobody waits for: the refusal of an instance of a series, or ends."""
+        assert series is None or ends is None
+        self.quiet += [parsed(body) for body in records]
+        self.ended += ends or []
+
+
+def parsed(body: bytes) -> dict[str, Any]:
+    """A record's body as the object that a reader sees."""
+    record: dict[str, Any] = json.loads(b"{%b}" % body)
+    return record
+
+
+class FakeLog:
+    """Keeps events with their fields."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, dict[str, Any]]] = []
+
+    def bind(self, **_: object) -> Self:
+        """Stay the same."""
+        return self
+
+    def info(self, event: str, **fields: Any) -> None:
+        """Keep it."""
+        self.events.append((event, fields))
+
+    debug = warning = error = exception = info
+
+    def fields(self, event: str) -> list[dict[str, Any]]:
+        """What the lines of an event said."""
+        return [fields for name, fields in self.events if name == event]

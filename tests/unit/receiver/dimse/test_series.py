@@ -1,0 +1,124 @@
+"""The series of an association: entries, counts and end records."""
+
+from typing import Any
+
+import pytest
+
+from lapidicom.common.instance.errors import HeaderError
+from lapidicom.common.instance.header import HeaderScanner
+from lapidicom.common.instance.tags import RawValues
+from lapidicom.common.messages import SeriesReceived
+from lapidicom.receiver.dimse.series import SeriesBook
+from lapidicom.receiver.errors import CannotUnderstand, OutOfResources
+from tests.support.instances import EXPLICIT, IMPLICIT, Instance, instance
+from tests.support.store_fakes import ASSOCIATION, FakeInstanceStore, FakeJournal, FakeLog, context_for
+
+
+class Room:
+    def __init__(self) -> None:
+        self.store = FakeInstanceStore()
+        self.journal = FakeJournal(self.store)
+        self.log = FakeLog()
+        fakes: tuple[Any, Any] = (self.store.folders, self.journal)
+        self.book = SeriesBook(ASSOCIATION, *fakes, self.log)
+
+    def entry(self, one: Instance) -> Any:
+        return self.book.entry(raw(one), context_for(one))
+
+    def store_one(self, one: Instance) -> None:
+        """What the C-STORE SCP does with a stored instance."""
+        entry = self.entry(one)
+        self.book.append(entry, entry.record("x.dcm", one.sop_instance, 1))
+        entry.series.started = True
+        entry.series.received += 1
+
+    def ends(self) -> list[dict[str, Any]]:
+        return [record["message"] for record in self.journal.quiet if record["record"] == "series_ended"]
+
+
+def raw(one: Instance) -> RawValues:
+    scanner = HeaderScanner(one.transfer_syntax)
+    scanner.start(one.data_set)
+    return scanner.finish()
+
+
+def test_instances_of_a_series_share_one_entry() -> None:
+    room = Room()
+    assert room.entry(instance(1)) is room.entry(instance(2, size=12))
+
+
+def test_another_transfer_syntax_or_description_is_another_entry_of_one_series_each() -> None:
+    room = Room()
+    explicit, implicit = (room.entry(instance(1, transfer_syntax=ts)) for ts in (EXPLICIT, IMPLICIT))
+    assert explicit is not implicit
+    assert explicit.series is implicit.series
+    other_folder = room.entry(instance(2, SeriesDescription="Anders"))
+    assert other_folder.series is not explicit.series
+
+
+def test_a_tag_that_is_missing_is_missed_each_time() -> None:
+    room = Room()
+    for _ in range(3):
+        with pytest.raises(HeaderError, match="StudyDate"):
+            room.entry(instance(1, without=["StudyDate"]))
+
+
+def test_an_instance_uid_that_is_missing_is_missed_in_a_known_series_too() -> None:
+    room = Room()
+    room.entry(instance(1))
+    with pytest.raises(HeaderError, match="SOPInstanceUID"):
+        room.book.entry(raw(instance(2))._replace(SOPInstanceUID=None), context_for(instance(2)))
+
+
+def test_a_folder_that_cannot_be_made_is_out_of_resources_and_tried_again() -> None:
+    room = Room()
+    entry = room.entry(instance(1))
+    room.store.folders.failure = OSError(28, "No space left on device")
+    with pytest.raises(OutOfResources, match="ENOSPC"):
+        room.book.folder(entry)
+    room.store.folders.failure = None
+    assert room.book.folder(entry) is room.book.folder(entry)
+    assert room.store.folders.made == [entry.series.key.folder]
+
+
+def test_each_started_series_ends_behind_its_instances_with_its_counts() -> None:
+    room = Room()
+    for number in (1, 2, 3):
+        room.store_one(instance(number))
+    room.store_one(instance(1, series=2))
+    room.book.refused(room.entry(instance(4)), CannotUnderstand("x"), {})
+    room.book.refused(None, CannotUnderstand("y"), {})
+    room.book.end(released=True)
+    ends = [SeriesReceived.model_validate(end) for end in room.ends()]
+    assert [(end.received, end.refused, end.ok) for end in ends] == [(3, 1, True), (1, 0, True)]
+    assert [key.folder for key in room.journal.ended] == [end.folder for end in ends]
+    last = room.journal.quiet[-1]
+    assert last["record"] == "association_ended"
+    assert (last["received"], last["refused"], last["how"]) == (4, 2, "released")
+
+
+def test_a_series_of_refusals_only_has_no_end() -> None:
+    room = Room()
+    room.book.refused(room.entry(instance(1)), CannotUnderstand("x"), {})
+    room.book.end(released=False)
+    assert room.ends() == []
+    assert [record["record"] for record in room.journal.quiet] == ["instance_refused", "association_ended"]
+
+
+def test_a_hundred_interleaved_series_are_counted_each_for_itself() -> None:
+    """More than the entries that are kept at once."""
+    room = Room()
+    for number in (1, 2, 3):
+        for series in range(100):
+            room.store_one(instance(number, series=series, size=2))
+    room.book.end(released=True)
+    ends = room.ends()
+    assert len(ends) == 100
+    assert {end["received"] for end in ends} == {3}
+    assert sum(entry.starts is not None for entry in room.journal.entries) == 100
+
+
+def test_values_that_differ_in_padding_only_lead_to_one_series() -> None:
+    room = Room()
+    padded = room.entry(instance(1, SeriesDescription="Ypsilon-Schicht   "))
+    assert padded.series is room.entry(instance(2)).series
