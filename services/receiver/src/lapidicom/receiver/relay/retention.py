@@ -23,6 +23,7 @@ from lapidicom.receiver.journal.reader import JournalFolder
 
 _DAY: Final = 86_400.0
 _BLOCK: Final = 1 << 20
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 _ROOM: Final = 1.2
 """Deleting begins below CHRIS_MIN_FREE_SPACE times this: before an instance is refused, and above
@@ -143,8 +144,7 @@ class Retention:
         segment = parse_segment_name(one.name)
         if grown <= 0 or segment is None:
             return
-        path = f"{one.folder.path}/{segment_name(segment[0] + 1)}"
-        copy = self._fs.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
+        copy = self._new_segment(one.folder, segment[0] + 1)
         try:
             offset = one.size
             while block := self._fs.pread(fd, _BLOCK, offset):
@@ -153,6 +153,14 @@ class Retention:
             self._fs.fsync(copy)
         finally:
             self._fs.close(copy)
+
+    def _new_segment(self, folder: JournalFolder, number: int) -> int:
+        """A segment with the first free number: never one that the owner has made meanwhile."""
+        while True:
+            try:
+                return self._fs.open(f"{folder.path}/{segment_name(number)}", _NEW, FILE_MODE)
+            except FileExistsError:
+                number += 1
 
     def _remove_folder(self, folder: JournalFolder, limit: float) -> None:
         """Remove the folder of a life without segments; one with records set aside stays."""
