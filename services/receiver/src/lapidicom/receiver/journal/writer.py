@@ -150,7 +150,7 @@ class Journal:
         else:
             entry = Entry(records, series=series, starts=starts)
             entry.settled = True
-            self._group.commit(entry)
+            self._group.commit_instance(entry)
         return entry
 
     def wait(self, entry: Entry) -> None:
