@@ -83,26 +83,27 @@ class Armed:
         @functools.wraps(call)
         def faulty(*args: Any, **kwargs: Any) -> Any:
             fault = self._fault
-            if not self._is_due(path_of(*args, **kwargs)):
+            if not self.is_due(path_of(*args, **kwargs)):
                 return call(*args, **kwargs)
             if fault.effect == "short":
                 self._tell()
                 return call(args[0], _half(args[1]), *args[2:], **kwargs)
             if fault.after:
                 result = call(*args, **kwargs)
-                self._strike()
+                self.strike()
                 return result
-            self._strike()
+            self.strike()
             return call(*args, **kwargs)
 
         return faulty
 
-    def strike_if_due(self, path: str = "") -> None:
-        """For calls that cannot be wrapped."""
-        if self._is_due(path):
-            self._strike()
+    @property
+    def after(self) -> bool:
+        """Whether it happens after the call."""
+        return self._fault.after
 
-    def _is_due(self, path: str) -> bool:
+    def is_due(self, path: str) -> bool:
+        """Count a call; whether the fault belongs to it."""
         fault = self._fault
         if not self._where.search(path):
             return False
@@ -120,7 +121,8 @@ class Armed:
             return False
         return True
 
-    def _strike(self) -> None:
+    def strike(self) -> None:
+        """Let it happen."""
         self._tell()
         match self._fault.effect:
             case "kill":

@@ -15,14 +15,12 @@ from tests.support.receiver import Receiver
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Receiver]]:
+def start(tmp_path: Path, amqp_url: str) -> Iterator[Callable[..., Receiver]]:
     """Start receivers that are ended with the test, whatever happens."""
     with ExitStack() as running:
 
-        def starter(*, ready: bool = True, **settings: object) -> Receiver:
-            receiver = Receiver(tmp_path, **settings)  # type: ignore[arg-type]
-            running.enter_context(receiver.start(ready=ready))
-            return receiver
+        def starter(**settings: object) -> Receiver:
+            return running.enter_context(Receiver(tmp_path, amqp_url, **settings))  # type: ignore[arg-type]
 
         yield starter
 
@@ -77,50 +75,56 @@ def test_a_receiver_becomes_ready_and_ends_with_status_0(start: Callable[..., Re
     assert receiver.other_output == []
 
 
+def spread(receiver: Receiver, listeners: int, opened: ExitStack) -> list[socket.socket]:
+    """Open connections until every listener has as many as the others, or one more or less."""
+    eventually(lambda: len(receiver.children("listener")) == listeners, seconds=20)
+    pids = receiver.children("listener")
+    sockets: list[socket.socket] = []
+
+    def connect() -> None:
+        sockets.append(opened.enter_context(receiver.connect()))
+
+    def all_have_one() -> bool:
+        connect()
+        return all(connections(pid) > 0 for pid in pids)
+
+    def all_have_arrived_and_are_evenly_shared() -> bool:
+        each = [connections(pid) for pid in pids]
+        return sum(each) == len(sockets) and max(each) - min(each) <= 1
+
+    eventually(all_have_one, seconds=20, every=0.1)
+    for _ in range(listeners * len(sockets)):  # makes good what the first one took before the others lived
+        connect()
+    eventually(all_have_arrived_and_are_evenly_shared, seconds=20)
+    return sockets
+
+
 def test_connections_are_shared_out_evenly(start: Callable[..., Receiver]) -> None:
     receiver = start(CHRIS_LISTENER_PROCESSES=3)
-    wait_until_all_are_live(receiver, 3)
-    listeners = receiver.children("listener")
     with ExitStack() as opened:
-        for _ in range(12):
-            opened.enter_context(receiver.connect())
-        eventually(lambda: [connections(pid) for pid in listeners] == [4, 4, 4])
-        assert connections(receiver.pid) < 12  # it keeps none
-
-
-def wait_until_all_are_live(receiver: Receiver, listeners: int) -> None:
-    """Connections are closed and reopened until every listener has taken one."""
-    eventually(lambda: len(receiver.children("listener")) == listeners)
-    pids = receiver.children("listener")
-    with ExitStack() as opened:
-
-        def all_took_one() -> bool:
-            opened.enter_context(receiver.connect())
-            return all(connections(pid) > 0 for pid in pids)
-
-        eventually(all_took_one, every=0.1)
-    eventually(lambda: all(connections(pid) == 0 for pid in pids))
+        sockets = spread(receiver, 3, opened)
+        assert connections(receiver.pid) < len(sockets)  # the supervisor keeps none
 
 
 def test_a_killed_listener_is_replaced_and_the_others_go_on(start: Callable[..., Receiver]) -> None:
     receiver = start(CHRIS_LISTENER_PROCESSES=2)
-    wait_until_all_are_live(receiver, 2)
-    with receiver.connect() as one, receiver.connect() as other:
+    with ExitStack() as opened:
+        sockets = spread(receiver, 2, opened)
         victim = receiver.child("listener", 0)
-        eventually(lambda: not is_closed(one) and not is_closed(other))
+        of_the_victim = connections(victim)
+        assert not any(map(is_closed, sockets))
         os.kill(victim, signal.SIGKILL)
         ended = receiver.wait_for("child_ended", role="listener", index=0)
         assert (ended["child"], ended["signal"], ended["status"]) == (victim, "SIGKILL", None)
-        eventually(lambda: is_closed(one) != is_closed(other))
+        eventually(lambda: sum(map(is_closed, sockets)) == of_the_victim)
         assert receiver.reasons() == []
         replacement = receiver.wait_for_other_child(victim, "listener", 0)
-        with ExitStack() as opened:
 
-            def is_used() -> bool:
-                opened.enter_context(receiver.connect())
-                return connections(replacement) > 0
+        def is_used() -> bool:
+            opened.enter_context(receiver.connect())
+            return connections(replacement) > 0
 
-            eventually(is_used, every=0.1)
+        eventually(is_used, seconds=20, every=0.1)
 
 
 def test_connections_wait_while_the_only_listener_is_replaced(start: Callable[..., Receiver]) -> None:
@@ -186,17 +190,18 @@ def test_after_sigterm_nothing_listens_and_livez_still_answers(start: Callable[.
 
 def test_a_silent_listener_gets_no_new_connection(start: Callable[..., Receiver]) -> None:
     receiver = start(CHRIS_LISTENER_PROCESSES=2)
-    wait_until_all_are_live(receiver, 2)
-    silent, other = receiver.child("listener", 0), receiver.child("listener", 1)
-    os.kill(silent, signal.SIGSTOP)
     with ExitStack() as opened:
+        spread(receiver, 2, opened)
+        silent, other = receiver.child("listener", 0), receiver.child("listener", 1)
+        had = connections(silent)
+        os.kill(silent, signal.SIGSTOP)
 
         def the_next_four_go_to_the_other() -> bool:
             before = connections(other)
             for _ in range(4):
                 opened.enter_context(receiver.connect())
             try:
-                return eventually(lambda: connections(other) == before + 4, seconds=0.3)
+                return eventually(lambda: connections(other) == before + 4, seconds=0.5)
             except AssertionError:
                 return False
 
@@ -204,7 +209,7 @@ def test_a_silent_listener_gets_no_new_connection(start: Callable[..., Receiver]
         assert receiver.reasons() == []
         # What it was handed before it fell silent waits for it in its control socket.
         os.kill(silent, signal.SIGCONT)
-        eventually(lambda: connections(silent) > 0)
+        eventually(lambda: connections(silent) > had)
 
 
 def test_a_receiver_whose_only_listener_is_silent_is_not_ready_and_closes_connections(
