@@ -1,11 +1,14 @@
 """Real SCUs: the programs of dcmtk and GDCM, and pynetdicom."""
 
+import os
+import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pynetdicom import AE, _config
 from pynetdicom.association import Association
 
@@ -43,10 +46,18 @@ def dcmsend(port: int, calling: str, files: Iterable[Path], *options: str) -> Ru
 
 def gdcmscu(port: int, calling: str, *options: str, files: Iterable[Path] = ()) -> Run:
     """C-ECHO or C-STORE by GDCM."""
-    program = [str(tool("gdcmscu", "libgdcm-tools")), "--aetitle", calling, "--call", "ChRIS", "-V"]
+    program = [str(optional_tool("gdcmscu", "libgdcm-tools")), "--aetitle", calling, "--call", "ChRIS", "-V"]
     inputs = [argument for file in files for argument in ("-i", str(file))]
     command = [*leash(), *program, *options, *inputs, "127.0.0.1", str(port)]
     return _finished(command)
+
+
+def optional_tool(name: str, package: str) -> Path:
+    """Path of a program that is good to have: where it is missing the test is skipped, in CI too."""
+    found = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}{os.pathsep}/usr/sbin")
+    if found is None:
+        pytest.skip(f"{name} is not installed (Debian, Ubuntu: the package {package})")
+    return Path(found)
 
 
 def start(program: str, port: int, calling: str, files: Iterable[Path]) -> "subprocess.Popen[bytes]":
