@@ -69,7 +69,7 @@ class Instance:
     @property
     def file(self) -> bytes:
         """A DICOM file with a File Meta that nobody but the SCU ever sees."""
-        out = io.BytesIO()
+        out = DicomBytesIO()
         out.write(bytes(128) + b"DICM")
         meta = pydicom.dataset.FileMetaDataset()
         meta.MediaStorageSOPClassUID = UID(self.sop_class)

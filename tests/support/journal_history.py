@@ -12,7 +12,7 @@ import errno
 import json
 import posixpath
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -148,7 +148,8 @@ class History:
 
     def _anyone(self) -> None:
         """Somebody who is not paused goes on."""
-        one = self.chance.choice([*self.owners, *self.relays, self.other])
+        everyone: list[Owner | RelayProcess] = [*self.owners, *self.relays, self.other]
+        one = self.chance.choice(everyone)
         if one.is_busy:
             return
         if isinstance(one, RelayProcess) and self.chance.random() < 0.3:
@@ -458,7 +459,7 @@ class Owner:
 
     def _store(
         self, group: GroupCommit, association: str, series: int, number: int, size: int, *, first: bool
-    ) -> "Iterator[None]":
+    ) -> Generator[None, None, bool]:
         """Store one instance as the receiver does: file, rename, record beside the folder's sync, answer."""
         fs, history = self._fs, self._history
         path = instance_path(number, series)

@@ -19,6 +19,7 @@ def main() -> None:
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 30
     entity.add_supported_context("1.2.840.10008.1.1", ALL_TRANSFER_SYNTAXES)
     for context in AllStoragePresentationContexts:
+        assert context.abstract_syntax is not None
         # As ours: whoever connects is the SCU, whatever else it offers to be
         entity.add_supported_context(
             context.abstract_syntax, ALL_TRANSFER_SYNTAXES, scu_role=True, scp_role=False

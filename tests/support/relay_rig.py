@@ -125,7 +125,7 @@ class RelayRig:
     def work(self, run: Callable[[Awaitable[None]], object] | None = None) -> None:
         """Look at the volume, and publish until nothing is left; broker errors make it go back."""
         self.journals.look()
-        (run or asyncio.run)(self._work())  # type: ignore[arg-type]
+        (run or asyncio.run)(self._work())
         self.journals.write_cursors()
 
     async def _work(self) -> None:
@@ -140,7 +140,7 @@ class RelayRig:
     def try_once(self) -> None:
         """One pass, whose broker error is raised."""
         self.journals.look()
-        asyncio.run(self.relay.pass_over(self.publisher))  # type: ignore[arg-type]
+        asyncio.run(self.relay.pass_over(self.publisher))
 
     def retain(self) -> None:
         """Delete what may be deleted."""

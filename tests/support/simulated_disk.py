@@ -221,7 +221,7 @@ class SimulatedFileSystem(FileSystem):
         self._after = after
         self._open: dict[int, tuple[File | Folder, str]] = {}
         self._next = 3
-        models = {
+        models: dict[str, Callable[..., Any]] = {
             "open": self._open_file,
             "pread": self._pread,
             "write": self._write,
@@ -281,7 +281,7 @@ class SimulatedFileSystem(FileSystem):
         self._open[self._next] = (node, path)
         return self._next
 
-    def close(self, fd: int) -> None:  # type: ignore[override]
+    def close(self, fd: int) -> None:
         """Close a descriptor."""
         del self._open[fd]
 
