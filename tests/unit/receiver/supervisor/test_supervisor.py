@@ -1,0 +1,70 @@
+"""What the supervisor makes of its children's reports, without processes."""
+
+import asyncio
+from collections.abc import Callable
+
+from lapidicom.receiver.control import LifeEnded, Packet, Report
+from lapidicom.receiver.supervisor.child import Child, Role
+from lapidicom.receiver.supervisor.supervisor import Supervisor
+
+
+class StandIn(Child):
+    """A child without a process."""
+
+    def __init__(self, role: Role, report: Report | None = None) -> None:
+        self.role = role
+        self.report = report
+        self.sent: list[Packet] = []
+
+    def send(self, packet: Packet, descriptor: int | None = None) -> bool:  # noqa: ARG002
+        self.sent.append(packet)
+        return True
+
+
+def never_launched(role: Role, index: int) -> Child:
+    raise AssertionError((role, index))
+
+
+def with_supervisor(use: Callable[[Supervisor, StandIn], None]) -> list[Packet]:
+    """What the relay was told."""
+    relay = StandIn(Role.RELAY)
+
+    async def main() -> None:
+        supervisor = Supervisor(never_launched, listeners=1, port=0, health_port=0, shutdown_grace=1)
+        supervisor._relay.child = relay
+        use(supervisor, relay)
+
+    asyncio.run(main())
+    return relay.sent
+
+
+def test_the_relay_is_told_the_journal_of_a_listener_that_has_ended() -> None:
+    listener = StandIn(Role.LISTENER, Report(life="here.1"))
+    assert with_supervisor(lambda supervisor, _: supervisor.child_ended(listener)) == [LifeEnded("here.1")]
+
+
+def test_a_listener_that_ended_before_its_journal_began_is_none_of_the_relays_business() -> None:
+    listener = StandIn(Role.LISTENER)
+    assert with_supervisor(lambda supervisor, _: supervisor.child_ended(listener)) == []
+
+
+def test_the_relay_is_told_the_journal_that_a_living_listener_has_left() -> None:
+    listener = StandIn(Role.LISTENER, Report(life="here.1"))
+
+    def goes_on(supervisor: Supervisor, _: StandIn) -> None:
+        supervisor.child_reported(listener, Report(life="here.1"))
+        supervisor.child_reported(listener, Report(life="here.2"))
+
+    assert with_supervisor(goes_on) == [LifeEnded("here.1")]
+
+
+def test_a_new_relay_is_told_everything_again() -> None:
+    later = StandIn(Role.RELAY)
+
+    def replaced(supervisor: Supervisor, _: StandIn) -> None:
+        supervisor.child_ended(StandIn(Role.LISTENER, Report(life="here.1")))
+        supervisor._relay.child = later
+        supervisor.child_started(later)
+
+    with_supervisor(replaced)
+    assert later.sent == [LifeEnded("here.1")]
