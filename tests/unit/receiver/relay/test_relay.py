@@ -309,10 +309,13 @@ def test_without_knowing_parents_the_receiver_id_decides(
 
 
 def test_a_foreign_journal_is_finished_when_its_heartbeat_stood_still(
-    make_owner: Any, rig: RelayRig, clock: Clock
+    make_owner: Any, rig: RelayRig, clock: Clock, tmp_path: Path
 ) -> None:
     foreign = make_owner(parent="supervisor-2", receiver="receiver-2")
     foreign.store(1, 2, first=True)
+    incoming = tmp_path / ".lapidicom" / "incoming" / foreign.name
+    incoming.mkdir(parents=True)
+    (incoming / "half an instance").write_bytes(b"x")
     rig.work()
     clock.now += 119
     rig.work()
@@ -320,6 +323,8 @@ def test_a_foreign_journal_is_finished_when_its_heartbeat_stood_still(
     clock.now += 2
     rig.work()
     assert rig.publisher.subjects == [*paths(1, 2), received(2, "broken off")]
+    # Its folder stays: an owner that was only paused goes on in it.
+    assert list(incoming.iterdir()) == []
 
 
 def test_a_life_that_the_supervisor_saw_end_is_finished_at_once(

@@ -94,8 +94,11 @@ def test_for_space_the_oldest_goes_first_and_no_more_than_needed(tmp_path: Path)
 
 def test_a_finished_journal_goes_with_all_it_has(volume: Volume) -> None:
     folder = volume.journal(heartbeat_days=8, s00000001_done=9, s00000002_log=8)
+    incoming = volume.root / "incoming" / folder.name
+    incoming.mkdir(parents=True)
     volume.run((folder, (2, 1000)))
     assert not folder.exists()
+    assert not incoming.exists()
     assert volume.events[-1][0] == "journal_deleted"
 
 

@@ -111,11 +111,13 @@ class Follower:
         self._never_answered: set[int] = set()
         self._first_skipped: Position | None = None
         self._resumes = False
+        self._is_known_dead = False
         self._finished_as: tuple[int, int] | None = None
 
-    def owner_ended(self) -> None:
-        """The owner is known, or believed, to be dead."""
+    def owner_ended(self, *, is_known: bool) -> None:
+        """The owner is known, or only believed, to be dead."""
         self.ended = True
+        self._is_known_dead = is_known
         self._resumes = False
 
     def owner_lives(self) -> None:
@@ -377,13 +379,18 @@ class Follower:
             return last, 0
 
     def _remove_incoming(self) -> None:
-        """Temporary files of the dead; should the owner live, its renames fail and it answers 0xA700."""
+        """Remove the temporary files of the dead.
+
+        Should the owner live, it answers 0xA700 for what it was about to rename. It needs the folder
+        for the next: that goes only if the owner is known to be dead, else with its journal.
+        """
         fs = self.folder.fs
         with contextlib.suppress(OSError):
             for name in fs.listdir(self._incoming):
                 with contextlib.suppress(OSError):
                     fs.unlink(f"{self._incoming}/{name}")
-            fs.rmdir(self._incoming)
+            if self._is_known_dead:
+                fs.rmdir(self._incoming)
 
     def write_cursor(self) -> None:
         """Remember how far everything is confirmed. Need not succeed."""

@@ -211,7 +211,7 @@ class Journals:
                 self._claim(one, now)
         elif one.told or (one.beat.seconds(now) >= self._takeover and not self._is_claimed(one, now)):
             self._observe("journal_taken_over", life=one.name, told=one.told)
-            self._follow(one).owner_ended()
+            self._follow(one).owner_ended(is_known=one.told)
             self._claim(one, now)
 
     def _is_claimed(self, one: Watched, now: float) -> bool:

@@ -175,6 +175,9 @@ class Retention:
         for name in sorted(names, key=lambda name: name.partition(".")[0] == HEARTBEAT):
             if name.partition(".")[0] in ours:
                 self._fs.unlink(f"{folder.path}/{name}")
+        spool, _, name = folder.path.rpartition("/journal/")
+        with contextlib.suppress(OSError):
+            self._fs.rmdir(f"{spool}/incoming/{name}")
         with contextlib.suppress(OSError):
             self._fs.rmdir(folder.path)
             self._observe("journal_deleted", life=self._life(folder))
