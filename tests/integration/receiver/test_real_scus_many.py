@@ -86,7 +86,7 @@ def test_two_scus_sending_one_instance_at_once_both_succeed(receiver: Receiver) 
             ]
             assert [run.result(30) for run in runs] == [{0}] * 2
         check_stored(receiver.files_root, calling, [one], times=6)
-    assert receiver.events("instance_replaced") == []
+    assert receiver.events("instance_replaced", SOPInstanceUID=one.sop_instance) == []
 
 
 def test_two_programs_sending_one_series_at_once_both_succeed(receiver: Receiver, tmp_path: Path) -> None:
