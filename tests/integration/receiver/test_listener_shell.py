@@ -1,0 +1,216 @@
+"""The control loop of a listener with a stand-in service: what it reports, and when it ends."""
+
+import socket
+import threading
+from collections.abc import Mapping
+from typing import NoReturn
+
+import pytest
+
+from lapidicom.receiver.control import Connection, ControlSocket, Drain, Report
+from lapidicom.receiver.listener import shell as listener_shell
+from lapidicom.receiver.listener.places import Places
+from lapidicom.receiver.listener.shell import Shell
+from tests.support.polling import eventually
+
+PEER = Connection("192.0.2.1", 104)
+
+
+class StandInAssociation:
+    """Lasts until its peer closes or it is stopped; has a place if the test says so."""
+
+    def __init__(self, sock: socket.socket, *, has_place: bool, stubborn: bool) -> None:
+        self.has_place = has_place
+        self._sock = sock
+        self._stubborn = stubborn
+
+    def run(self) -> None:
+        with self._sock:
+            while self._sock.recv(100):
+                pass
+
+    def stop(self) -> None:
+        if not self._stubborn:
+            self._sock.shutdown(socket.SHUT_RD)
+
+
+class StandInService:
+    """A service whose state the test sets."""
+
+    def __init__(self) -> None:
+        self.volume: str | None = None
+        self.journal: str | None = None
+        self.restart = False
+        self.has_place = True
+        self.stubborn = False
+
+    def association(self, sock: socket.socket, _: Connection) -> StandInAssociation:
+        return StandInAssociation(sock, has_place=self.has_place, stubborn=self.stubborn)
+
+    def life(self) -> str:
+        return "here.1"
+
+    def volume_fault(self) -> str | None:
+        return self.volume
+
+    def journal_fault(self) -> str | None:
+        return self.journal
+
+    def counters(self) -> Mapping[str, int]:
+        return {"instances_stored": 3}
+
+    def must_restart(self) -> bool:
+        return self.restart
+
+    def close(self) -> None:
+        raise AssertionError("the composition root closes it")
+
+
+class Orphaned(Exception):
+    """Stands in for the end of the process."""
+
+
+def orphaned() -> NoReturn:
+    raise Orphaned
+
+
+class Running:
+    """A shell in a thread, and the supervisor's end of its control socket."""
+
+    def __init__(self) -> None:
+        self.service = StandInService()
+        self.control, theirs = ControlSocket.pair()
+        self.orphaned = False
+        self._theirs = ControlSocket(theirs)
+        self._shell = Shell(self._theirs, self.service, Places(2), orphaned)
+        self.thread = threading.Thread(target=self._run)
+        self._peers: list[socket.socket] = []
+
+    def _run(self) -> None:
+        try:
+            self._shell.run()
+        except Orphaned:
+            self.orphaned = True
+
+    def __enter__(self) -> "Running":
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for peer in self._peers:
+            peer.close()
+        self.control.close()
+        self.thread.join(10)
+        self._theirs.close()
+
+    def report(self) -> Report:
+        """The next report."""
+
+        def next_packet() -> object:
+            try:
+                return self.control.receive()[0]
+            except BlockingIOError:
+                return None
+
+        found = eventually(next_packet)
+        assert isinstance(found, Report)
+        return found
+
+    def report_with(self, **fields: object) -> Report:
+        """The next report that says so."""
+        while True:
+            report = self.report()
+            if all(getattr(report, name) == value for name, value in fields.items()):
+                return report
+
+    def connect(self) -> socket.socket:
+        theirs, ours = socket.socketpair()
+        assert self.control.send(PEER, ours.fileno())
+        ours.close()
+        self._peers.append(theirs)
+        return theirs
+
+    def has_ended(self) -> bool:
+        self.thread.join(0.01)
+        return not self.thread.is_alive()
+
+
+def test_the_first_report_comes_at_once_and_tells_everything() -> None:
+    with Running() as running:
+        assert running.report() == Report(
+            life="here.1", counters={"instances_stored": 3, "connections_closed_bare": 0}
+        )
+
+
+def test_faults_of_volume_and_journal_are_reported() -> None:
+    with Running() as running:
+        running.service.volume, running.service.journal = "no free inodes on the volume", "journal: gone"
+        report = running.report_with(journal="journal: gone")
+        assert report.volume == "no free inodes on the volume"
+
+
+def test_open_and_taken_connections_are_reported_and_an_end_is_reported_soon() -> None:
+    with Running() as running:
+        peer = running.connect()
+        running.report_with(connections=1, taken=1)
+        peer.close()
+        running.report_with(connections=0, taken=1)
+
+
+def test_it_ends_with_the_supervisor() -> None:
+    with Running() as running:
+        running.report()
+        running.control.close()
+        eventually(running.has_ended)
+        assert running.orphaned
+
+
+def test_without_connections_a_drain_ends_it_at_once() -> None:
+    with Running() as running:
+        running.report()
+        assert running.control.send(Drain(600))
+        eventually(running.has_ended)
+        assert not running.orphaned
+
+
+def test_an_association_has_its_grace_and_a_bare_connection_has_not() -> None:
+    with Running() as running:
+        association = running.connect()
+        running.report_with(connections=1)
+        running.service.has_place = False
+        bare = running.connect()
+        running.report_with(connections=2)
+        assert running.control.send(Drain(600))
+        assert bare.recv(1) == b""
+        assert not running.has_ended()
+        association.close()
+        eventually(running.has_ended)
+
+
+def test_after_the_grace_associations_are_aborted() -> None:
+    with Running() as running:
+        association = running.connect()
+        running.report_with(connections=1)
+        assert running.control.send(Drain(0.05))
+        assert association.recv(1) == b""
+        eventually(running.has_ended)
+
+
+def test_an_association_that_does_not_end_when_aborted_is_left_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listener_shell, "ABORT_SECONDS", 0.1)
+    with Running() as running:
+        running.service.stubborn = True
+        running.connect()
+        running.report_with(connections=1)
+        assert running.control.send(Drain(0))
+        eventually(running.has_ended)
+
+
+def test_a_volume_that_was_mounted_anew_ends_it_so_that_a_fresh_process_takes_over() -> None:
+    with Running() as running:
+        running.report()
+        running.service.restart = True
+        eventually(running.has_ended)
+        assert not running.orphaned
