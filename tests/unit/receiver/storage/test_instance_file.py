@@ -173,6 +173,13 @@ def test_the_same_volume_under_another_mount_needs_a_fresh_process(room: Room) -
     assert not room.volume.watch()
 
 
+def test_a_listener_whose_temporary_files_were_removed_needs_a_fresh_process(room: Room) -> None:
+    (room.root / ".lapidicom" / "incoming" / "r.life").rmdir()
+    assert not room.volume.watch()
+    with pytest.raises(OutOfResources):
+        room.put(b"data")
+
+
 def test_two_receivers_agree_on_the_identity_of_the_volume(tmp_path: Path) -> None:
     found = []
 

@@ -116,8 +116,7 @@ class SeriesBook:
             HeaderError: if a required tag is missing or malformed.
             PathError: if no safe path can be made of the values.
         """
-        # All that was sent but SOPInstanceUID, InstanceNumber, and what the context implies.
-        key = (raw[:2], raw[3:-1], context.transfer_syntax)
+        key = (raw.but_instance(), context.transfer_syntax)
         entry = self._entries.get(key)
         if entry is None or raw.SOPInstanceUID is None:
             entry = self._work_out(raw, context)

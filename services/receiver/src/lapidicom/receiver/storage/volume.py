@@ -169,8 +169,9 @@ class Volume:
         """Look at identity and free space and set `fault`; called each second.
 
         Returns:
-            False if the volume of the start is back under another mount: descriptors are stale, and
-            only a fresh process can use it.
+            False if only a fresh process can go on: the volume of the start is back under another mount,
+            so that the descriptors are stale, or the folder of temporary files was removed, because
+            this listener was paused so long that it was taken for dead.
         """
         if not self._is_same():
             self.fault = "volume is not the one of the start"
@@ -179,9 +180,13 @@ class Volume:
             return True
         try:
             space = self.space()
+            removed = self._fs.fstat(self.incoming).st_nlink == 0
         except OSError as error:
             self.fault = f"volume cannot be read ({errno.errorcode.get(error.errno or 0, 'error')})"
             return True
+        if removed:
+            self.fault = "the folder of temporary files was removed"
+            return False
         # Hysteresis: what was refused stays refused until there is 10 % more, else it flickers.
         needed = self._min_free_space if self.fault is None else self._min_free_space * 1.1
         if space.inodes == 0:
