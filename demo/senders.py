@@ -16,6 +16,7 @@ from pynetdicom.association import Association
 
 from demo.files import InstanceFile
 from tests.support.child import end, leash
+from tests.support.pynetdicom_scu import serve_nobody
 
 CALLED_AET = "ChRIS"
 CONTEXTS = 128  # presentation contexts of an association (PS3.8 9.3.2.2)
@@ -113,6 +114,7 @@ def _send_group(files: Sequence[InstanceFile], target: Target, meanwhile: Callab
         for file in files:
             if association is None or not association.is_established:
                 association = entity.associate("127.0.0.1", target.port, ae_title=CALLED_AET)
+                serve_nobody(association)
             if not association.is_established:
                 unsent.append(Unsent(file, refused=True, reason="association refused"))
                 continue

@@ -6,7 +6,6 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pynetdicom import AE, _config
@@ -14,6 +13,7 @@ from pynetdicom.association import Association
 
 from tests.support.child import leash
 from tests.support.instances import Instance
+from tests.support.pynetdicom_scu import serve_nobody
 from tests.support.requirements import tool
 
 SECONDS = 50
@@ -98,22 +98,8 @@ def pynetdicom_associate(
         entity.add_requested_context(sop_class, syntax)
     association = entity.associate("127.0.0.1", port, ae_title="ChRIS", max_pdu=max_pdu)
     assert association.is_established
-    _serve_nobody(association)
+    serve_nobody(association)
     return association
-
-
-def _serve_nobody(association: Association) -> None:
-    """Keep pynetdicom's reactor from taking a response for a request.
-
-    It looks for requests of the peer once more after a sender has paused it, and throws away a response that
-    is there already: a quick SCP is then met by a DIMSE time-out (association.py, `_run_reactor`).
-    """
-    get_msg = association.dimse.get_msg
-
-    def only_for_senders(block: bool = False) -> Any:
-        return get_msg(block=True) if block else (None, None)
-
-    association.dimse.get_msg = only_for_senders  # type: ignore[method-assign]
 
 
 def pynetdicom_store(
