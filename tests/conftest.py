@@ -10,6 +10,7 @@ from tests.support import requirements
 from tests.support.cube.process import CubeProcess
 from tests.support.existing_broker import remove_our_queues
 from tests.support.rabbitmq import MISSING, Broker, available, open_broker
+from tests.support.whole_path import WholePath
 
 VHOSTS_OF_THE_RUN = 80
 VHOSTS_OF_A_FAULTY_BROKER = 20
@@ -34,12 +35,28 @@ def broker() -> Iterator[Broker]:
 @pytest.fixture
 def amqp_url(request: pytest.FixtureRequest) -> str:
     """The URL of a virtual host without queues: of AMQP_URL if that is set, else of our own broker."""
+    return _fresh_vhost(request)
+
+
+def _fresh_vhost(request: pytest.FixtureRequest) -> str:
     existing = os.environ.get("AMQP_URL")
     if existing:
         remove_our_queues(existing)
         return existing
     node: Broker = request.getfixturevalue("broker")
     return node.url(node.fresh_vhost())
+
+
+@pytest.fixture(scope="module")
+def path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholePath]:
+    """The whole path of a module, with a CUBE and a registrar; its tests start receivers as they need them.
+
+    Each test uses AE titles of its own; what earlier receivers have left on the volume is part of it.
+    """
+    with WholePath(tmp_path_factory.mktemp("path"), _fresh_vhost(request)) as whole:
+        whole.registrar()
+        yield whole
+        assert set(whole.cube.control.counts().values()) <= {1}
 
 
 @pytest.fixture(scope="session")

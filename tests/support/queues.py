@@ -9,6 +9,7 @@ from aio_pika.abc import AbstractIncomingMessage
 from pydantic import BaseModel
 
 from lapidicom.common.broker import Envelope, publishers
+from lapidicom.common.broker.declare import declare
 from lapidicom.common.messages import InstanceStored, SeriesReceived
 from lapidicom.common.topology import EXCHANGE, Topology
 
@@ -44,10 +45,27 @@ def take_all(url: str, queue: str) -> list[AbstractIncomingMessage]:
                 taken.append(message)
             for message in taken:
                 await message.ack()
-            await asyncio.sleep(0.5)  # a closing channel may lose the acks that were sent last
+            if taken:
+                await asyncio.sleep(0.5)  # a closing channel may lose the acks that were sent last
             return taken
 
     return asyncio.run(take())
+
+
+def bind(
+    url: str, topology: Topology, queue: str, messages: Iterable[type[InstanceStored | SeriesReceived]]
+) -> None:
+    """Let a queue of the test's own get copies of these messages; makes the topology exist first."""
+
+    async def declare_and_bind() -> None:
+        async with asyncio.timeout(20), await aio_pika.connect(url) as connection:
+            await declare(connection, topology)
+            channel = await connection.channel()
+            made = await channel.declare_queue(queue, durable=True, arguments={"x-queue-type": "quorum"})
+            for message in messages:
+                await made.bind(EXCHANGE, message.ROUTING_KEY)
+
+    asyncio.run(declare_and_bind())
 
 
 def publish(url: str, topology: Topology, envelopes: Iterable[Envelope]) -> None:

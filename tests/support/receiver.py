@@ -132,6 +132,25 @@ class Receiver:
         os.kill(self.pid, signal.SIGKILL)
         self.wait(5)
 
+    def pause(self) -> None:
+        """Freeze all its processes (SIGSTOP), the supervisor first: nothing is replaced."""
+        self._signal_all(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let them go on."""
+        self._signal_all(signal.SIGCONT)
+
+    def kill_whole(self) -> None:
+        """Kill all its processes at one moment, as when the machine dies: nobody sees anybody end."""
+        self.pause()
+        self._signal_all(signal.SIGKILL)
+        self.wait(5)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        for pid in (self.pid, *self.children()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
     def wait(self, seconds: float = 30) -> int:
         """Wait for the supervisor's end and return its exit status."""
         assert self._process is not None

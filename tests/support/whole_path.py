@@ -1,0 +1,187 @@
+"""The whole path from an SCU's socket to CUBE, with real processes, and the report on what came of it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Self
+
+from aio_pika.abc import AbstractIncomingMessage
+
+from lapidicom.common.instance.path import pacs_name
+from lapidicom.common.messages import InstanceStored, SeriesReceived
+from lapidicom.common.topology import DEAD_LETTER_QUEUE, WORK_QUEUE, delay_queue, topology
+from lapidicom.receiver.storage.part10 import data_set_offset
+from tests.support.cube.process import CubeProcess
+from tests.support.faults import Fault
+from tests.support.instances import Instance
+from tests.support.ledger import Report
+from tests.support.polling import eventually
+from tests.support.queues import bind, look, take_all
+from tests.support.receiver import Receiver
+from tests.support.registrar.__main__ import Options
+from tests.support.registrar.process import RegistrarProcess
+from tests.support.resending_scu import ResendingSCU
+
+OBSERVER_QUEUE = "test.observer"
+"""Gets a copy of each message that receivers publish."""
+
+
+class WholePath:
+    """A stand-in CUBE over a storage root, a virtual host of RabbitMQ, and as many services as a test wants.
+
+    Used as a context it has a CUBE and no services yet; at the end all that it started is ended.
+
+    Attributes:
+        cube: the stand-in.
+        receivers: to which SCUs send.
+        registrars: all that were started.
+        dead_letters: all that were taken out of the dead-letter queue.
+
+    Args:
+        folder: for the storage root, logs and states.
+        amqp_url: a virtual host of its own.
+        files_root: CUBE's storage root, if it is to be elsewhere.
+    """
+
+    def __init__(self, folder: Path, amqp_url: str, files_root: Path | None = None) -> None:
+        self.amqp_url = amqp_url
+        self.files_root = files_root or folder / "files"
+        self.spool = self.files_root / ".lapidicom"
+        self.receivers: list[Receiver] = []
+        self.registrars: list[RegistrarProcess] = []
+        self.dead_letters: list[AbstractIncomingMessage] = []
+        self._folder = folder
+        self._stack = ExitStack()
+        self._stored: dict[str, set[tuple[str, str]]] = {}
+        self._ended: set[tuple[str, str]] = set()
+
+    def __enter__(self) -> Self:
+        (self.files_root / "SERVICES/PACS").mkdir(parents=True, exist_ok=True)
+        bind(self.amqp_url, topology([1], 1), OBSERVER_QUEUE, [InstanceStored, SeriesReceived])
+        with ExitStack() as stack:
+            self.cube = stack.enter_context(CubeProcess(self.files_root))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    # --- services ---
+
+    @contextmanager
+    def receiver(
+        self,
+        *,
+        faults: Sequence[Fault] = (),
+        amqp_url: str | None = None,
+        ready: bool = True,
+        **settings: object,
+    ) -> Iterator[Receiver]:
+        """A receiver of the storage root, from its start to the end of the block, when it is killed.
+
+        Args:
+            faults: what happens in its children, and when.
+            amqp_url: another broker than the path's.
+            ready: whether to wait until it is ready.
+            settings: variables of its environment.
+        """
+        receiver = Receiver(
+            self._folder, amqp_url or self.amqp_url, files_root=self.files_root, faults=faults, **settings
+        )
+        with ExitStack() as stack:
+            stack.push(receiver)
+            receiver.start(ready=ready)
+            self.receivers.append(receiver)
+            stack.callback(self.receivers.remove, receiver)
+            yield receiver
+
+    def registrar(
+        self, options: Options | None = None, *, ready: bool = True, **settings: str
+    ) -> RegistrarProcess:
+        """Start a registrar. Killed at the latest when the path ends."""
+        log = self._folder / f"registrar-{len(self.registrars)}.log"
+        registrar = RegistrarProcess(self.amqp_url, self.cube, log, options, **settings)
+        self._stack.callback(registrar.kill)
+        registrar.start()
+        self.registrars.append(registrar)
+        if ready:
+            registrar.wait_until_ready()
+        return registrar
+
+    def scu(self, calling: str, *, patience: float = 15.0) -> ResendingSCU:
+        """An SCU that sends to the receivers of just then; its AE title is used by nobody else."""
+        return ResendingSCU(
+            lambda: [receiver.scp_port for receiver in self.receivers], calling, patience=patience
+        )
+
+    # --- what came of it ---
+
+    def report(self, *scus: ResendingSCU, seconds: float = 40) -> Report:
+        """Wait until everything acknowledged is registered or a dead letter, and the series are ended.
+
+        What is not after that time stands in the report, which is printed.
+        """
+
+        def is_done() -> bool:
+            report = self.report_now(*scus)
+            return not report.lost and not report.unended and self.is_at_rest()
+
+        try:
+            eventually(is_done, seconds, every=0.1)
+        except AssertionError:
+            print(f"not at rest after {seconds:g} s")
+        report = self.report_now(*scus)
+        print(report)
+        return report
+
+    def report_now(self, *scus: ResendingSCU) -> Report:
+        """How things stand."""
+        self._look_into_rabbitmq()
+        counts = self.cube.control.counts()
+        ours = tuple(f"SERVICES/PACS/{pacs_name(scu.calling)}/" for scu in scus)
+        attempted: dict[str, Instance] = {}
+        acknowledged: set[str] = set()
+        for scu in scus:
+            attempted |= scu.ledger.instances
+            acknowledged |= scu.ledger.acknowledged
+        published = {path: series for path, series in self._stored.items() if path.startswith(ours)}
+        dead = {one.path for letter in self.dead_letters if (one := _instance_of(letter)) is not None}
+        return Report(
+            attempted=frozenset(attempted),
+            acknowledged=frozenset(acknowledged),
+            published=frozenset(published),
+            registered={path: times for path, times in counts.items() if path.startswith(ours)},
+            dead_lettered=frozenset(path for path in dead if path.startswith(ours)),
+            differing=frozenset(path for path in acknowledged if not self._is_whole(path, attempted[path])),
+            unended=frozenset().union(*published.values()) - self._ended,
+            sent=sum(scu.ledger.sent for scu in scus),
+            associations=sum(scu.ledger.associations for scu in scus),
+        )
+
+    def is_at_rest(self) -> bool:
+        """Whether no message waits."""
+        return not any(look(self.amqp_url, queue).ready for queue in (WORK_QUEUE, delay_queue(1)))
+
+    def _look_into_rabbitmq(self) -> None:
+        for message in take_all(self.amqp_url, OBSERVER_QUEUE):
+            if message.type == InstanceStored.TYPE:
+                stored = InstanceStored.model_validate_json(message.body)
+                series = (stored.association_id, stored.SeriesInstanceUID)
+                self._stored.setdefault(stored.path, set()).add(series)
+            else:
+                ended = SeriesReceived.model_validate_json(message.body)
+                self._ended.add((ended.association_id, ended.SeriesInstanceUID))
+        if look(self.amqp_url, DEAD_LETTER_QUEUE).ready:
+            self.dead_letters += take_all(self.amqp_url, DEAD_LETTER_QUEUE)
+
+    def _is_whole(self, path: str, instance: Instance) -> bool:
+        try:
+            content = (self.files_root / path).read_bytes()
+        except FileNotFoundError:
+            return False
+        offset = data_set_offset(content[:200])
+        return offset is not None and content[offset:] == instance.data_set
+
+
+def _instance_of(letter: AbstractIncomingMessage) -> InstanceStored | None:
+    return InstanceStored.model_validate_json(letter.body) if letter.type == InstanceStored.TYPE else None
