@@ -1,5 +1,6 @@
 """The relay: in order, from the first unconfirmed record, only up to the mark while the owner lives."""
 
+import asyncio
 import contextlib
 import json
 from collections.abc import Iterator
@@ -596,3 +597,30 @@ def test_an_end_that_cannot_be_published_yet_is_published_later(make_owner: Any,
     rig.work()
     assert rig.publisher.subjects == [*paths(1), received(1, "broken off")]
     assert len(rig.publisher.tried) == 4
+
+
+async def _rests(rig: RelayRig) -> bool:
+    """Whether the relay comes to rest without any connection to RabbitMQ."""
+    rest = asyncio.create_task(rig.relay.until_at_rest())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    done = rest.done()
+    rest.cancel()
+    return done
+
+
+def test_a_relay_with_nothing_to_publish_is_at_rest_without_rabbitmq(make_owner: Any, rig: RelayRig) -> None:
+    owner = make_owner()
+    owner.journal.append_quietly([b'"record":"instance_refused","reason":"x"'])
+    rig.journals.look()
+    assert asyncio.run(_rests(rig))
+
+
+def test_a_relay_with_records_left_is_not_at_rest_without_rabbitmq(make_owner: Any, rig: RelayRig) -> None:
+    owner = make_owner()
+    owner.store(1, first=True)
+    rig.journals.look()
+    assert not asyncio.run(_rests(rig))
+    rig.work()
+    assert rig.publisher.subjects == paths(1), "looking for rest must take nothing away"
+    assert asyncio.run(_rests(rig))

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final, Never, Protocol
 
+from lapidicom.common.broker.errors import BrokerError, ConnectionLost
 from lapidicom.common.broker.publisher import Envelope
 from lapidicom.receiver.journal.commit import Observer
 from lapidicom.receiver.relay.follower import Follower, Offload
@@ -28,6 +29,14 @@ class PublishesEnvelopes(Protocol):
         Raises:
             BrokerError: it is not, or nobody knows.
         """
+
+
+class _NoPublisher:
+    """Stands where there is no connection."""
+
+    async def publish(self, _: Envelope) -> None:
+        """Refuse."""
+        raise ConnectionLost("there is no publisher")
 
 
 class Relay:
@@ -63,6 +72,7 @@ class Relay:
         self._passes = 0
         self._passes_before = 0
         self._at_rest = asyncio.Event()
+        self._passing = asyncio.Lock()
 
     async def watch(self) -> Never:
         """Look at the volume for as long as the relay lives, whether RabbitMQ is there or not."""
@@ -107,6 +117,10 @@ class Relay:
         Returns:
             Whether there may be more to do at once.
         """
+        async with self._passing:
+            return await self._pass_over(publisher)
+
+    async def _pass_over(self, publisher: PublishesEnvelopes) -> bool:
         followers = self._journals.followers()
         self._faulty_until = {one: until for one, until in self._faulty_until.items() if one in followers}
         more = False
@@ -126,6 +140,11 @@ class Relay:
 
     async def until_at_rest(self) -> None:
         """Return once a whole pass, begun after this call, has found nothing more to publish."""
+        with contextlib.suppress(BrokerError):
+            # Without RabbitMQ nobody passes over the journals; if they hold nothing, that is rest too.
+            while await self.pass_over(_NoPublisher()):
+                pass
+            return
         self._passes_before = self._passes
         self._at_rest.clear()
         await self._at_rest.wait()
