@@ -30,6 +30,7 @@ class Fault:
         role: whose call it is.
         nth: the call at which it happens, counted from 1 over those whose path matches `where`.
         calls: how many calls from the nth on are concerned.
+        or_later: whether a later call will do where the nth went by while the fault was another process's.
         where: a regular expression to be found in the path, or in the path behind the descriptor.
         after: whether it happens after the call was done; `error` then fails a call that was done.
         errno: of `error`.
@@ -41,6 +42,7 @@ class Fault:
     role: Literal["listener", "relay"] = "listener"
     nth: int = 1
     calls: int = 1
+    or_later: bool = False
     where: str = ""
     after: bool = False
     errno: int = errnos.EIO
@@ -57,6 +59,31 @@ def decode(text: str) -> list[Fault]:
     return [Fault(**values) for values in json.loads(text)]
 
 
+class Claims:
+    """Which faults that happen once belong to this process, and to no other one.
+
+    At most one that stops it: its threads may run on for a moment, but the next stop is another's.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._mine: dict[int, Fault] = {}
+
+    def claim(self, number: int, fault: Fault, folder: Path) -> bool:
+        """Claim a fault, now or before."""
+        with self._lock:
+            if number in self._mine:
+                return True
+            if fault.effect == "stop" and any(one.effect == "stop" for one in self._mine.values()):
+                return False
+            try:
+                os.close(os.open(folder / f"struck-{number}", os.O_CREAT | os.O_EXCL))
+            except FileExistsError:
+                return False
+            self._mine[number] = fault
+            return True
+
+
 class Armed:
     """A fault in a process, waiting for its call.
 
@@ -64,17 +91,19 @@ class Armed:
         fault: what happens.
         number: its number among the faults of the run.
         folder: where processes tell each other, and the test tells them, what has happened.
+        claims: the claims of this process.
     """
 
-    def __init__(self, fault: Fault, number: int, folder: Path) -> None:
+    def __init__(self, fault: Fault, number: int, folder: Path, claims: "Claims") -> None:
         if fault.effect not in get_args(Effect):
             raise ValueError(fault.effect)
         self._fault = fault
         self._number = number
         self._folder = folder
         self._calls = 0
-        self._mine = False
+        self._happened = 0
         self._lock = threading.Lock()
+        self._claims = claims
         self._where = re.compile(fault.where)
 
     def wrap(self, call: Callable[..., Any], path_of: Callable[..., str]) -> Callable[..., Any]:
@@ -86,6 +115,8 @@ class Armed:
             if not self.is_due(path_of(*args, **kwargs)):
                 return call(*args, **kwargs)
             if fault.effect == "short":
+                if not self._claim():
+                    return call(*args, **kwargs)
                 self._tell()
                 return call(args[0], _half(args[1]), *args[2:], **kwargs)
             if fault.after:
@@ -103,26 +134,27 @@ class Armed:
         return self._fault.after
 
     def is_due(self, path: str) -> bool:
-        """Count a call; whether the fault belongs to it."""
+        """Count a call; whether the fault belongs to it, if it belongs to this process."""
         fault = self._fault
         if not self._where.search(path):
             return False
         with self._lock:
             self._calls += 1
-            if not fault.nth <= self._calls < fault.nth + fault.calls:
-                return False
-            self._mine = self._mine or not fault.once or self._is_first()
-            return self._mine
+            return fault.nth <= self._calls and (fault.or_later or self._calls < fault.nth + fault.calls)
 
-    def _is_first(self) -> bool:
-        try:
-            os.close(os.open(self._folder / f"struck-{self._number}", os.O_CREAT | os.O_EXCL))
-        except FileExistsError:
-            return False
-        return True
+    def _claim(self) -> bool:
+        """Whether it belongs to this process. Asked last: another thread may kill the process before."""
+        with self._lock:
+            if self._happened == self._fault.calls:
+                return False
+            mine = not self._fault.once or self._claims.claim(self._number, self._fault, self._folder)
+            self._happened += mine
+            return mine
 
     def strike(self) -> None:
-        """Let it happen."""
+        """Let it happen, if it belongs to this process."""
+        if not self._claim():
+            return
         self._tell()
         match self._fault.effect:
             case "kill":
@@ -149,8 +181,11 @@ def _half(data: Any) -> Any:
 
 def arm(faults: Iterable[Fault], role: str, folder: Path) -> list[tuple[Fault, Armed]]:
     """The faults of this process."""
+    claims = Claims()
     return [
-        (fault, Armed(fault, number, folder)) for number, fault in enumerate(faults) if fault.role == role
+        (fault, Armed(fault, number, folder, claims))
+        for number, fault in enumerate(faults)
+        if fault.role == role
     ]
 
 

@@ -31,6 +31,19 @@ def eventually(condition: Callable[[], T], seconds: float = 10, *, every: float 
         time.sleep(every)
 
 
+def never(condition: Callable[[], T], seconds: float = 1, *, every: float = 0.02, what: str = "") -> None:
+    """Ask `condition` again and again for so many seconds; it must not become true.
+
+    Raises:
+        AssertionError: it became true.
+    """
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        value = condition()
+        assert not value, f"{what or 'the condition'} ({value!r})"
+        time.sleep(every)
+
+
 async def eventually_async(
     condition: Callable[[], T | Awaitable[T]], seconds: float = 10, *, every: float = 0.02, what: str = ""
 ) -> T:
