@@ -18,7 +18,7 @@ demo: ## Send DICOM through the whole system (DATA=dir FILES_ROOT=dir CALLING_AE
 
 test: ## All tests: real RabbitMQ, real dcmtk; under ten minutes
 	@scripts/setup test
-	@LAPIDICOM_TEST_SIZE=$${LAPIDICOM_TEST_SIZE:-small} $(PY) -m pytest $(ARGS)
+	@LAPIDICOM_TEST_SIZE=$${LAPIDICOM_TEST_SIZE:-small} $(PY) -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: ## ruff, mypy, import contracts, settings page
 	@scripts/setup lint
@@ -44,7 +44,7 @@ faults: ## The whole fault matrix; under forty minutes
 
 soak: ## Every test at its largest size
 	@scripts/setup test
-	@LAPIDICOM_TEST_SIZE=large $(PY) -m pytest $(ARGS)
+	@LAPIDICOM_TEST_SIZE=large $(PY) -m pytest -n 2 --dist loadfile $(ARGS)
 
 bench: ## Speed beside the peers (BENCH=receive; QUICK=1 ends within 50 seconds); writes .bench/results.json
 	@scripts/setup test

@@ -8,8 +8,10 @@ consumer, or a passive declare shows that the queue has no consumer.
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from typing import Any, cast
 
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+from aiormq.channel import Channel
 
 from lapidicom.common.broker.connection import CALL_SECONDS, connection, open_channel
 from lapidicom.common.broker.declare import declare
@@ -26,7 +28,8 @@ ACK_SECONDS = 0.5
 where the consumer is cancelled already, this pause is one. A second consumer as a barrier would be
 given messages, and their return would raise their delivery counts."""
 
-CALLBACK_TURNS = 10
+LATE_SECONDS = 0.5
+"""A quorum queue may deliver once more behind its answer to a cancel: for so long that is waited for."""
 
 
 class Delivery:
@@ -82,6 +85,17 @@ class Delivery:
         self._consumer.acked = True
 
 
+class _Unforgotten(dict[str, Any]):
+    """The consumers of a channel, which a cancel does not remove.
+
+    A quorum queue may deliver once more behind its cancel-ok. aiormq drops what has no consumer, and
+    the message would come back with the count of a crash when the channel closes.
+    """
+
+    def pop(self, tag: str, default: Any = None) -> Any:
+        return self.get(tag, default)
+
+
 class Consumer:
     """A consumer of one queue: `deliveries` fills itself, `ended` raises when it will not any more."""
 
@@ -106,6 +120,8 @@ class Consumer:
         async with boundary(CALL_SECONDS, ConnectionLost):
             amqp = await channel.get_underlay_channel()
             amqp.closing.add_done_callback(lambda _: self._closed.set())
+            aiormq_channel = cast(Channel, amqp)
+            aiormq_channel.consumers = _Unforgotten(aiormq_channel.consumers)
             amqp.on_consumer_cancel_callbacks.add(lambda _: self._closed.set())
             await channel.set_qos(prefetch_count=self._prefetch)
             queue = await channel.get_queue(self._name, ensure=False)
@@ -149,9 +165,7 @@ class Consumer:
         async with boundary(CALL_SECONDS, ConnectionLost):
             queue = await self._channel.get_queue(self._name, ensure=False)
             await queue.cancel(tag)
-        # What came before the broker's answer is with its callbacks, each some turns of the loop away.
-        for _ in range(CALLBACK_TURNS):
-            await asyncio.sleep(0)
+        await asyncio.sleep(LATE_SECONDS)
         self.acked = False
 
     async def settle(self) -> None:
