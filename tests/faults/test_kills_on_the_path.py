@@ -86,9 +86,8 @@ def test_a_killed_registrar_costs_nothing_and_registers_nothing_twice(path: Whol
         path.cube.control.slow(0.02)
         with path.receiver():
             scu = path.scu(f"REGISTRAR{number}")
-            scu.send(instances())
-            registered = len(path.cube.control.paths())
-            wanted = registered + rng.randrange(1, COUNT // 2)
+            wanted = len(path.cube.control.paths()) + rng.randrange(1, COUNT // 2)
+            scu.start(instances())
             eventually(lambda: len(path.cube.control.paths()) >= wanted, 30, every=0.001)  # noqa: B023
             registrar.kill()
             registrar.start()
