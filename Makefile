@@ -40,7 +40,7 @@ settings-docs: ## Write docs/settings.md from the settings' models
 
 faults: ## The whole fault matrix; under forty minutes
 	@scripts/setup test
-	@LAPIDICOM_TEST_SIZE=large $(PY) -m pytest tests/faults $(ARGS)
+	@LAPIDICOM_TEST_SIZE=large $(PY) -m pytest -n 2 --dist loadfile tests/faults tests/e2e $(ARGS)
 
 soak: ## Every test at its largest size
 	@scripts/setup test
