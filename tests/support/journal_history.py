@@ -20,8 +20,8 @@ from typing import Any
 from lapidicom.common.broker import BrokerError, ConnectionLost, Envelope, Refused, UnknownOutcome, Unroutable
 from lapidicom.receiver.file_system import FileSystem
 from lapidicom.receiver.journal.commit import GroupCommit
+from lapidicom.receiver.journal.entry import Entry
 from lapidicom.receiver.journal.life import DIRECTORY, Life
-from lapidicom.receiver.journal.mark import Entry
 from lapidicom.receiver.journal.records import SeriesKey
 from tests.support.journal_records import ended, instance, instance_path, key, started
 from tests.support.relay_rig import Clock, RelayRig

@@ -252,7 +252,7 @@ def test_a_failed_batch_in_an_earlier_segment_ends_that_segment_only(make_owner:
     owner.store(1, first=True)
     with (owner.folder / "00000001.log").open("ab") as segment:
         segment.write(frame(99, instance(2))[:40])
-    owner.journal._group._close_segment()
+    owner.journal._group._segments.close_segment()
     owner.store(3)
     rig.work()
     assert rig.publisher.subjects == paths(1, 3)

@@ -13,7 +13,6 @@ from typing import Any, Final, Protocol, TypeVar
 
 from lapidicom.common.broker.publisher import Envelope
 from lapidicom.receiver.journal import records
-from lapidicom.receiver.journal.commit import Observer
 from lapidicom.receiver.journal.format import (
     BEGINNING,
     CURSOR,
@@ -22,6 +21,7 @@ from lapidicom.receiver.journal.format import (
     Position,
     segment_name,
 )
+from lapidicom.receiver.journal.observer import Observer
 from lapidicom.receiver.journal.reader import Chunk, JournalFolder, Reached, read_chunk
 from lapidicom.receiver.journal.records import RecordError
 from lapidicom.receiver.relay.aside import set_aside

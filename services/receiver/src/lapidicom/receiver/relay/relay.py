@@ -8,7 +8,7 @@ from typing import Final, Never, Protocol
 
 from lapidicom.common.broker.errors import BrokerError, ConnectionLost
 from lapidicom.common.broker.publisher import Envelope
-from lapidicom.receiver.journal.commit import Observer
+from lapidicom.receiver.journal.observer import Observer
 from lapidicom.receiver.relay.follower import Follower, Offload
 from lapidicom.receiver.relay.journals import Journals
 from lapidicom.receiver.relay.retention import Candidate, Retention

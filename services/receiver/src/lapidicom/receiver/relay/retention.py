@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from lapidicom.receiver.file_system import FileSystem
-from lapidicom.receiver.journal.commit import Observer
 from lapidicom.receiver.journal.format import (
     CLAIM,
     COMMITTED,
@@ -19,6 +18,7 @@ from lapidicom.receiver.journal.format import (
     parse_segment_name,
     segment_name,
 )
+from lapidicom.receiver.journal.observer import Observer
 from lapidicom.receiver.journal.reader import JournalFolder
 
 _DAY: Final = 86_400.0

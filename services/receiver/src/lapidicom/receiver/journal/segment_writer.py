@@ -1,0 +1,158 @@
+"""Writes batches into the open segment, and begins the next one when it is full or was closed."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from lapidicom.receiver.journal.entry import Entry
+from lapidicom.receiver.journal.format import Position, frame
+from lapidicom.receiver.journal.life import Segment
+from lapidicom.receiver.journal.lives import Lives
+from lapidicom.receiver.journal.open_series import OpenSeriesList
+from lapidicom.receiver.journal.records import segment_opened
+
+_LINE_OVERHEAD: Final = 48
+"""CRC, blank, braces, sequence number and newline of a line, at most."""
+
+
+class SegmentWriter:
+    """Numbers and frames the records of one owner, and writes them.
+
+    Args:
+        lives: whose present one holds the segment.
+        receiver_id: CHRIS_RECEIVER_ID.
+        limit: bytes of a segment.
+    """
+
+    def __init__(self, lives: Lives, receiver_id: str, limit: int) -> None:
+        self._lives = lives
+        self._receiver_id = receiver_id
+        self._limit = limit
+        self._sequence = 0
+        self._series = OpenSeriesList()
+        self._segment: Segment | None = None
+
+    @property
+    def number(self) -> int | None:
+        """Of the open segment; None if there is none."""
+        return None if self._segment is None else self._segment.number
+
+    def is_full_for(self, batch: Sequence[Entry]) -> bool:
+        """Whether the open segment cannot take this batch."""
+        segment = self._segment
+        if segment is None:
+            return False
+        length = sum(entry.length() + _LINE_OVERHEAD * (len(entry.bodies) + 1) for entry in batch)
+        return segment.size + length > self._limit
+
+    def write(self, batch: Sequence[Entry]) -> bool:
+        """Write a batch, and sync it unless it tells of refusals alone.
+
+        Returns:
+            Whether it was synced, with all that was written before; without fsync: counts as synced.
+
+        Raises:
+            OSError: it is not known to be durable; the segment must not be written again.
+        """
+        segment = self._segment
+        if segment is None:
+            self._write_new(batch)
+            return True
+        life = self._lives.current()
+        lines, ends = self._lines(batch, segment.size)
+        if lines:
+            life.write(segment, b"".join(lines))
+        is_awaited = not all(entry.refused for entry in batch)
+        if is_awaited:
+            life.sync(segment)
+        self._written(batch, segment, ends)
+        return is_awaited
+
+    def append(self, entry: Entry) -> Position | None:
+        """Write one instance's entry into the open segment, without a sync.
+
+        Args:
+            entry: begins no series.
+
+        Returns:
+            Where it ends; None if no open segment has room for it: nothing is written then.
+
+        Raises:
+            OSError: the segment must not be written again.
+        """
+        segment, life = self._segment, self._lives.present
+        if (
+            segment is None
+            or life is None
+            or segment.size + entry.length() + 4 * _LINE_OVERHEAD > self._limit
+        ):
+            return None
+        life.write(segment, b"".join(map(self._line, entry.bodies)))
+        self._series.take(entry)
+        entry.end = end = Position(segment.number, segment.size)
+        return end
+
+    def sync(self) -> None:
+        """Make what was written to the open segment durable."""
+        if self._segment is not None:
+            self._lives.current().sync(self._segment)
+
+    def beat(self) -> None:
+        """Show that the owner lives.
+
+        Raises:
+            OSError: it cannot be shown, or the journal was deleted.
+        """
+        life = self._lives.present
+        if life is not None:
+            life.beat()
+            if self._segment is not None:
+                life.check(self._segment)
+
+    def close_segment(self) -> None:
+        """Write no more to the open segment; the next batch begins a new one."""
+        segment, self._segment = self._segment, None
+        life = self._lives.present
+        if segment is not None and life is not None:
+            life.close_segment(segment)
+
+    def _write_new(self, batch: Sequence[Entry]) -> None:
+        """Write the batch behind the list of open series, as the beginning of a new segment."""
+        life = self._lives.current()
+        header = self._line(
+            segment_opened(life.life, self._receiver_id, datetime.now(UTC), self._series.listed())
+        )
+        segment = life.open_segment()
+        try:
+            lines, ends = self._lines(batch, len(header))
+            life.write(segment, b"".join((header, *lines)))
+            life.sync_new(segment)
+        except OSError:
+            life.discard_segment(segment)
+            raise
+        self._segment = segment
+        self._written(batch, segment, ends)
+
+    def _line(self, body: bytes) -> bytes:
+        self._sequence += 1
+        return frame(self._sequence, body)
+
+    def _lines(self, batch: Sequence[Entry], offset: int) -> tuple[list[bytes], list[int]]:
+        """The lines of a batch, and at which offset each entry ends."""
+        lines: list[bytes] = []
+        ends: list[int] = []
+        for entry in batch:
+            first = len(lines)
+            if entry.starts is not None:
+                lines.append(self._line(entry.starts))
+                entry.started_as = self._sequence
+            lines.extend(map(self._line, entry.bodies))
+            offset += sum(map(len, lines[first:]))
+            ends.append(offset)
+        return lines, ends
+
+    def _written(self, batch: Sequence[Entry], segment: Segment, ends: Sequence[int]) -> None:
+        """Note where the entries are, and what they mean for the list of open series."""
+        for entry, end in zip(batch, ends, strict=True):
+            entry.end = Position(segment.number, end)
+            self._series.take(entry)
