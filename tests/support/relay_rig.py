@@ -9,7 +9,8 @@ from typing import Any, Protocol, TypeVar
 from lapidicom.common.broker import BrokerError, Envelope
 from lapidicom.receiver.file_system import FileSystem
 from lapidicom.receiver.journal.reader import JournalFolder
-from lapidicom.receiver.relay.follower import Counts, Follower
+from lapidicom.receiver.relay.counts import Counts
+from lapidicom.receiver.relay.follower import Follower
 from lapidicom.receiver.relay.journals import Journals, RelayIdentity
 from lapidicom.receiver.relay.relay import Relay
 from lapidicom.receiver.relay.retention import Retention

@@ -26,6 +26,10 @@ _SMALL: Final = 1 << 12
 _READ: Final = os.O_RDONLY | os.O_CLOEXEC
 
 
+Extent = tuple[int, int]
+"""How far a journal reaches: number and length of its last segment."""
+
+
 class Reached(Enum):
     """Where the reading of a chunk ended."""
 
@@ -116,6 +120,17 @@ class JournalFolder:
         """The numbers of the segments, ascending, and whether each is relayed to its end."""
         found = (parse_segment_name(name) for name in self.names())
         return dict(sorted(segment for segment in found if segment is not None))
+
+    def extent(self) -> Extent:
+        """How far the journal reaches."""
+        segments = self.segments()
+        if not segments:
+            return 0, 0
+        last, done = max(segments.items())
+        try:
+            return last, self.fs.stat(f"{self.path}/{segment_name(last, done=done)}").st_size
+        except FileNotFoundError:
+            return last, 0
 
     def mark(self) -> Position | None:
         """How far the owner lets readers publish; None if that is unknown, as after a power cut."""

@@ -18,7 +18,8 @@ from lapidicom.receiver.control import ControlClosedError, ControlSocket, Settin
 from lapidicom.receiver.file_system import FileSystem
 from lapidicom.receiver.journal.parent import parent_identity
 from lapidicom.receiver.journal.reader import JournalFolder
-from lapidicom.receiver.relay.follower import Counts, Follower
+from lapidicom.receiver.relay.counts import Counts
+from lapidicom.receiver.relay.follower import Follower
 from lapidicom.receiver.relay.journals import Journals, RelayIdentity
 from lapidicom.receiver.relay.relay import PublishesEnvelopes, Relay
 from lapidicom.receiver.relay.retention import Retention

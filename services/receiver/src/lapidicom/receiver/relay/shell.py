@@ -17,7 +17,7 @@ from lapidicom.receiver.control import (
     LifeEnded,
     Report,
 )
-from lapidicom.receiver.relay.follower import Counts
+from lapidicom.receiver.relay.counts import Counts
 from lapidicom.receiver.relay.journals import Journals
 from lapidicom.receiver.relay.relay import Relay
 
