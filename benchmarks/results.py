@@ -76,18 +76,18 @@ def cpu_ratio(rounds: Sequence[Round], ours: str, peer: str) -> Spread | None:
     return Spread.of(ratios) if ratios else None
 
 
-def table(rounds: Sequence[Round], names: Sequence[str], ours: str) -> list[str]:
+def table(rounds: Sequence[Round], names: Sequence[str], ours: str, unit: str = "instances/s") -> list[str]:
     """The lines of one row's table: a contender each."""
-    lines = [f"  {'':24}{'instances/s':>24}{'MB/s':>7}{'CPU us/instance':>22}  {ours} / it"]
+    lines = [f"  {'':32}{unit:>24}{'MB/s':>7}{'CPU us each':>22}  {ours} / it"]
     for name in names:
         taken = samples(rounds, name)
         if not taken:
-            lines.append(f"  {name:24}{'did not run':>24}")
+            lines.append(f"  {name:32}{'did not run':>24}")
             continue
         rate = Spread.of([sample.rate for sample in taken])
         cpu = Spread.of([sample.cpu * 1e6 for sample in taken])
         ratio = rate_ratio(rounds, ours, name) if name != ours else None
-        line = f"  {name:24}{rate.show():>24}{rate.median * taken[0].size / 1e6:7.0f}{cpu.show():>22}"
+        line = f"  {name:32}{rate.show():>24}{rate.median * taken[0].size / 1e6:7.0f}{cpu.show():>22}"
         line += f"  {ratio.show(2)}" if ratio else ""
         faults = sorted({sample.fault for sample in taken if sample.fault})
         lines.append(line.rstrip() + (f"  NOT GOOD: {'; '.join(faults)}" if faults else ""))
@@ -125,6 +125,11 @@ def _result(
 
 
 def write(results: Sequence[Result], path: Path) -> None:
-    """Write the JSON document."""
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps([asdict(result) for result in results], indent=2) + "\n")
+    """Write the JSON document; what it holds of other measures stays."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = {result.measure for result in results}
+    old = json.loads(path.read_text()) if path.exists() else []
+    kept = [entry for entry in old if entry["measure"] not in new]
+    temporary = path.with_suffix(".new")
+    temporary.write_text(json.dumps([*kept, *map(asdict, results)], indent=2) + "\n")
+    temporary.replace(path)
