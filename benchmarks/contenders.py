@@ -67,6 +67,11 @@ class Contender:
         return None if shutil.which(executable, path=_PATH) else f"{executable} is missing: {source}"
 
 
+def without_our_settings() -> Mapping[str, str]:
+    """The environment less what would be a setting of lapidicom."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(_OUR_SETTINGS)}
+
+
 def lapidicom(listeners: int = 1) -> Contender:
     """The receiver's whole process tree without syncs and without a broker.
 
@@ -92,7 +97,7 @@ def receiver(
 
     def environment(stand: Stand) -> Mapping[str, str]:
         return {
-            **{name: value for name, value in os.environ.items() if not name.startswith(_OUR_SETTINGS)},
+            **without_our_settings(),
             "AMQP_URL": AMQP_URL_OF_NOBODY,
             "CHRIS_FILES_ROOT": str(stand.stored),
             "CHRIS_SPOOL_DIR": str(stand.incoming),

@@ -46,6 +46,11 @@ def write_files(kind: Kind, count: int, folder: Path) -> None:
         (folder / f"{index:06}.dcm").write_bytes(content)
 
 
+def series_of(index: int, count: int) -> int:
+    """Which series (from 0) the file of that index belongs to, of `count` that were written."""
+    return index // -(-count // SERIES)
+
+
 def encode(kind: Kind, count: int) -> Iterator[bytes]:
     """Encode `count` Part 10 files of one kind: series after series."""
     block = -(-count // SERIES)

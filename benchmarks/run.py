@@ -72,7 +72,7 @@ class Running:
         if self.contender.remembers:
             self._stack.close()
             self.__enter__()
-        return Sample(sent["instances_per_s"], cpu / count, size, _fault(sent, count, stored))
+        return Sample(sent["instances_per_s"], cpu / count, size, fault(sent, count, stored))
 
     def clear(self) -> int:
         """Remove what is stored; returns how many files that were."""
@@ -126,7 +126,8 @@ class Running:
         return RunError(f"{reason}\n{_tail(self._log)}".rstrip())
 
 
-def _fault(sent: Mapping[str, Any], count: int, stored: int) -> str | None:
+def fault(sent: Mapping[str, Any], count: int, stored: int) -> str | None:
+    """Why a run does not count as good; None: it does."""
     if stored != count:
         return f"{count} sent, {stored} stored"
     return None if sent["statuses"] == {"0x0000": count} else f"statuses {sent['statuses']}"

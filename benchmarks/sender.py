@@ -18,8 +18,9 @@ import struct
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -36,6 +37,12 @@ _COMMAND_LAST, _DATA_SET, _DATA_SET_LAST = 0x03, 0x00, 0x02
 _HEADER = struct.Struct(">BxI")
 _PDV_HEADER = struct.Struct(">BxIIBB")
 _HEADER_LENGTH = 6
+
+
+Work = Callable[[Connection, Sequence[Path], str], None]
+"""What one association does in a process of its own: sends "ready", receives "go", sends an Outcome.
+
+Its third argument tells it from others; empty where there is one."""
 
 
 class SenderError(Exception):
@@ -225,9 +232,9 @@ def _status(response: bytes) -> int:
 
 
 def _associate_and_send(
-    pipe: Connection, port: int, files: Sequence[Path], calling: str, called: str
+    port: int, calling: str, called: str, pipe: Connection, files: Sequence[Path], title: str
 ) -> None:
-    outcome = Outcome()
+    outcome, calling = Outcome(), calling + title
     try:
         instances = [read_file(file) for file in files]
         contexts = [(instance.sop_class_uid, instance.transfer_syntax_uid) for instance in instances]
@@ -248,18 +255,16 @@ def _associate_and_send(
     pipe.send(outcome)
 
 
-def _run(port: int, files: Sequence[Path], associations: int, calling: str, called: str) -> list[Outcome]:
-    """Deal the files out in blocks, wait until each association stands, and let all go at once."""
+def deal_out(work: Work, files: Sequence[Path], associations: int) -> list[Outcome]:
+    """Deal the files out in blocks to processes, wait until each is ready, and let all go at once."""
     context = multiprocessing.get_context("fork")
     pipes: list[Connection] = []
-    block = -(-len(files) // associations)
+    block = share(len(files), associations)
     for number in range(associations):
         ours, theirs = context.Pipe()
-        title = f"{calling}{number + 1}" if associations > 1 else calling
-        share = files[number * block : (number + 1) * block]
-        process = context.Process(
-            target=_associate_and_send, args=(theirs, port, share, title, called), daemon=True
-        )
+        title = str(number + 1) if associations > 1 else ""
+        some = files[number * block : (number + 1) * block]
+        process = context.Process(target=work, args=(theirs, some, title), daemon=True)
         process.start()
         theirs.close()
         pipes.append(ours)
@@ -272,7 +277,13 @@ def _run(port: int, files: Sequence[Path], associations: int, calling: str, call
     return [pipe.recv() for pipe in pipes]
 
 
-def _document(outcomes: Sequence[Outcome]) -> dict[str, object]:
+def share(count: int, associations: int) -> int:
+    """How many of `count` files each association sends, the last one perhaps fewer."""
+    return -(-count // associations)
+
+
+def document(outcomes: Sequence[Outcome]) -> dict[str, object]:
+    """What all associations together come to."""
     latencies = sorted(latency for outcome in outcomes for latency in outcome.latencies)
     failures = [outcome.failure for outcome in outcomes if outcome.failure]
     if failures or not latencies:
@@ -286,6 +297,7 @@ def _document(outcomes: Sequence[Outcome]) -> dict[str, object]:
     return {
         "instances": len(latencies),
         "seconds": round(seconds, 4),
+        "ended": max(o.ended for o in outcomes),
         "instances_per_s": round(len(latencies) / seconds, 1),
         "mb_per_s": round(sum(o.size for o in outcomes) / seconds / 1e6, 1),
         "p50_ms": percentile(0.5),
@@ -308,10 +320,10 @@ def main() -> int:
     parser.add_argument("--limit", type=int, default=None, help="send only the first N files")
     arguments = parser.parse_args()
     files = sorted(arguments.folder.iterdir())[: arguments.limit]
-    outcomes = _run(arguments.port, files, arguments.associations, arguments.calling, arguments.called)
-    document = _document(outcomes)
-    print(json.dumps(document))
-    return 1 if document["failures"] else 0
+    work = partial(_associate_and_send, arguments.port, arguments.calling, arguments.called)
+    answer = document(deal_out(work, files, arguments.associations))
+    print(json.dumps(answer))
+    return 1 if answer["failures"] else 0
 
 
 if __name__ == "__main__":
