@@ -65,6 +65,12 @@ def encode(kind: Kind, count: int) -> Iterator[bytes]:
         yield b"".join((meta, before, comments, after, pixels))
 
 
+def before_pixels(kind: Kind) -> tuple[bytes, str]:
+    """All elements before Pixel Data of one instance, and its SOP Instance UID."""
+    uid = f"{_ROOT}.{kind.rows}.0.1"
+    return b"".join(_header(kind, 0, 1, uid)), uid
+
+
 def _element(group: int, element: int, vr: str, value: str | bytes) -> bytes:
     raw = value.encode("ascii") if isinstance(value, str) else value
     if len(raw) & 1:

@@ -59,6 +59,10 @@ class ProcessTree:
         """User and system time of all processes of the tree, also of those that ended and were reaped."""
         return sum(_cpu_seconds(pid, stat) for pid, stat in self._stats().items())
 
+    def memory(self) -> int:
+        """Proportional set size of the tree, bytes: a page that n processes share counts 1/n in each."""
+        return sum(_pss(pid) for pid in self._stats())
+
     def kill(self) -> None:
         """Kill the tree. Nothing that a benchmark starts holds anything that an orderly end would save."""
         pids = set(self._stats())
@@ -113,6 +117,15 @@ def _cpu_seconds(pid: int, stat: Sequence[str]) -> float:
     except OSError:
         seconds = sum(map(int, own)) / _TICKS
     return seconds + sum(map(int, reaped)) / _TICKS
+
+
+def _pss(pid: int) -> int:
+    """Proportional set size (proc_pid_smaps(5)), bytes; 0 for one that has ended."""
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return next((int(line.split()[1]) << 10 for line in text.splitlines() if line.startswith("Pss:")), 0)
 
 
 def _runs(pid: int) -> bool:

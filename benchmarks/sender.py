@@ -102,6 +102,33 @@ class Association:
 
     def encode(self, instance: Instance, message_id: int) -> bytes:
         """Return the PDUs of a C-STORE-RQ (PS3.7 9.3.1.1) and of its data set."""
+        context, pdus = self._request(instance, message_id)
+        step = self._step
+        data = instance.data_set
+        for start in range(0, len(data), step):
+            control = _DATA_SET_LAST if start + step >= len(data) else _DATA_SET
+            pdus.append(_p_data_tf(context, control, data[start : start + step]))
+        return b"".join(pdus)
+
+    def send_with_zeros(self, instance: Instance, zeros: int) -> int:
+        """Send an instance whose data set ends in that many zero bytes, which are nowhere held.
+
+        Returns:
+            The status.
+        """
+        context, pdus = self._request(instance, 1)
+        step = self._step
+        pdus.append(_p_data_tf(context, _DATA_SET, instance.data_set))
+        self._socket.sendall(b"".join(pdus))
+        repeated = _p_data_tf(context, _DATA_SET, bytes(step))
+        whole, rest = divmod(zeros - 1, step)
+        for _ in range(whole):
+            self._socket.sendall(repeated)
+        self._socket.sendall(_p_data_tf(context, _DATA_SET_LAST, bytes(rest + 1)))
+        kind, body = self._receive()
+        return _status(_HEADER.pack(kind, len(body)) + body)
+
+    def _request(self, instance: Instance, message_id: int) -> tuple[int, list[bytes]]:
         context = self._ids[instance.sop_class_uid, instance.transfer_syntax_uid]
         command = _element(0x0002, instance.sop_class_uid.encode())
         command += _element(0x0100, struct.pack("<H", 0x0001))
@@ -110,13 +137,11 @@ class Association:
         command += _element(0x0800, struct.pack("<H", 0x0001))
         command += _element(0x1000, instance.sop_instance_uid.encode())
         command = _element(0x0000, struct.pack("<I", len(command))) + command
-        pdus = [_p_data_tf(context, _COMMAND_LAST, command)]
-        step = (self._peer_max or 1 << 20) - _HEADER_LENGTH
-        data = instance.data_set
-        for start in range(0, len(data), step):
-            control = _DATA_SET_LAST if start + step >= len(data) else _DATA_SET
-            pdus.append(_p_data_tf(context, control, data[start : start + step]))
-        return b"".join(pdus)
+        return context, [_p_data_tf(context, _COMMAND_LAST, command)]
+
+    @property
+    def _step(self) -> int:
+        return (self._peer_max or 1 << 20) - _HEADER_LENGTH
 
     def send(self, messages: Sequence[bytes], outcome: Outcome) -> None:
         """Send each message when the one before is answered; read the answers after the clock has stopped."""
