@@ -1,8 +1,8 @@
 """How much memory the receiver takes, as shipped (`make bench BENCH=memory`).
 
-Proportional set sizes of the whole process tree: pages that its processes share are counted once. Idle
-trees are connected to RabbitMQ; the other figures are the most that was seen in many looks during a load,
-less what the same tree took before it.
+Idle trees, connected to RabbitMQ, are told as proportional set sizes: pages that processes share are
+counted once. The other figures are the most private memory that was seen in many looks during a load,
+less that of the same tree before it.
 
 QUICK=1 takes a smaller instance and fewer of them, and ends within 50 seconds.
 """
@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,7 +66,7 @@ FLAT: Final = 8.0
 
 @dataclass
 class Looks:
-    """Looks at a tree's memory again and again, in a thread of its own."""
+    """Looks at a tree's private memory again and again, in a thread of its own."""
 
     tree: ProcessTree
     sizes: list[int] = field(default_factory=list)
@@ -78,7 +78,7 @@ class Looks:
 
         def look() -> None:
             while not stop.wait(_LOOK_SECONDS):
-                self.sizes.append(self.tree.memory())
+                self.sizes.append(self.tree.private_memory())
 
         thread = threading.Thread(target=look)
         thread.start()
@@ -87,7 +87,7 @@ class Looks:
         finally:
             stop.set()
             thread.join()
-            self.sizes.append(self.tree.memory())
+            self.sizes.append(self.tree.private_memory())
 
     @property
     def most(self) -> int:
@@ -116,25 +116,25 @@ class Bench:
         plan = self._plan
         write_files(SMALL, max(plan.many, plan.associations * plan.per_association), self._files)
         with self._receiver(self._url, 2) as running:
-            two = self._settled(running.tree)
+            two = self._settled(running.tree.memory)
         with self._receiver(self._url, 1) as running:
-            one = self._settled(running.tree)
+            one = self._settled(running.tree.memory)
             yield Measure("process tree idle, one listener", one / _MEGABYTE, 170)
             yield Measure("each further listener, idle", (two - one) / _MEGABYTE, 65)
-            yield from self._loads(running, one)
+            yield from self._loads(running)
         with self._receiver(AMQP_URL_OF_NOBODY, 1) as running:
-            self._settled(running.tree)
+            self._settled(running.tree.private_memory)
             first = self._send(running, plan.first)
             then = self._send(running, plan.many)
             name = f"{plan.many:,} instances, RabbitMQ stopped: above {plan.first:,}"
             yield Measure(name, (then - first) / _MEGABYTE, FLAT)
 
-    def _loads(self, running: Running, idle: int) -> Iterator[Measure]:
-        plan = self._plan
+    def _loads(self, running: Running) -> Iterator[Measure]:
+        plan, idle = self._plan, running.tree.private_memory()
         count = plan.associations * plan.per_association
         most = self._send(running, count, plan.associations)
         yield Measure(f"{plan.associations} associations: above idle", (most - idle) / _MEGABYTE, 32)
-        before = self._settled(running.tree)
+        before = self._settled(running.tree.private_memory)
         size = f"{plan.huge / (1 << 30):g} GiB"
         command = [sys.executable, "-m", "benchmarks.huge_sender", "--bytes", str(plan.huge)]
         command += ["--port", str(running.stand.port)]
@@ -165,12 +165,12 @@ class Bench:
         return Running(receiver(f"lapidicom, {listeners}", settings), self._work, 1)
 
     @staticmethod
-    def _settled(tree: ProcessTree) -> int:
+    def _settled(memory: Callable[[], int]) -> int:
         """The memory once it no longer changes: a process that has just begun still imports."""
-        deadline, size, since = time.monotonic() + _SETTLE_SECONDS, tree.memory(), time.monotonic()
+        deadline, size, since = time.monotonic() + _SETTLE_SECONDS, memory(), time.monotonic()
         while time.monotonic() < deadline and time.monotonic() - since < _SETTLED_SECONDS:
             time.sleep(_LOOK_SECONDS)
-            now = tree.memory()
+            now = memory()
             if abs(now - size) > _SETTLED_BYTES:
                 size, since = now, time.monotonic()
         return size
@@ -178,7 +178,7 @@ class Bench:
 
 def report(measures: Sequence[Measure], told: Sequence[str], durability: str) -> list[Result]:
     """Print the table; return the figures."""
-    print(f"\nmemory, MB (10^6 bytes) of proportional set size: {durability}")
+    print(f"\nmemory, MB (10^6 bytes) of the process tree: {durability}")
     print("\n".join(f"  {measure.name:64}{measure.found:8.1f}" for measure in measures))
     print("\n".join(f"  ({line})" for line in told), end="\n\n")
     for measure in measures:

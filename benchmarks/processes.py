@@ -61,7 +61,11 @@ class ProcessTree:
 
     def memory(self) -> int:
         """Proportional set size of the tree, bytes: a page that n processes share counts 1/n in each."""
-        return sum(_pss(pid) for pid in self._stats())
+        return sum(_memory(pid, ("Pss",)) for pid in self._stats())
+
+    def private_memory(self) -> int:
+        """What the tree shares with nobody, bytes: it grows by what is allocated, whatever others do."""
+        return sum(_memory(pid, ("Private_Clean", "Private_Dirty")) for pid in self._stats())
 
     def kill(self) -> None:
         """Kill the tree. Nothing that a benchmark starts holds anything that an orderly end would save."""
@@ -119,13 +123,14 @@ def _cpu_seconds(pid: int, stat: Sequence[str]) -> float:
     return seconds + sum(map(int, reaped)) / _TICKS
 
 
-def _pss(pid: int) -> int:
-    """Proportional set size (proc_pid_smaps(5)), bytes; 0 for one that has ended."""
+def _memory(pid: int, names: Sequence[str]) -> int:
+    """Sum of these lines of smaps_rollup (proc_pid_smaps(5)), bytes; 0 for a process that has ended."""
     try:
         text = Path(f"/proc/{pid}/smaps_rollup").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return 0
-    return next((int(line.split()[1]) << 10 for line in text.splitlines() if line.startswith("Pss:")), 0)
+    fields = (line.split() for line in text.splitlines()[1:])
+    return sum(int(field[1]) << 10 for field in fields if field[0].rstrip(":") in names)
 
 
 def _runs(pid: int) -> bool:

@@ -3,7 +3,8 @@
 The work queue is filled before the registrar starts; the rate is the server's: registrations per second
 behind the first tenth, which warms up. Two servers, each a process of its own:
 
-- a bare one that answers at once shows what the registrar costs;
+- a bare one that answers at once shows what the registrar costs, without traces and with all of them
+  exported to a collector that takes everything;
 - one that serves four at a time in 14 ms each and closes every connection, as CUBE v5 does, shows how
   much of CUBE's own rate is used. What it can give is measured by a bare client in the same round; the
   same client with basic authentication, which takes CUBE 384 ms, shows what the token saves.
@@ -45,6 +46,8 @@ AT_ONCE: Final = "registrar, server answers at once"
 BUSY: Final = "registrar, four at a time in 14 ms each"
 FOUR: Final = "N=4"
 SIXTEEN: Final = "N=16"
+FOUR_TRACED: Final = "N=4, traced"
+SIXTEEN_TRACED: Final = "N=16, traced"
 EIGHT: Final = "N=8"
 CAN_GIVE: Final = "bare client: what it can give"
 BASIC: Final = "bare client, basic: 384 ms"
@@ -67,11 +70,12 @@ class Plan:
 QUICK: Final = Plan(1500, 400, 16, rounds=5, seconds=32)
 FULL: Final = Plan(4000, 1000, 40, rounds=7, seconds=400)
 
-RATES: Final[Mapping[str, float]] = {FOUR: 700.0}
+RATES: Final[Mapping[str, float]] = {FOUR: 700.0, FOUR_TRACED: 500.0}
 """The least registrations/s of one process against the server that answers at once."""
 
 GOALS: Final[Sequence[Goal]] = (
     Goal(AT_ONCE, SIXTEEN, FOUR, 1.0),
+    Goal(AT_ONCE, SIXTEEN_TRACED, FOUR_TRACED, 1.0),
     Goal(BUSY, EIGHT, CAN_GIVE, 0.95),
 )
 
@@ -135,9 +139,13 @@ class Bench:
             busy = self._server(
                 stack, "--workers", "4", "--seconds", "0.014", "--basic-seconds", "0.384", "--close"
             )
+            collector = self._server(stack)
+            traced = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.port}"}
             runners: dict[str, Runner] = {
                 FOUR: partial(self._register, at_once, AT_ONCE, 4, {}),
                 SIXTEEN: partial(self._register, at_once, AT_ONCE, 16, {}),
+                FOUR_TRACED: partial(self._register, at_once, AT_ONCE, 4, traced),
+                SIXTEEN_TRACED: partial(self._register, at_once, AT_ONCE, 16, traced),
                 EIGHT: partial(self._register, busy, BUSY, 8, {}),
                 CAN_GIVE: partial(self._bare, busy, (), self._plan.busy_messages),
                 BASIC: partial(self._bare, busy, ("--basic",), self._plan.basic_requests),
@@ -187,11 +195,14 @@ class Bench:
         }
         command = [str(Path(sys.executable).with_name("lapidicom-registrar"))]
         log = self._work / "registrar.log"
+        log.unlink(missing_ok=True)
         with ProcessTree(command, environment, log) as tree:
             begun = poll(lambda: posts.at_least(max(1, count // 10)), _START_SECONDS)
             done, cpu = len(posts.times), tree.cpu_seconds()
             ended = begun and poll(lambda: posts.at_least(count), _RUN_SECONDS)
             cpu = tree.cpu_seconds() - cpu
+        if settings and "tracing_started" not in log.read_text():
+            raise RunError("tracing is not on")
         if ended is None:
             raise RunError(f"{len(posts.times)} of {count} registered: {log.read_text()[-1000:]}")
         return Sample(posts.rate(), cpu / max(1, count - done), 0)
