@@ -92,7 +92,7 @@ FULL: Final = Plan(
         Row(SMALL, 4, 12_000, 800),
     ),
     rounds=7,
-    seconds=900,
+    seconds=480,
 )
 
 _ROWS: Final = tuple(f"receive {row}" for row in ("512 KiB x1", "512 KiB x4", "20 KB x1", "20 KB x4"))
@@ -122,7 +122,7 @@ class Bench:
         self._plan = plan
         self._work = work
         self._rows = {row.name: row for row in plan.rows}
-        self.rounds = Rounds(plan.rounds, time.monotonic() + plan.seconds)
+        self.rounds = Rounds(plan.rounds)
         self.left_out: dict[str, str] = {}
 
     def run(self) -> None:
@@ -131,8 +131,12 @@ class Bench:
         for kind in dict.fromkeys(row.kind for row in rows):
             write_files(kind, max(row.count for row in rows if row.kind == kind), self._files(kind))
         everyone = self._everyone()
-        for associations in dict.fromkeys(row.associations for row in rows):
-            self._run_group(everyone, [row for row in rows if row.associations == associations])
+        deadline = time.monotonic() + self._plan.seconds
+        groups = list(dict.fromkeys(row.associations for row in rows))
+        for left, associations in zip(range(len(groups), 0, -1), groups, strict=True):
+            now = time.monotonic()
+            group = [row for row in rows if row.associations == associations]
+            self._run_group(everyone, group, now + (deadline - now) / left)
 
     def _everyone(self) -> Sequence[Contender]:
         peers = [storescp(bit_preserving=True), storescp(bit_preserving=False), pynetdicom(), orthanc()]
@@ -143,7 +147,7 @@ class Bench:
             peers.append(sink(executable))
         return (lapidicom(), lapidicom(listeners=2), *peers, storescp_with_defaults())
 
-    def _run_group(self, everyone: Sequence[Contender], rows: Sequence[Row]) -> None:
+    def _run_group(self, everyone: Sequence[Contender], rows: Sequence[Row], deadline: float) -> None:
         with ExitStack() as stack:
             runners = {}
             for contender in everyone:
@@ -158,7 +162,7 @@ class Bench:
                     self.rounds.failed[contender.name] = str(error)
                     continue
                 runners[contender.name] = partial(self._sample, running)
-            self.rounds.run([row.name for row in rows], runners)
+            self.rounds.run([row.name for row in rows], runners, deadline)
 
     def _sample(self, running: Running, name: str, warm_up: bool) -> Sample | None:
         row, contender = self._rows[name], running.contender

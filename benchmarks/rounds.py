@@ -20,17 +20,21 @@ class Rounds:
 
     Args:
         most: rounds of a group of rows.
-        deadline: of the monotonic clock: no round begins that would probably end later; one runs always.
     """
 
-    def __init__(self, most: int, deadline: float) -> None:
+    def __init__(self, most: int) -> None:
         self._most = most
-        self._deadline = deadline
         self.of: dict[str, list[Round]] = defaultdict(list)
         self.failed: dict[str, str] = {}
 
-    def run(self, rows: Sequence[str], runners: Mapping[str, Runner]) -> None:
-        """Run rounds of these rows. The first one warms up (memory, modules, disk) and is not kept."""
+    def run(self, rows: Sequence[str], runners: Mapping[str, Runner], deadline: float) -> None:
+        """Run rounds of these rows. The first one warms up (memory, modules, disk) and is not kept.
+
+        Args:
+            rows: by name.
+            runners: by the contender's name.
+            deadline: of the monotonic clock: no round begins that would probably end later; one runs always.
+        """
         able = dict(runners)
         for number in range(self._most + 1):
             began = time.monotonic()
@@ -43,7 +47,7 @@ class Rounds:
             now = time.monotonic()
             kind = f"round {number}" if number else "warm-up"
             print(f"{', '.join(rows)}: {kind}, {now - began:.1f} s", file=sys.stderr, flush=True)
-            if number and now + (now - began) > self._deadline:
+            if number and now + (now - began) > deadline:
                 return
 
     def _round(self, row: str, runners: Mapping[str, Runner], number: int, *, warm_up: bool) -> Round:
