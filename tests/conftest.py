@@ -34,6 +34,16 @@ def broker() -> Iterator[Broker]:
 @pytest.fixture
 def amqp_url(request: pytest.FixtureRequest) -> str:
     """The URL of a virtual host without queues: of AMQP_URL if that is set, else of our own broker."""
+    return _without_queues(request)
+
+
+@pytest.fixture(scope="module")
+def amqp_url_of_module(request: pytest.FixtureRequest) -> str:
+    """The same for a run that several tests look at; it must have ended before the first of them begins."""
+    return _without_queues(request)
+
+
+def _without_queues(request: pytest.FixtureRequest) -> str:
     existing = os.environ.get("AMQP_URL")
     if existing:
         remove_our_queues(existing)
