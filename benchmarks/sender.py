@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -284,12 +285,11 @@ def deal_out(work: Work, files: Sequence[Path], associations: int) -> list[Outco
     """Deal the files out in blocks to processes, wait until each is ready, and let all go at once."""
     context = multiprocessing.get_context("fork")
     pipes: list[Connection] = []
-    block = share(len(files), associations)
-    for number in range(associations):
+    for number, some in enumerate(shares(len(files), associations)):
         ours, theirs = context.Pipe()
         title = str(number + 1) if associations > 1 else ""
-        some = files[number * block : (number + 1) * block]
-        process = context.Process(target=work, args=(theirs, some, title), daemon=True)
+        mine = files[some.start : some.stop]
+        process = context.Process(target=work, args=(theirs, mine, title), daemon=True)
         process.start()
         theirs.close()
         pipes.append(ours)
@@ -302,9 +302,10 @@ def deal_out(work: Work, files: Sequence[Path], associations: int) -> list[Outco
     return [pipe.recv() for pipe in pipes]
 
 
-def share(count: int, associations: int) -> int:
-    """How many of `count` files each association sends, the last one perhaps fewer."""
-    return -(-count // associations)
+def shares(count: int, associations: int) -> list[range]:
+    """Which of `count` files each association sends: blocks that differ by one at most."""
+    bounds = [number * count // associations for number in range(associations + 1)]
+    return [range(*pair) for pair in pairwise(bounds)]
 
 
 def document(outcomes: Sequence[Outcome]) -> dict[str, object]:
