@@ -9,6 +9,7 @@ from tests.support.faults import Fault
 from tests.support.instances import Instance
 from tests.support.polling import eventually
 from tests.support.receiver import Receiver
+from tests.support.registrar.__main__ import Options
 from tests.support.registrar.process import RegistrarProcess
 from tests.support.scus import pynetdicom_store
 
@@ -32,13 +33,13 @@ class Stack:
         self.registrar: RegistrarProcess
         self._open = ExitStack()
 
-    def start(self, faults: Sequence[Fault] = (), **settings: str) -> None:
+    def start(self, faults: Sequence[Fault] = (), options: Options | None = None, **settings: str) -> None:
         """Start receiver and registrar; settings go to both."""
         self.receiver = Receiver(
             self.tmp_path, self.amqp_url, files_root=self.cube.root, faults=faults, **settings
         )
         self.registrar = RegistrarProcess(
-            self.amqp_url, self.cube, self.tmp_path / "registrar.log", None, **settings
+            self.amqp_url, self.cube, self.tmp_path / "registrar.log", options, **settings
         )
         self._open.enter_context(self.receiver)
         self._open.enter_context(self.registrar)
