@@ -169,7 +169,6 @@ class Bench:
 
     def _with_registrar(self, stack: ExitStack) -> Runner:
         url = self._broker.url(self._broker.fresh_vhost())
-        stack.enter_context(QueueWatch(url))
         contender = receiver(REGISTERED, {"AMQP_URL": url})
         running = stack.enter_context(Running(contender, self._work, 1))
         cube = stack.enter_context(CubeProcess(running.stand.stored, connection_close=True))

@@ -22,11 +22,11 @@ class QueueWatch:
     """The work queue of a virtual host, on a connection of its own. Used as a context.
 
     Args:
-        url: AMQP URL of the virtual host; the topology is declared there.
+        url: AMQP URL of the virtual host, without a query; the topology is declared there.
     """
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self._url = f"{url}?heartbeat=0"  # nobody answers heartbeats between two calls
         self._runner = asyncio.Runner()
         self._stack: Any = None
 
