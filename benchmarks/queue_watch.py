@@ -26,7 +26,7 @@ class QueueWatch:
     """
 
     def __init__(self, url: str) -> None:
-        self._url = f"{url}?heartbeat=0"  # nobody answers heartbeats between two calls
+        self._url = f"{url}?heartbeat=3600"  # nobody answers one between two calls
         self._runner = asyncio.Runner()
         self._stack: Any = None
 
