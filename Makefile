@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup demo test lint format settings-docs faults soak bench clean
+.PHONY: help setup demo test lint format settings-docs faults soak bench plots clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -46,9 +46,13 @@ soak: ## Every test at its largest size
 	@scripts/setup test
 	@LAPIDICOM_TEST_SIZE=large $(PY) -m pytest -n 2 --dist loadfile $(ARGS)
 
-bench: ## Speed beside the peers (BENCH=receive; QUICK=1 ends within 50 seconds); writes .bench/results.json
+bench: ## Speed beside the peers (BENCH=receive|path|registrar|memory; QUICK=1: 50 s); writes .bench/results.json
 	@scripts/setup test
 	@$(PY) -m benchmarks.$(or $(BENCH),receive)
+
+plots: ## Draw docs/plots/ from .bench/results.json
+	@scripts/setup lint
+	@.uv/bin/uv run --isolated --locked --only-group plots python -m benchmarks.plots
 
 clean: ## Remove environments and caches
 	rm -rf .venv .uv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist

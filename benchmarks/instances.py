@@ -46,6 +46,11 @@ def write_files(kind: Kind, count: int, folder: Path) -> None:
         (folder / f"{index:06}.dcm").write_bytes(content)
 
 
+def series_of(index: int, count: int) -> int:
+    """Which series (from 0) the file of that index belongs to, of `count` that were written."""
+    return index // -(-count // SERIES)
+
+
 def encode(kind: Kind, count: int) -> Iterator[bytes]:
     """Encode `count` Part 10 files of one kind: series after series."""
     block = -(-count // SERIES)
@@ -58,6 +63,12 @@ def encode(kind: Kind, count: int) -> Iterator[bytes]:
         filler = kind.file_size - len(meta) - len(before) - len(after) - len(pixels) - 8
         comments = _element(0x0020, 0x4000, "LT", b"synthetic ".ljust(filler, b"-"))
         yield b"".join((meta, before, comments, after, pixels))
+
+
+def before_pixels(kind: Kind) -> tuple[bytes, str]:
+    """All elements before Pixel Data of one instance, and its SOP Instance UID."""
+    uid = f"{_ROOT}.{kind.rows}.0.1"
+    return b"".join(_header(kind, 0, 1, uid)), uid
 
 
 def _element(group: int, element: int, vr: str, value: str | bytes) -> bytes:

@@ -1,33 +1,41 @@
 """How fast instances are received, without syncs: lapidicom beside its peers (`make bench`).
 
-Each round runs all contenders back to back, their order rotated; each serves on a port and in a folder of its
-own and is idle while others run. Rates are medians; ratios are medians of the ratios within a round, because
-a shared machine is not equally fast from one minute to the next.
+Each contender serves on a port and in a folder of its own and is idle while others run. Rates are
+medians; ratios are medians of the ratios within a round. The rows of the default storescu have that
+program as their SCU, and as peer dcmtk's storescp with its defaults.
 
 QUICK=1 leaves out the rows with four associations and ends within 50 seconds.
 """
 
-import os
-import platform
-import signal
 import sys
 import time
-from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from benchmarks.contenders import lapidicom, pynetdicom, storescp
+from benchmarks import default_scu, roof
+from benchmarks.contenders import (
+    Contender,
+    lapidicom,
+    orthanc,
+    pynetdicom,
+    sink,
+    storescp,
+    storescp_with_defaults,
+)
+from benchmarks.goals import Goal, goals, verdicts
 from benchmarks.instances import LARGE, SMALL, Kind, write_files
 from benchmarks.places import file_system_of, folder_in_memory
-from benchmarks.results import Result, Round, Sample, comparisons, rate_ratio, table, write
+from benchmarks.results import Result, Sample, comparisons, table, write
+from benchmarks.rounds import Rounds
 from benchmarks.run import RunError, Running
+from benchmarks.surroundings import RESULTS, quick, run
 
 OURS: Final = "lapidicom"
 _WARM_UP_SHARE: Final = 4
-RESULTS: Final = Path(".bench/results.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +47,20 @@ class Row:
         associations: at once, each with its share of the instances.
         count: instances in one run.
         slow_count: instances for contenders that are many times slower, so that a round stays short.
+        default_scu: by dcmtk's storescu with its defaults.
     """
 
     kind: Kind
     associations: int
     count: int
     slow_count: int
+    default_scu: bool = False
 
     @property
     def name(self) -> str:
         """As tables show it."""
-        return f"{self.kind.name} x{self.associations}"
+        scu = ", default storescu" if self.default_scu else ""
+        return f"receive {self.kind.name} x{self.associations}{scu}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,27 +72,42 @@ class Plan:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Goal:
-    """The least ratio of our rate to a peer's."""
-
-    row: str
-    peer: str
-    ratio: float
-
-
-QUICK: Final = Plan((Row(LARGE, 1, 500, 60), Row(SMALL, 1, 5000, 200)), rounds=9, seconds=40)
+QUICK: Final = Plan(
+    (
+        Row(LARGE, 1, 300, 40),
+        Row(SMALL, 1, 3000, 100),
+        Row(LARGE, 1, 200, 10, default_scu=True),
+        Row(SMALL, 1, 500, 8, default_scu=True),
+    ),
+    rounds=5,
+    seconds=34,
+)
 FULL: Final = Plan(
     (
         Row(LARGE, 1, 1000, 100),
         Row(SMALL, 1, 12_000, 400),
+        Row(LARGE, 1, 400, 24, default_scu=True),
+        Row(SMALL, 1, 1000, 24, default_scu=True),
         Row(LARGE, 4, 1000, 200),
         Row(SMALL, 4, 12_000, 800),
     ),
-    rounds=9,
-    seconds=900,
+    rounds=7,
+    seconds=480,
 )
-GOALS: Final = (Goal("512 KiB x1", "storescp +B", 0.8), Goal("20 KB x1", "storescp +B", 0.5))
+
+_ROWS: Final = tuple(f"receive {row}" for row in ("512 KiB x1", "512 KiB x4", "20 KB x1", "20 KB x4"))
+_TWO: Final = f"{OURS}, 2 listeners"
+GOALS: Final[Sequence[Goal]] = (
+    *goals(_ROWS, OURS, "pynetdicom", (6, 8, 10, 9)),
+    *goals(_ROWS, OURS, "storescp", (1.0, 1.0, 1.0, 0.8)),
+    *goals(_ROWS, _TWO, "storescp", (1.0, 1.15, 1.3, 1.3)),
+    *goals(_ROWS, OURS, "storescp +B", (0.85, 0.85, 0.85, 0.5)),
+    *goals(_ROWS, _TWO, "storescp +B", (0.85, 0.85, 0.85, 0.85)),
+    *goals(_ROWS, OURS, "C sink (the roof)", (0.8, 0.8, 0.5, 0.28)),
+    *goals(_ROWS, OURS, "Orthanc", (3, 3, 3, 3)),
+    Goal("receive 512 KiB x1, default storescu", OURS, "storescp, its defaults", 20),
+    Goal("receive 20 KB x1, default storescu", OURS, "storescp, its defaults", 100),
+)
 
 
 class Bench:
@@ -95,138 +121,103 @@ class Bench:
     def __init__(self, plan: Plan, work: Path) -> None:
         self._plan = plan
         self._work = work
-        self.rounds: dict[str, list[Round]] = defaultdict(list)
-        self.failed: dict[str, str] = {}
+        self._rows = {row.name: row for row in plan.rows}
+        self.rounds = Rounds(plan.rounds)
+        self.left_out: dict[str, str] = {}
 
     def run(self) -> None:
         """Run as many of the plan's rounds as its time allows, at least one."""
-        deadline = time.monotonic() + self._plan.seconds
         rows = self._plan.rows
         for kind in dict.fromkeys(row.kind for row in rows):
             write_files(kind, max(row.count for row in rows if row.kind == kind), self._files(kind))
-        for associations in dict.fromkeys(row.associations for row in rows):
-            with ExitStack() as stack:
-                running = self._start(associations, stack)
-                self._run_rows([row for row in rows if row.associations == associations], running, deadline)
-
-    def _start(self, associations: int, stack: ExitStack) -> dict[str, Running]:
-        ours = [lapidicom()] if associations == 1 else [lapidicom(), lapidicom(listeners=2)]
-        running = {}
-        for contender in (*ours, storescp(bit_preserving=True), storescp(bit_preserving=False), pynetdicom()):
-            if contender.missing:
-                self.failed[contender.name] = contender.missing
-                continue
-            try:
-                starting = Running(contender, self._work, associations)
-                running[contender.name] = stack.enter_context(starting)
-            except RunError as error:
-                self.failed[contender.name] = str(error)
-        return running
-
-    def _run_rows(self, rows: Sequence[Row], running: dict[str, Running], deadline: float) -> None:
-        """Run rounds of these rows. The first one warms up (memory, modules) and is not kept."""
-        for number in range(self._plan.rounds + 1):
-            began = time.monotonic()
-            for row in rows:
-                samples = self._round(row, list(running.values()), number, warm_up=number == 0)
-                if number:
-                    self.rounds[row.name].append(samples)
-            for name in self.failed:
-                running.pop(name, None)
+        everyone = self._everyone()
+        deadline = time.monotonic() + self._plan.seconds
+        groups = list(dict.fromkeys(row.associations for row in rows))
+        for left, associations in zip(range(len(groups), 0, -1), groups, strict=True):
             now = time.monotonic()
-            kind = f"round {number}" if number else "warm-up"
-            _progress(f"{', '.join(row.name for row in rows)}: {kind}, {now - began:.1f} s")
-            if number and now + (now - began) > deadline:
-                return
+            group = [row for row in rows if row.associations == associations]
+            self._run_group(everyone, group, now + (deadline - now) / left)
 
-    def _round(self, row: Row, running: list[Running], number: int, *, warm_up: bool) -> Round:
-        shift = number % max(1, len(running))
-        samples: dict[str, Sample] = {}
-        for one in running[shift:] + running[:shift]:
-            name = one.contender.name
-            count = row.slow_count if one.contender.slow else row.count
-            if warm_up:
-                count //= _WARM_UP_SHARE
-            try:
-                if name not in self.failed:
-                    samples[name] = one.measure(self._files(row.kind), count, row.kind.file_size)
-            except RunError as error:
-                self.failed[name] = str(error)
-        return samples
+    def _everyone(self) -> Sequence[Contender]:
+        peers = [storescp(bit_preserving=True), storescp(bit_preserving=False), pynetdicom(), orthanc()]
+        executable = roof.compiled(self._work)
+        if executable is None:
+            self.left_out["C sink (the roof)"] = "there is no C compiler (cc)"
+        else:
+            peers.append(sink(executable))
+        return (lapidicom(), lapidicom(listeners=2), *peers, storescp_with_defaults())
+
+    def _run_group(self, everyone: Sequence[Contender], rows: Sequence[Row], deadline: float) -> None:
+        with ExitStack() as stack:
+            runners = {}
+            for contender in everyone:
+                if not any(_takes_part(contender, row) for row in rows):
+                    continue
+                if contender.missing:
+                    self.left_out[contender.name] = contender.missing
+                    continue
+                try:
+                    running = stack.enter_context(Running(contender, self._work, rows[0].associations))
+                except RunError as error:
+                    self.rounds.failed[contender.name] = str(error)
+                    continue
+                runners[contender.name] = partial(self._sample, running)
+            self.rounds.run([row.name for row in rows], runners, deadline)
+
+    def _sample(self, running: Running, name: str, warm_up: bool) -> Sample | None:
+        row, contender = self._rows[name], running.contender
+        if not _takes_part(contender, row):
+            return None
+        count = row.slow_count if contender.slow else row.count
+        if warm_up:
+            count = max(2, count // _WARM_UP_SHARE)
+        measure = default_scu.measure if row.default_scu else Running.measure
+        return measure(running, self._files(row.kind), count, row.kind.file_size)
 
     def _files(self, kind: Kind) -> Path:
         return self._work / kind.name
+
+
+def _takes_part(contender: Contender, row: Row) -> bool:
+    if row.default_scu:
+        return default_scu.missing() is None and contender.name in (OURS, storescp_with_defaults().name)
+    return contender.name != storescp_with_defaults().name
 
 
 def report(plan: Plan, bench: Bench, durability: str) -> list[Result]:
     """Print each row's table and the goals; return the comparisons."""
     results: list[Result] = []
     for row in plan.rows:
-        rounds = bench.rounds[row.name]
+        rounds = bench.rounds.of[row.name]
         names = list(dict.fromkeys(name for samples in rounds for name in samples))
         names.sort(key=lambda name: (not name.startswith(OURS), name))
-        print(f"\nreceive {row.name}: {len(rounds)} rounds, {durability}")
+        print(f"\n{row.name}: {len(rounds)} rounds, {durability}")
         print("\n".join(table(rounds, names, OURS)))
         peers = [name for name in names if not name.startswith(OURS)]
         for ours in (name for name in names if name.startswith(OURS)):
-            measured = f"receive {row.name}" + ours.removeprefix(OURS)
-            results += comparisons(measured, rounds, ours, peers, durability)
+            results += comparisons(row.name + ours.removeprefix(OURS), rounds, ours, peers, durability)
     print()
-    for goal in GOALS:
-        ratio = rate_ratio(bench.rounds[goal.row], OURS, goal.peer)
-        reached = (
-            f"{ratio.show(2)}: {'met' if ratio.median >= goal.ratio else 'missed'}" if ratio else "no figure"
-        )
-        print(f"goal: receive {goal.row} >= {goal.ratio:g} x {goal.peer}: {reached}")
-    for name, reason in bench.failed.items():
+    print("\n".join(verdicts(GOALS, bench.rounds.of)))
+    for name, reason in bench.left_out.items():
+        print(f"\n{name} left out: {reason}")
+    for name, reason in bench.rounds.failed.items():
         print(f"\n{name} FAILED: {reason}")
     return results
 
 
 def main() -> int:
     """Run the benchmark; the exit status is 0 unless a contender could not run."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
-    plan = QUICK if os.environ.get("QUICK", "") not in ("", "0") else FULL
-    RESULTS.unlink(missing_ok=True)
-    try:
-        with folder_in_memory() as work:
-            file_system = file_system_of(work)
-            durability = f"no syncs (CHRIS_FSYNC=no; journal records appended), {file_system}"
-            _say_where(file_system)
-            bench = Bench(plan, work)
-            bench.run()
-            write(report(plan, bench, durability), RESULTS)
-    except KeyboardInterrupt:
-        print("\ninterrupted: everything that was started is stopped", file=sys.stderr)
-        return 130
-    return 1 if bench.failed else 0
-
-
-def _say_where(file_system: str) -> None:
-    print(f"{platform.platform()}, CPython {platform.python_version()}, {os.cpu_count()} CPUs")
-    _say_load("before")
-    print(f"files, spool and journal: {file_system}; sender and receiver share the machine")
-    print(
-        "lapidicom's relay has no broker here: AMQP_URL names a closed port; its journal is written as always"
-    )
-
-
-def _say_load(when: str) -> None:
-    """Others on the machine make rates low and ratios rough: whoever reads the table must know."""
-    load = os.getloadavg()[0]
-    print(f"load {when}: {load:.1f}" + (" (busy with something else: ratios are rough)" if load > 1 else ""))
-
-
-def _progress(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
-def _interrupt(*_: object) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # a second one must not cut short the cleaning up
-    raise KeyboardInterrupt
+    plan = QUICK if quick() else FULL
+    with folder_in_memory() as work:
+        file_system = file_system_of(work)
+        print(f"files, spool and journal: {file_system}; sender and receiver share the machine")
+        print("lapidicom's relay has no broker here: AMQP_URL names a closed port; journals are written")
+        bench = Bench(plan, work)
+        bench.run()
+        durability = f"no syncs (CHRIS_FSYNC=no; journal records appended), {file_system}"
+        write(report(plan, bench, durability), RESULTS)
+    return 1 if bench.rounds.failed or bench.left_out.keys() & {"storescp", "pynetdicom"} else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))

@@ -76,18 +76,19 @@ def cpu_ratio(rounds: Sequence[Round], ours: str, peer: str) -> Spread | None:
     return Spread.of(ratios) if ratios else None
 
 
-def table(rounds: Sequence[Round], names: Sequence[str], ours: str) -> list[str]:
+def table(rounds: Sequence[Round], names: Sequence[str], ours: str, unit: str = "instances/s") -> list[str]:
     """The lines of one row's table: a contender each."""
-    lines = [f"  {'':24}{'instances/s':>24}{'MB/s':>7}{'CPU us/instance':>22}  {ours} / it"]
+    lines = [f"  {'':32}{unit:>24}{'MB/s':>7}{'CPU us each':>22}  {ours} / it"]
     for name in names:
         taken = samples(rounds, name)
         if not taken:
-            lines.append(f"  {name:24}{'did not run':>24}")
+            lines.append(f"  {name:32}{'did not run':>24}")
             continue
         rate = Spread.of([sample.rate for sample in taken])
         cpu = Spread.of([sample.cpu * 1e6 for sample in taken])
         ratio = rate_ratio(rounds, ours, name) if name != ours else None
-        line = f"  {name:24}{rate.show():>24}{rate.median * taken[0].size / 1e6:7.0f}{cpu.show():>22}"
+        megabytes = f"{rate.median * taken[0].size / 1e6:.0f}" if taken[0].size else "-"
+        line = f"  {name:32}{rate.show():>24}{megabytes:>7}{cpu.show():>22}"
         line += f"  {ratio.show(2)}" if ratio else ""
         faults = sorted({sample.fault for sample in taken if sample.fault})
         lines.append(line.rstrip() + (f"  NOT GOOD: {'; '.join(faults)}" if faults else ""))
@@ -95,7 +96,12 @@ def table(rounds: Sequence[Round], names: Sequence[str], ours: str) -> list[str]
 
 
 def comparisons(
-    measure: str, rounds: Sequence[Round], ours: str, peers: Sequence[str], durability: str
+    measure: str,
+    rounds: Sequence[Round],
+    ours: str,
+    peers: Sequence[str],
+    durability: str,
+    unit: str = "instances/s",
 ) -> list[Result]:
     """Ours beside each peer: the rate, and the CPU of an instance."""
     results = []
@@ -104,10 +110,14 @@ def comparisons(
         mine, theirs = samples(rounds, ours), samples(rounds, peer)
         if rate:
             values = (median(s.rate for s in mine), median(s.rate for s in theirs))
-            results.append(_result(measure, values, peer, rate, "instances/s", durability, digits=1))
+            results.append(_result(measure, values, peer, rate, unit, durability, digits=1))
         if cpu:
             values = (median(s.cpu * 1e6 for s in mine), median(s.cpu * 1e6 for s in theirs))
-            results.append(_result(measure, values, peer, cpu, "us of CPU/instance", durability, digits=1))
+            results.append(
+                _result(
+                    measure, values, peer, cpu, f"us of CPU/{unit.removesuffix('s/s')}", durability, digits=1
+                )
+            )
     return results
 
 
@@ -125,6 +135,11 @@ def _result(
 
 
 def write(results: Sequence[Result], path: Path) -> None:
-    """Write the JSON document."""
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps([asdict(result) for result in results], indent=2) + "\n")
+    """Write the JSON document; what it holds of other measures stays."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = {result.measure for result in results}
+    old = json.loads(path.read_text()) if path.exists() else []
+    kept = [entry for entry in old if entry["measure"] not in new]
+    temporary = path.with_suffix(".new")
+    temporary.write_text(json.dumps([*kept, *map(asdict, results)], indent=2) + "\n")
+    temporary.replace(path)

@@ -33,23 +33,25 @@ class Running:
     Args:
         contender: who.
         work: its stand becomes a folder here.
-        associations: at once, in every run.
+        associations: at once, in every run that does not say otherwise.
     """
 
     def __init__(self, contender: Contender, work: Path, associations: int) -> None:
         self.contender = contender
-        self._stand = Stand(_free_port(), Path(mkdtemp(dir=work)), associations)
-        self._log = self._stand.folder / "log"
+        self._work = work
+        self._associations = associations
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        stand = self._stand
         with ExitStack() as stack:
-            stack.callback(shutil.rmtree, stand.folder)
+            folder = Path(mkdtemp(dir=self._work))
+            stack.callback(shutil.rmtree, folder)
+            self.stand = stand = Stand(free_port(), folder, self._associations)
+            self._log = folder / "log"
             stand.stored.mkdir()
             stand.incoming.mkdir()
             command, environment = self.contender.command(stand), self.contender.environment(stand)
-            self._tree = stack.enter_context(ProcessTree(command, environment, self._log))
+            self.tree = stack.enter_context(ProcessTree(command, environment, self._log))
             self._wait_until_it_serves()
             self._stack = stack.pop_all()
         return self
@@ -57,19 +59,27 @@ class Running:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def measure(self, files: Path, count: int, size: int) -> Sample:
+    def measure(self, files: Path, count: int, size: int, associations: int | None = None) -> Sample:
         """Send the first `count` files, each of `size` bytes; what was stored is removed outside the clock.
 
         Raises:
             RunError: an association failed.
         """
-        before = self._tree.cpu_seconds()
-        sent = self._send(files, count)
-        cpu = self._tree.cpu_seconds() - before
-        stored = list(self._stand.stored.rglob("*.dcm"))
+        before = self.tree.cpu_seconds()
+        sent = self.send(files, count, associations or self._associations)
+        cpu = self.tree.cpu_seconds() - before
+        stored = self.clear()
+        if self.contender.remembers:
+            self._stack.close()
+            self.__enter__()
+        return Sample(sent["instances_per_s"], cpu / count, size, fault(sent, count, stored))
+
+    def clear(self) -> int:
+        """Remove what is stored; returns how many files that were."""
+        stored = list(self.stand.stored.rglob(self.contender.stores))
         for file in stored:
             file.unlink()
-        return Sample(sent["instances_per_s"], cpu / count, size, _fault(sent, count, len(stored)))
+        return len(stored)
 
     def _wait_until_it_serves(self) -> None:
         """Associate until it succeeds: an open port alone does not say that somebody serves it."""
@@ -77,20 +87,25 @@ class Running:
         verification = [(VERIFICATION, IMPLICIT_VR_LITTLE_ENDIAN)]
         while True:
             with contextlib.suppress(OSError, SenderError):
-                port = self._stand.port
+                port = self.stand.port
                 with Association(port, verification, called="ChRIS", calling="BENCH", timeout=5) as probe:
                     probe.release()
                     return
-            if self._tree.ended:
+            if self.tree.ended:
                 raise self._error("ended before it served")
             if time.monotonic() > deadline:
                 raise self._error(f"does not serve after {_START_SECONDS:g} s")
             time.sleep(0.02)
 
-    def _send(self, files: Path, count: int) -> dict[str, Any]:
-        stand = self._stand
+    def send(self, files: Path, count: int, associations: int) -> dict[str, Any]:
+        """Send the first `count` files; returns what the sender says of it.
+
+        Raises:
+            RunError: an association failed.
+        """
+        stand = self.stand
         command = [sys.executable, "-m", "benchmarks.sender", "--port", str(stand.port)]
-        command += ["--associations", str(stand.associations), "--limit", str(count), str(files)]
+        command += ["--associations", str(associations), "--limit", str(count), str(files)]
         answer = stand.folder / "sent"
         answer.unlink(missing_ok=True)
         with ProcessTree(command, os.environ, answer) as sender:
@@ -111,13 +126,15 @@ class Running:
         return RunError(f"{reason}\n{_tail(self._log)}".rstrip())
 
 
-def _fault(sent: Mapping[str, Any], count: int, stored: int) -> str | None:
+def fault(sent: Mapping[str, Any], count: int, stored: int) -> str | None:
+    """Why a run does not count as good; None: it does."""
     if stored != count:
         return f"{count} sent, {stored} stored"
     return None if sent["statuses"] == {"0x0000": count} else f"statuses {sent['statuses']}"
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of the loopback interface that nobody uses now."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])

@@ -18,8 +18,10 @@ import struct
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -36,6 +38,12 @@ _COMMAND_LAST, _DATA_SET, _DATA_SET_LAST = 0x03, 0x00, 0x02
 _HEADER = struct.Struct(">BxI")
 _PDV_HEADER = struct.Struct(">BxIIBB")
 _HEADER_LENGTH = 6
+
+
+Work = Callable[[Connection, Sequence[Path], str], None]
+"""What one association does in a process of its own: sends "ready", receives "go", sends an Outcome.
+
+Its third argument tells it from others; empty where there is one."""
 
 
 class SenderError(Exception):
@@ -95,6 +103,33 @@ class Association:
 
     def encode(self, instance: Instance, message_id: int) -> bytes:
         """Return the PDUs of a C-STORE-RQ (PS3.7 9.3.1.1) and of its data set."""
+        context, pdus = self._request(instance, message_id)
+        step = self._step
+        data = instance.data_set
+        for start in range(0, len(data), step):
+            control = _DATA_SET_LAST if start + step >= len(data) else _DATA_SET
+            pdus.append(_p_data_tf(context, control, data[start : start + step]))
+        return b"".join(pdus)
+
+    def send_with_zeros(self, instance: Instance, zeros: int) -> int:
+        """Send an instance whose data set ends in that many zero bytes, which are nowhere held.
+
+        Returns:
+            The status.
+        """
+        context, pdus = self._request(instance, 1)
+        step = self._step
+        pdus.append(_p_data_tf(context, _DATA_SET, instance.data_set))
+        self._socket.sendall(b"".join(pdus))
+        repeated = _p_data_tf(context, _DATA_SET, bytes(step))
+        whole, rest = divmod(zeros - 1, step)
+        for _ in range(whole):
+            self._socket.sendall(repeated)
+        self._socket.sendall(_p_data_tf(context, _DATA_SET_LAST, bytes(rest + 1)))
+        kind, body = self._receive()
+        return _status(_HEADER.pack(kind, len(body)) + body)
+
+    def _request(self, instance: Instance, message_id: int) -> tuple[int, list[bytes]]:
         context = self._ids[instance.sop_class_uid, instance.transfer_syntax_uid]
         command = _element(0x0002, instance.sop_class_uid.encode())
         command += _element(0x0100, struct.pack("<H", 0x0001))
@@ -103,13 +138,11 @@ class Association:
         command += _element(0x0800, struct.pack("<H", 0x0001))
         command += _element(0x1000, instance.sop_instance_uid.encode())
         command = _element(0x0000, struct.pack("<I", len(command))) + command
-        pdus = [_p_data_tf(context, _COMMAND_LAST, command)]
-        step = (self._peer_max or 1 << 20) - _HEADER_LENGTH
-        data = instance.data_set
-        for start in range(0, len(data), step):
-            control = _DATA_SET_LAST if start + step >= len(data) else _DATA_SET
-            pdus.append(_p_data_tf(context, control, data[start : start + step]))
-        return b"".join(pdus)
+        return context, [_p_data_tf(context, _COMMAND_LAST, command)]
+
+    @property
+    def _step(self) -> int:
+        return (self._peer_max or 1 << 20) - _HEADER_LENGTH
 
     def send(self, messages: Sequence[bytes], outcome: Outcome) -> None:
         """Send each message when the one before is answered; read the answers after the clock has stopped."""
@@ -225,9 +258,9 @@ def _status(response: bytes) -> int:
 
 
 def _associate_and_send(
-    pipe: Connection, port: int, files: Sequence[Path], calling: str, called: str
+    port: int, calling: str, called: str, pipe: Connection, files: Sequence[Path], title: str
 ) -> None:
-    outcome = Outcome()
+    outcome, calling = Outcome(), calling + title
     try:
         instances = [read_file(file) for file in files]
         contexts = [(instance.sop_class_uid, instance.transfer_syntax_uid) for instance in instances]
@@ -248,18 +281,15 @@ def _associate_and_send(
     pipe.send(outcome)
 
 
-def _run(port: int, files: Sequence[Path], associations: int, calling: str, called: str) -> list[Outcome]:
-    """Deal the files out in blocks, wait until each association stands, and let all go at once."""
+def deal_out(work: Work, files: Sequence[Path], associations: int) -> list[Outcome]:
+    """Deal the files out in blocks to processes, wait until each is ready, and let all go at once."""
     context = multiprocessing.get_context("fork")
     pipes: list[Connection] = []
-    block = -(-len(files) // associations)
-    for number in range(associations):
+    for number, some in enumerate(shares(len(files), associations)):
         ours, theirs = context.Pipe()
-        title = f"{calling}{number + 1}" if associations > 1 else calling
-        share = files[number * block : (number + 1) * block]
-        process = context.Process(
-            target=_associate_and_send, args=(theirs, port, share, title, called), daemon=True
-        )
+        title = str(number + 1) if associations > 1 else ""
+        mine = files[some.start : some.stop]
+        process = context.Process(target=work, args=(theirs, mine, title), daemon=True)
         process.start()
         theirs.close()
         pipes.append(ours)
@@ -272,7 +302,14 @@ def _run(port: int, files: Sequence[Path], associations: int, calling: str, call
     return [pipe.recv() for pipe in pipes]
 
 
-def _document(outcomes: Sequence[Outcome]) -> dict[str, object]:
+def shares(count: int, associations: int) -> list[range]:
+    """Which of `count` files each association sends: blocks that differ by one at most."""
+    bounds = [number * count // associations for number in range(associations + 1)]
+    return [range(*pair) for pair in pairwise(bounds)]
+
+
+def document(outcomes: Sequence[Outcome]) -> dict[str, object]:
+    """What all associations together come to."""
     latencies = sorted(latency for outcome in outcomes for latency in outcome.latencies)
     failures = [outcome.failure for outcome in outcomes if outcome.failure]
     if failures or not latencies:
@@ -286,6 +323,7 @@ def _document(outcomes: Sequence[Outcome]) -> dict[str, object]:
     return {
         "instances": len(latencies),
         "seconds": round(seconds, 4),
+        "ended": max(o.ended for o in outcomes),
         "instances_per_s": round(len(latencies) / seconds, 1),
         "mb_per_s": round(sum(o.size for o in outcomes) / seconds / 1e6, 1),
         "p50_ms": percentile(0.5),
@@ -308,10 +346,10 @@ def main() -> int:
     parser.add_argument("--limit", type=int, default=None, help="send only the first N files")
     arguments = parser.parse_args()
     files = sorted(arguments.folder.iterdir())[: arguments.limit]
-    outcomes = _run(arguments.port, files, arguments.associations, arguments.calling, arguments.called)
-    document = _document(outcomes)
-    print(json.dumps(document))
-    return 1 if document["failures"] else 0
+    work = partial(_associate_and_send, arguments.port, arguments.calling, arguments.called)
+    answer = document(deal_out(work, files, arguments.associations))
+    print(json.dumps(answer))
+    return 1 if answer["failures"] else 0
 
 
 if __name__ == "__main__":

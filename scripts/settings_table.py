@@ -18,6 +18,7 @@ Environment variables. This page is generated from the settings' models by `make
 
 - Each variable may also be given as `NAME_FILE`: the name of a file that holds the value (for secrets).
 - An empty variable counts as unset. A wrong value stops the start with one line that says what is allowed.
+- Traces are set up by OpenTelemetry's own `OTEL_*` variables: see [Traces](tracing.md).
 """
 
 SERVICES: tuple[tuple[str, str, type[Section]], ...] = (

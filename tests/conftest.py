@@ -38,6 +38,12 @@ def amqp_url(request: pytest.FixtureRequest) -> str:
     return _fresh_vhost(request)
 
 
+@pytest.fixture(scope="module")
+def amqp_url_of_module(request: pytest.FixtureRequest) -> str:
+    """The same for a run that several tests look at; it must have ended before the first of them begins."""
+    return _fresh_vhost(request)
+
+
 def _fresh_vhost(request: pytest.FixtureRequest) -> str:
     existing = os.environ.get("AMQP_URL")
     if existing:

@@ -175,7 +175,7 @@ def test_values_that_cube_would_refuse_for_their_form_are_mended(
     )
     publish(amqp_url, declared, [envelope(message, "life.1")])
     eventually(lambda: cube.control.paths() == {message.path})
-    (line,) = registrar.events("instance_registered")
+    (line,) = eventually(lambda: registrar.events("instance_registered"))
     assert sorted(line["mended"]) == [
         "PatientAge: left out",
         "PatientBirthDate: left out",

@@ -1,6 +1,9 @@
 """Ratios are taken within a round, and a bad run is told."""
 
-from benchmarks.results import Sample, comparisons, rate_ratio, table
+import json
+from pathlib import Path
+
+from benchmarks.results import Result, Sample, comparisons, rate_ratio, table, write
 
 
 def _sample(rate: float, fault: str | None = None) -> Sample:
@@ -36,3 +39,16 @@ def test_a_run_that_lost_instances_is_marked_in_the_table() -> None:
     lines = table([{"ours": _sample(1), "peer": _sample(1, "9 sent, 8 stored")}], ["ours", "peer"], "ours")
     assert "NOT GOOD: 9 sent, 8 stored" in lines[2]
     assert "NOT GOOD" not in lines[1]
+
+
+def test_a_document_keeps_the_measures_of_other_benchmarks(tmp_path: Path) -> None:
+    def result(measure: str, ours: float) -> Result:
+        return Result(measure, ours, 1.0, "peer", ours, "instances/s", "none")
+
+    path = tmp_path / "folder" / "results.json"
+    write([result("receive a", 1), result("path a", 2)], path)
+    write([result("path a", 3)], path)
+    assert [(r["measure"], r["ours"]) for r in json.loads(path.read_text())] == [
+        ("receive a", 1),
+        ("path a", 3),
+    ]

@@ -12,8 +12,10 @@ from functools import partial
 import httpx
 import structlog
 
+from lapidicom.common import telemetry
 from lapidicom.common.broker import Backoff, BrokerError, Publisher, consumer, publishers, redacted
 from lapidicom.common.health import serving
+from lapidicom.common.telemetry import Tracing
 from lapidicom.common.topology import WORK_QUEUE, Topology, topology
 from lapidicom.registrar.consumer.deliveries import Deliveries
 from lapidicom.registrar.consumer.onward import Onward
@@ -23,6 +25,7 @@ from lapidicom.registrar.cube.availability import Probe, hindrance
 from lapidicom.registrar.cube.client import Cube, Token
 from lapidicom.registrar.cube.http import http_client
 from lapidicom.registrar.cube.volume import Invisible, look
+from lapidicom.registrar.observation import Observation
 from lapidicom.registrar.pace import Pace
 from lapidicom.registrar.readiness import Readiness
 from lapidicom.registrar.settings import RegistrarSettings
@@ -68,6 +71,7 @@ class Registrar:
     ) -> None:
         self._settings = settings
         self._supply = supply
+        self._observation = Observation()
         self._pace = pace or Pace()
         self._transport = transport
         self._amqp_url = settings.amqp_url.get_secret_value()
@@ -76,13 +80,17 @@ class Registrar:
         self._reconnects = Backoff(self._pace.first_pause, self._pace.longest_pause)
         self.readiness = Readiness()
 
-    async def run(self, stop: asyncio.Event, cut: asyncio.Event) -> None:
+    async def run(
+        self, stop: asyncio.Event, cut: asyncio.Event, observation: Observation | None = None
+    ) -> None:
         """Register until `stop` is set; then end what is in hand, until the grace period or `cut` ends.
 
         Args:
             stop: the first SIGTERM.
             cut: the second SIGTERM.
+            observation: which parts are observed; without, none.
         """
+        self._observation = observation or Observation()
         declared = topology(self._settings.retry_delays, self._settings.park_delay)
         onward = Onward(self._supply(self._amqp_url, declared, self._pace))
         self.readiness.publishing = lambda: onward.connected
@@ -136,7 +144,9 @@ class Registrar:
         probe = Probe(prober.probe, shared=self._pace.probe_shared)
         root = self._settings.files_root
         registration = Registration(probe.is_well, partial(look, root), Invisible())
-        deliveries = Deliveries(registration, onward.publish, declared, self._settings, _name())
+        deliveries = self._observation.deliveries(
+            registration, onward.publish, declared, self._settings, _name()
+        )
         while not self.readiness.stopping:
             await self._until_cube_is_well(prober)
             try:
@@ -165,6 +175,7 @@ class Registrar:
             name=NAME,
             prefetch=len(cubes),
             look_seconds=self._pace.look,
+            make_delivery=self._observation.delivery,
         ) as consuming:
             session = Session(consuming, cubes, deliveries, self._pace.suspect)
             self._session = session
@@ -204,11 +215,11 @@ class Registrar:
                 )
 
             common = await client(pace.probe)
+            workers = [await client(pace.read) for _ in range(settings.pusher_threads)]
+            for http in workers:
+                self._observation.client(http)
             token = Token(common, url, settings.cube_username, settings.cube_password.get_secret_value())
-            yield [
-                Cube(common, url, token),
-                *[Cube(await client(pace.read), url, token) for _ in range(settings.pusher_threads)],
-            ]
+            yield [Cube(http, url, token) for http in (common, *workers)]
 
 
 async def serve(settings: RegistrarSettings, registrar: Registrar | None = None) -> None:
@@ -221,7 +232,20 @@ async def serve(settings: RegistrarSettings, registrar: Registrar | None = None)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, signalled)
-    await (registrar or Registrar(settings)).run(stop, cut)
+    tracing = telemetry.start(NAME)
+    try:
+        await (registrar or Registrar(settings)).run(stop, cut, _observation(tracing))
+    finally:
+        if tracing is not None:
+            await asyncio.to_thread(tracing.shutdown)
+
+
+def _observation(tracing: Tracing | None) -> Observation | None:
+    if tracing is None:
+        return None
+    from lapidicom.registrar.tracing import traced
+
+    return traced(tracing)
 
 
 def _name() -> str:

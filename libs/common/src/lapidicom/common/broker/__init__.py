@@ -5,7 +5,7 @@ The rules behind each call are in docs/messages.md; they come from trying Rabbit
 
 from lapidicom.common.broker.backoff import Backoff
 from lapidicom.common.broker.connection import connection
-from lapidicom.common.broker.consumer import Consumer, Delivery, consumer
+from lapidicom.common.broker.consumer import Consumer, Delivery, MakeDelivery, consumer
 from lapidicom.common.broker.declare import declare
 from lapidicom.common.broker.errors import BrokerError, ConnectionLost, Refused, UnknownOutcome, Unroutable
 from lapidicom.common.broker.headers import Header, own_headers
@@ -20,6 +20,7 @@ __all__ = [
     "Delivery",
     "Envelope",
     "Header",
+    "MakeDelivery",
     "Publisher",
     "Refused",
     "UnknownOutcome",

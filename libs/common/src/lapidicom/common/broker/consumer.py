@@ -6,7 +6,7 @@ consumer, or a passive declare shows that the queue has no consumer.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
@@ -84,6 +84,12 @@ class Delivery:
             await self._message.ack()
         self._consumer.acked = True
 
+    async def last(self) -> None:
+        """Return when the consumer's callback may: at once, unless something observes the delivery."""
+
+
+MakeDelivery = Callable[[AbstractIncomingMessage, "Consumer"], Delivery]
+
 
 class _Unforgotten(dict[str, Any]):
     """The consumers of a channel, which a cancel does not remove.
@@ -97,11 +103,24 @@ class _Unforgotten(dict[str, Any]):
 
 
 class Consumer:
-    """A consumer of one queue: `deliveries` fills itself, `ended` raises when it will not any more."""
+    """A consumer of one queue: `deliveries` fills itself, `ended` raises when it will not any more.
 
-    def __init__(self, link: AbstractConnection, queue: str, prefetch: int, look_seconds: float) -> None:
+    Attributes:
+        queue: its name.
+        deliveries: what has come and is in nobody's hands.
+    """
+
+    def __init__(
+        self,
+        link: AbstractConnection,
+        queue: str,
+        prefetch: int,
+        look_seconds: float,
+        make_delivery: MakeDelivery = Delivery,
+    ) -> None:
+        self.queue = queue
         self._link = link
-        self._name = queue
+        self._make_delivery = make_delivery
         self._prefetch = prefetch
         self._look_seconds = look_seconds
         self._channel: AbstractChannel | None = None
@@ -124,13 +143,15 @@ class Consumer:
             aiormq_channel.consumers = _Unforgotten(aiormq_channel.consumers)
             amqp.on_consumer_cancel_callbacks.add(lambda _: self._closed.set())
             await channel.set_qos(prefetch_count=self._prefetch)
-            queue = await channel.get_queue(self._name, ensure=False)
+            queue = await channel.get_queue(self.queue, ensure=False)
             self._channel = channel
             self._tag = await queue.consume(self._take)
 
     async def _take(self, message: AbstractIncomingMessage) -> None:
         # Never full: the broker sends no more than `prefetch` that are not acknowledged.
-        self.deliveries.put_nowait(Delivery(message, self))
+        delivery = self._make_delivery(message, self)
+        self.deliveries.put_nowait(delivery)
+        await delivery.last()
 
     async def ended(self) -> None:
         """Wait until nothing more can come; never returns.
@@ -151,7 +172,7 @@ class Consumer:
     async def _look(self) -> None:
         channel = await open_channel(self._link)
         async with boundary(CALL_SECONDS, ConnectionLost):
-            queue = await channel.declare_queue(self._name, passive=True)
+            queue = await channel.declare_queue(self.queue, passive=True)
             consumers = queue.declaration_result.consumer_count
             await channel.close()
         if not consumers and self._tag is not None:
@@ -163,7 +184,7 @@ class Consumer:
         if tag is None or self._channel is None:
             return
         async with boundary(CALL_SECONDS, ConnectionLost):
-            queue = await self._channel.get_queue(self._name, ensure=False)
+            queue = await self._channel.get_queue(self.queue, ensure=False)
             await queue.cancel(tag)
         await asyncio.sleep(LATE_SECONDS)
         self.acked = False
@@ -185,6 +206,7 @@ async def consumer(
     name: str,
     prefetch: int,
     look_seconds: float = LOOK_SECONDS,
+    make_delivery: MakeDelivery = Delivery,
 ) -> AsyncIterator[Consumer]:
     """Connect, make the topology exist, consume; at the end settle the acks and close.
 
@@ -195,13 +217,14 @@ async def consumer(
         name: of the service, for the connection's name.
         prefetch: deliveries that may be unacknowledged at once.
         look_seconds: between two looks whether the queue knows its consumer.
+        make_delivery: makes a delivery of a message.
 
     Raises:
         BrokerError: no connection, or the broker refuses.
     """
     async with connection(amqp_url, f"{name} consumer") as link:
         await declare(link, topology)
-        consuming = Consumer(link, queue, prefetch, look_seconds)
+        consuming = Consumer(link, queue, prefetch, look_seconds, make_delivery)
         await consuming.start()
         try:
             yield consuming

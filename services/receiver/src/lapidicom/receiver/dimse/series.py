@@ -96,6 +96,9 @@ class SeriesBook:
         folders: the series folders of the listener.
         journal: where records go.
         log: bound to the association.
+
+    Attributes:
+        trace: what the next records carry besides, made by `records.trace`; empty without a trace.
     """
 
     def __init__(
@@ -108,6 +111,7 @@ class SeriesBook:
         self._entries: dict[tuple[object, ...], SeriesEntry] = {}
         self._series: dict[SeriesKey, Series] = {}
         self._refused_unknown = 0
+        self.trace = b""
 
     def entry(self, raw: RawValues, context: ContextResult) -> SeriesEntry:
         """Look up what the header values lead to, or work it out.
@@ -179,7 +183,7 @@ class SeriesBook:
         """
         series = entry.series
         starts = None if series.started else records.series_started(series.fields)
-        return self._journal.append((record,), series=series.key, starts=starts)
+        return self._journal.append((record + self.trace,), series=series.key, starts=starts)
 
     def refused(self, entry: SeriesEntry | None, refusal: Refusal, uids: dict[str, str]) -> None:
         """Record a refusal; nobody waits for its sync, since nothing was promised."""
@@ -214,7 +218,7 @@ class SeriesBook:
                     ended_at=ended_at,
                 )
                 ended.append(series.key)
-                bodies.append(records.series_ended(message))
+                bodies.append(records.series_ended(message) + self.trace)
         bodies.append(
             records.association_ended(
                 association_id=self._association.association_id,

@@ -21,7 +21,7 @@ SERIES_STARTED: Final = "series_started"
 """`series`: the SeriesReceived body less its counts, `ok` and `ended_at`."""
 
 SERIES_ENDED: Final = "series_ended"
-"""`message`: the SeriesReceived body."""
+"""`message`: the SeriesReceived body. Optional `trace`, likewise."""
 
 ASSOCIATION_ENDED: Final = "association_ended"
 SEGMENT_OPENED: Final = "segment_opened"
@@ -90,6 +90,15 @@ def series_received_of(
 def series_ended(message: SeriesReceived) -> bytes:
     """The body that ends a series."""
     return b'"record":"%b","message":%b' % (SERIES_ENDED.encode(), message.model_dump_json().encode())
+
+
+def trace(headers: Mapping[str, str]) -> bytes:
+    """What is appended to the body of a record that leads to a message: headers that go along with it.
+
+    Args:
+        headers: the W3C trace context; none gives nothing to append.
+    """
+    return b',"trace":%b' % json.dumps(dict(headers), separators=(",", ":")).encode() if headers else b""
 
 
 def instance_refused(

@@ -3,6 +3,8 @@
 import os
 import signal
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 
 def ignore_signals() -> None:
@@ -11,14 +13,32 @@ def ignore_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
+def parts() -> Callable[[int], int]:
+    """Import what a listener is made of; the result runs it on a control descriptor.
+
+    pydicom imports `requests` where it finds it, for downloads that are never made here. It is there for
+    the exporter of traces; without traces it would cost each listener 5 MB and an eighth of a second.
+    """
+    with _not_found("requests"):
+        from lapidicom.receiver.control import ControlSocket
+        from lapidicom.receiver.listener import app
+        from lapidicom.receiver.listener.build import build
+    return lambda descriptor: app.run(ControlSocket.of_descriptor(descriptor), build=build)
+
+
+@contextmanager
+def _not_found(module: str) -> Iterator[None]:
+    sys.modules[module] = None  # type: ignore[assignment]  # Python's own way to say: there is no such module
+    try:
+        yield
+    finally:
+        del sys.modules[module]
+
+
 def main() -> None:
     """Run a listener on the control descriptor that is the first argument."""
     ignore_signals()  # before the imports, which take most of a second
-    from lapidicom.receiver.control import ControlSocket
-    from lapidicom.receiver.listener import app
-    from lapidicom.receiver.listener.build import build
-
-    status = app.run(ControlSocket.of_descriptor(int(sys.argv[1])), build=build)
+    status = parts()(int(sys.argv[1]))
     # Threads of associations that did not end in time are not waited for.
     os._exit(status)
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import structlog
 
+from lapidicom.common import telemetry
+from lapidicom.common.telemetry import Tracing
 from lapidicom.receiver.association_info import AssociationInfo
 from lapidicom.receiver.control import Connection
 from lapidicom.receiver.counters import Counters, Tally
@@ -23,7 +25,7 @@ from lapidicom.receiver.settings import ListenerSettings
 from lapidicom.receiver.storage.folders import SeriesFolders
 from lapidicom.receiver.storage.instance_file import InstanceStore
 from lapidicom.receiver.storage.volume import Volume
-from lapidicom.receiver.upper_layer.acceptor import Acceptor
+from lapidicom.receiver.upper_layer.acceptor import Acceptor, OpenStore
 from lapidicom.receiver.upper_layer.association import Association
 from lapidicom.receiver.upper_layer.negotiation import NegotiationPolicy
 
@@ -35,12 +37,16 @@ class ListenerService:
         volume: the storage root.
         journal: the journal of this life.
         acceptor: what all associations share.
+        tracing: of this process, if it makes traces.
     """
 
-    def __init__(self, volume: Volume, journal: Journal, acceptor: Acceptor) -> None:
+    def __init__(
+        self, volume: Volume, journal: Journal, acceptor: Acceptor, tracing: Tracing | None = None
+    ) -> None:
         self._volume = volume
         self._journal = journal
         self._acceptor = acceptor
+        self._tracing = tracing
         self._watch = VolumeWatch(volume.watch, lambda: volume.fault)
 
     def association(self, sock: socket.socket, peer: Connection) -> Association:
@@ -72,6 +78,8 @@ class ListenerService:
         self._journal.close()
         self._watch.close()
         self._volume.close()
+        if self._tracing is not None:
+            self._tracing.shutdown()
 
 
 def build(settings: ListenerSettings, file_system: FileSystem, places: Places) -> ListenerService:
@@ -101,6 +109,7 @@ def build(settings: ListenerSettings, file_system: FileSystem, places: Places) -
             life=life,
         )
         opened.pop_all()
+    tracing = telemetry.start("lapidicom-receiver")
     store = InstanceStore(volume, SeriesFolders(volume, file_system), file_system, fsync=settings.fsync)
     acceptor = Acceptor(
         policy=NegotiationPolicy(
@@ -114,10 +123,23 @@ def build(settings: ListenerSettings, file_system: FileSystem, places: Places) -
         receiver_id=settings.receiver_id,
         places=places,
         tally=Tally(),
-        open_store=partial(_open_store, store, journal),
+        open_store=_store_opener(store, journal, tracing),
         log=structlog.get_logger(),
     )
-    return ListenerService(volume, journal, acceptor)
+    return ListenerService(volume, journal, acceptor, tracing)
+
+
+def _store_opener(store: InstanceStore, journal: Journal, tracing: Tracing | None) -> OpenStore:
+    if tracing is None:
+        return partial(_open_store, store, journal)
+    from lapidicom.receiver.dimse.traced_store import TracedStoreService
+
+    tracer = tracing.tracer("lapidicom.receiver")
+
+    def open_traced(association: AssociationInfo, counters: Counters, log: Any) -> StoreService:
+        return TracedStoreService(association, store, journal, counters, log, tracer=tracer)
+
+    return open_traced
 
 
 def _open_store(

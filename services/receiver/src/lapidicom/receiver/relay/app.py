@@ -10,9 +10,10 @@ from typing import Final
 
 import structlog
 
-from lapidicom.common import logs
+from lapidicom.common import logs, telemetry
 from lapidicom.common.broker import BrokerError, publishers
 from lapidicom.common.settings import LogSection
+from lapidicom.common.telemetry import Tracing
 from lapidicom.common.topology import topology
 from lapidicom.receiver.control import ControlClosedError, ControlSocket, Settings
 from lapidicom.receiver.file_system import FileSystem
@@ -38,6 +39,7 @@ _ROUTINE: Final = frozenset(
 """Events that are no warnings."""
 
 Supply = AsyncGenerator[PublishesEnvelopes, None]
+WithinTrace = Callable[[PublishesEnvelopes], PublishesEnvelopes]
 
 
 def supply_of(settings: RelaySettings) -> Supply:
@@ -75,17 +77,39 @@ def run(
     settings = RelaySettings.parse_slice(packet.slice)
     logs.configure(settings.slice(LogSection), process="relay", pid=os.getpid())
     os.umask(_UMASK)
-    return asyncio.run(_serve(control, settings, supply(settings), file_system or FileSystem()))
+    tracing = telemetry.start("lapidicom-receiver")
+    within_trace = _within_trace(tracing)
+    try:
+        return asyncio.run(
+            _serve(control, settings, supply(settings), file_system or FileSystem(), within_trace)
+        )
+    finally:
+        if tracing is not None:
+            tracing.shutdown()
+
+
+def _within_trace(tracing: Tracing | None) -> WithinTrace:
+    """What makes a publisher publish each message within the trace that its record carries."""
+    if tracing is None:
+        return lambda publisher: publisher
+    from lapidicom.common.broker.tracing import ContinuingPublisher, instrument
+
+    instrument(tracing)
+    return ContinuingPublisher
 
 
 async def _serve(
-    control: ControlSocket, settings: RelaySettings, supply: Supply, file_system: FileSystem
+    control: ControlSocket,
+    settings: RelaySettings,
+    supply: Supply,
+    file_system: FileSystem,
+    within_trace: WithinTrace,
 ) -> int:
     counts = Counts()
     journals, relay = build(settings, file_system, counts)
     shell = Shell(control, journals, relay, counts)
     watching = asyncio.create_task(relay.watch())
-    publishing = asyncio.create_task(_publish(relay, shell, supply))
+    publishing = asyncio.create_task(_publish(relay, shell, supply, within_trace))
     serving = asyncio.create_task(shell.serve())
     # A fault of ours ends the process; the supervisor starts another.
     await asyncio.wait((watching, publishing, serving), return_when=asyncio.FIRST_COMPLETED)
@@ -100,12 +124,12 @@ async def _serve(
     return await serving
 
 
-async def _publish(relay: Relay, shell: Shell, supply: Supply) -> None:
+async def _publish(relay: Relay, shell: Shell, supply: Supply, within_trace: WithinTrace) -> None:
     async with aclosing(supply) as connected:
         async for publisher in connected:
             shell.connected = True
             try:
-                await relay.publish(publisher)
+                await relay.publish(within_trace(publisher))
             except BrokerError as error:
                 structlog.get_logger().warning(
                     "relay_goes_back", reason=str(error), error=type(error).__name__

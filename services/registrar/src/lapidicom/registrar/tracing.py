@@ -1,0 +1,22 @@
+"""Traces of a registrar: RabbitMQ and CUBE's clients instrumented, deliveries observed.
+
+Imported only if the process makes traces.
+"""
+
+import httpx
+from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
+
+from lapidicom.common.broker.tracing import TracedDelivery, instrument
+from lapidicom.common.telemetry import Tracing
+from lapidicom.registrar.consumer.traced_deliveries import TracedDeliveries
+from lapidicom.registrar.observation import Observation
+
+
+def traced(tracing: Tracing) -> Observation:
+    """Make a registrar's parts traced. Requests for token and probes belong to no message: no spans."""
+    instrument(tracing)
+
+    def observe_client(http: httpx.AsyncClient) -> None:
+        HTTPXClientInstrumentor.instrument_client(http, tracer_provider=tracing.provider)
+
+    return Observation(TracedDeliveries, TracedDelivery, observe_client)

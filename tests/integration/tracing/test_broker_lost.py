@@ -1,0 +1,39 @@
+"""RabbitMQ goes away with a traced delivery in hand: it is taken up again, in the same trace."""
+
+from pathlib import Path
+
+from lapidicom.common.topology import WORK_QUEUE
+from tests.support.broker import Broker
+from tests.support.cube.process import CubeProcess
+from tests.support.instances import instance
+from tests.support.otlp_collector import OtlpCollector
+from tests.support.polling import eventually
+from tests.support.queues import look
+from tests.support.registrar.__main__ import Options
+from tests.support.stack import Stack
+
+
+def test_a_delivery_whose_connection_is_lost_is_traced_again(
+    own_broker: Broker, cube: CubeProcess, collector: OtlpCollector, tmp_path: Path
+) -> None:
+    stack = Stack(own_broker.url(own_broker.fresh_vhost()), cube, tmp_path)
+    try:
+        stack.start(options=Options(pace={"read": 30}), **collector.settings)
+        cube.control.hang()
+        assert stack.send(instance(1)) == [0]
+        eventually(lambda: collector.named("publish lapidicom:series.received"), what="all is published")
+        eventually(lambda: look(stack.amqp_url, WORK_QUEUE).ready == 0, 20, what="all is in hand")
+        own_broker.kill()
+        eventually(lambda: stack.registrar.events("broker_consumer_lost"), 30, what="the registrar sees it")
+        own_broker.start()
+        cube.control.heal()
+        stack.until_registered(1)
+        stack.stop()
+    finally:
+        stack.close()
+    deliveries = collector.named("process lapidicom:instance.stored")
+    assert len(deliveries) >= 2
+    assert len({span.trace_id for span in deliveries}) == 1
+    assert len({span.parent_id for span in deliveries}) == 1
+    assert "never retrieved" not in stack.text()
+    assert "destroyed" not in stack.text()
