@@ -8,6 +8,7 @@ import pytest
 from tests.support.instances import Instance, instance
 from tests.support.polling import eventually
 from tests.support.rabbitmq import Broker
+from tests.support.seeds import is_large
 from tests.support.whole_path import WholePath
 
 COUNT = 30
@@ -17,8 +18,9 @@ def instances(first: int = 1, count: int = COUNT) -> list[Instance]:
     return [instance(number, size=10_000) for number in range(first, first + count)]
 
 
-def test_a_broker_that_stops_starts_and_freezes_is_never_noticed_by_an_scu(
-    tmp_path: Path, own_broker: Broker
+@pytest.mark.parametrize("end", ["stop", "kill"] if is_large() else ["stop"])
+def test_a_broker_that_ends_starts_and_freezes_is_never_noticed_by_an_scu(
+    tmp_path: Path, own_broker: Broker, end: str
 ) -> None:
     url = own_broker.url(own_broker.fresh_vhost(), heartbeat=1)
     with WholePath(tmp_path, url) as path:
@@ -26,8 +28,9 @@ def test_a_broker_that_stops_starts_and_freezes_is_never_noticed_by_an_scu(
         path.cube.control.slow(0.02)
         scu = path.scu("BROKER_AWAY")
         with path.receiver() as receiver:
+            own_broker.settled()
             scu.send(instances(1))  # on their way through the broker when it stops
-            own_broker.stop()
+            getattr(own_broker, end)()
             scu.send(instances(101))
             own_broker.start()
             receiver.wait_for("broker_publisher_connected", 60, count=2)

@@ -55,12 +55,13 @@ def take_all(url: str, queue: str) -> list[AbstractIncomingMessage]:
 def bind(
     url: str, topology: Topology, queue: str, messages: Iterable[type[InstanceStored | SeriesReceived]]
 ) -> None:
-    """Let a queue of the test's own get copies of these messages; makes the topology exist first."""
+    """Let an empty queue of the test's own get copies of these messages; makes the topology exist first."""
 
     async def declare_and_bind() -> None:
         async with asyncio.timeout(20), await aio_pika.connect(url) as connection:
             await declare(connection, topology)
             channel = await connection.channel()
+            await channel.queue_delete(queue)  # where AMQP_URL names a virtual host that is used again
             made = await channel.declare_queue(queue, durable=True, arguments={"x-queue-type": "quorum"})
             for message in messages:
                 await made.bind(EXCHANGE, message.ROUTING_KEY)
