@@ -145,7 +145,7 @@ class Follower:
         if ended and self.ended and not self._resumes:
             await self._finish(publish, extent)
             return True
-        return bool(chunk.lines)
+        return False
 
     def _resume(self) -> None:
         self._resumes = False
