@@ -62,8 +62,8 @@ def test_programs_that_send_at_once_have_every_instance_registered_once_with_its
                 scus[calling].ledger.begin(one.path(calling), one)
                 scus[calling].ledger.answer(one.path(calling), SUCCESS)
         report = path.report(*scus.values())
-        assert len(report.registered) == 60
         report.check()
+        assert len(report.registered) == 60
     for calling, instances in sent.items():
         rows = registrations(path, calling)
         assert rows.keys() == {one.path(calling) for one in instances}

@@ -36,8 +36,8 @@ def test_sigterm_lets_an_association_end_within_the_grace(path: WholePath) -> No
     assert (scu.ledger.sent, scu.ledger.associations) == (COUNT, 1)
     # The relay has sent the rest before the receiver ended: nobody is there to do it now.
     report = path.report(scu)
-    assert len(report.registered) == COUNT
     report.check()
+    assert len(report.registered) == COUNT
 
 
 def test_sigterm_aborts_an_association_behind_the_grace_in_the_middle_of_an_instance(path: WholePath) -> None:
@@ -59,8 +59,8 @@ def test_sigterm_aborts_an_association_behind_the_grace_in_the_middle_of_an_inst
     with path.receiver():
         scu.send([half])
         report = path.report(scu)
-        assert len(report.acknowledged) == COUNT
         report.check()
+        assert len(report.acknowledged) == COUNT
 
 
 def test_sigterm_of_the_registrar_ends_what_is_in_hand_and_its_successor_does_the_rest(
@@ -77,8 +77,8 @@ def test_sigterm_of_the_registrar_ends_what_is_in_hand_and_its_successor_does_th
         path.cube.control.heal()
         scu.join()
         report = path.report(scu)
-    assert len(report.registered) == COUNT
     report.check()
+    assert len(report.registered) == COUNT
     # No delivery came twice: each path was POSTed once.
     assert {path.cube.control.attempts()[one] for one in report.registered} == {1}
 
@@ -103,5 +103,5 @@ def test_lost_cursors_and_marks_only_send_twice(path: WholePath) -> None:
         eventually(lambda: posts() == {2}, 20, what="everything is sent again")
         scu.send([instance(COUNT + 1)])
         report = path.report(scu)
-        assert len(report.registered) == COUNT + 1
         report.check()
+        assert len(report.registered) == COUNT + 1

@@ -82,8 +82,8 @@ def test_a_listener_and_a_relay_killed_at_any_step_lose_nothing(path: WholePath)
             for scu in scus:
                 scu.join()
             report = path.report(*scus)
-            assert len(report.acknowledged) == 3 * COUNT
             report.check()
+            assert len(report.acknowledged) == 3 * COUNT
             struck = {line["number"] for line in receiver.events("fault_struck")}
             assert [fault for number, fault in enumerate(faults) if number not in struck] == []
 
@@ -132,8 +132,8 @@ def test_paused_listeners_are_taken_over_and_go_on_and_nothing_is_lost(path: Who
         for scu in scus:
             scu.join()
         report = path.report(*scus)
-        assert len(report.acknowledged) == 3 * COUNT
         report.check()
+        assert len(report.acknowledged) == 3 * COUNT
 
 
 def test_a_registrar_killed_at_any_step_loses_nothing_and_registers_nothing_twice(path: WholePath) -> None:
@@ -154,5 +154,5 @@ def test_a_registrar_killed_at_any_step_loses_nothing_and_registers_nothing_twic
             assert doomed.wait() == -signal.SIGKILL
         registrar.start()
         report = path.report(scu)
-        assert len(report.registered) == COUNT
         report.check()
+        assert len(report.registered) == COUNT

@@ -12,7 +12,7 @@ from tests.support.polling import eventually
 from tests.support.processes import is_gone
 from tests.support.receiver import NO_BROKER, Receiver
 from tests.support.resending_scu import ResendingSCU
-from tests.support.seeds import rounds, seeded
+from tests.support.seeds import is_large, rounds, seeded
 from tests.support.whole_path import WholePath
 
 COUNT = 60
@@ -37,8 +37,8 @@ def check_all(path: WholePath, *scus: ResendingSCU) -> None:
     for scu in scus:
         scu.join()
     report = path.report(*scus)
-    assert len(report.acknowledged) == COUNT * len(scus)
     report.check()
+    assert len(report.acknowledged) == COUNT * len(scus)
 
 
 def kill_listener(receiver: Receiver) -> None:
@@ -127,25 +127,39 @@ def test_two_receivers_with_one_id_work_on_one_volume_and_one_dies(path: WholePa
         check_all(path, *scus)
 
 
-def test_everything_is_killed_again_and_again(path: WholePath) -> None:
+def pause_until_taken_over(receiver: Receiver, listener: int) -> None:
+    """Freeze a listener until its journal is taken over; it goes on beside whoever finishes it."""
+    before = len(receiver.events("journal_taken_over"))
+    os.kill(listener, signal.SIGSTOP)
+    try:
+        eventually(lambda: len(receiver.events("journal_taken_over")) > before, 20)
+    finally:
+        os.kill(listener, signal.SIGCONT)
+
+
+def test_everything_is_killed_and_paused_again_and_again(path: WholePath) -> None:
     rng = seeded("storm")
-    scus = [path.scu("STORM_A"), path.scu("STORM_B")]
+    scus = [path.scu("STORM_A", patience=3), path.scu("STORM_B", patience=3)]
     [registrar] = path.registrars
     for number in rounds(1, 10):
-        for scu in scus:
-            scu.start(instances(1 + number * COUNT), per_association=30)
-        victims = ["listener", "relay", "registrar"] * 2
+        victims = ["listener", "relay", "registrar", "pause"] * (2 if is_large() else 1)
         rng.shuffle(victims)
         with path.receiver(CHRIS_LISTENER_PROCESSES=2) as receiver:
+            for scu in scus:
+                scu.start(instances(1 + number * COUNT), per_association=30)
             for victim in victims:
                 wait_for_some(rng, *scus)
-                if victim == "registrar":
-                    registrar.kill()
-                    registrar.start()
-                else:
-                    role = rng.choice(receiver.children(victim) or [0])
-                    if role:
-                        os.kill(role, signal.SIGKILL)
+                listeners, relays = receiver.children("listener"), receiver.children("relay")
+                match victim:
+                    case "registrar":
+                        registrar.kill()
+                        registrar.start()
+                    case "listener" if listeners:
+                        os.kill(rng.choice(listeners), signal.SIGKILL)
+                    case "relay" if relays:
+                        os.kill(relays[0], signal.SIGKILL)
+                    case "pause" if listeners:
+                        pause_until_taken_over(receiver, rng.choice(listeners))
             for scu in scus:
                 scu.join()
             path.report(*scus).check()

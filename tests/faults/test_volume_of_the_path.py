@@ -86,8 +86,8 @@ def test_a_volume_that_is_another_one_takes_nothing_until_it_is_back(path: Whole
         receiver.wait_for("ready", count=2)
         scu.send([*meanwhile, *after])
         report = path.report(scu)
-        assert len(report.registered) == 3
         report.check()
+        assert len(report.registered) == 3
 
 
 def test_free_space_below_the_setting_refuses_before_the_disk_is_full(tmp_path: Path) -> None:

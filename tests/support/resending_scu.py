@@ -35,7 +35,7 @@ class ResendingSCU:
         self._paths: dict[int, str] = {}
 
     def send(
-        self, instances: Iterable[Instance], *, per_association: int = 1000, seconds: float = 60
+        self, instances: Iterable[Instance], *, per_association: int = 1000, seconds: float = 120
     ) -> None:
         """Send until each is acknowledged, or refused for a fault of its own.
 
@@ -73,7 +73,7 @@ class ResendingSCU:
         return left + again
 
     def start(
-        self, instances: Iterable[Instance], *, per_association: int = 1000, seconds: float = 60
+        self, instances: Iterable[Instance], *, per_association: int = 1000, seconds: float = 120
     ) -> None:
         """The same as `send`, beside the test; `join` waits for its end."""
 
@@ -91,7 +91,7 @@ class ResendingSCU:
         """Whether what `start` began goes on."""
         return self._thread is not None and self._thread.is_alive()
 
-    def join(self, seconds: float = 90) -> None:
+    def join(self, seconds: float = 130) -> None:
         """Wait until what `start` began, if anything, has ended."""
         if self._thread is not None:
             self._thread.join(seconds)
