@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 PY := .venv/bin/python
 export UV_PYTHON_DOWNLOADS := never
+# One broker of yours is one place for queues; of its own, each half of the tests starts one.
+CORES := $(if $(AMQP_URL),,-n 2 --dist loadfile)
 
 .PHONY: help setup demo test lint format settings-docs faults soak bench plots clean
 .DEFAULT_GOAL := help
@@ -18,7 +20,7 @@ demo: ## Send DICOM through the whole system (DATA=dir FILES_ROOT=dir CALLING_AE
 
 test: ## All tests: real RabbitMQ, real dcmtk; under ten minutes
 	@scripts/setup test
-	@LAPIDICOM_TEST_SIZE=$${LAPIDICOM_TEST_SIZE:-small} $(PY) -m pytest -n 2 --dist loadfile $(ARGS)
+	@LAPIDICOM_TEST_SIZE=$${LAPIDICOM_TEST_SIZE:-small} $(PY) -m pytest $(CORES) $(ARGS)
 
 lint: ## ruff, mypy, import contracts, settings page
 	@scripts/setup lint
@@ -40,11 +42,11 @@ settings-docs: ## Write docs/settings.md from the settings' models
 
 faults: ## The whole fault matrix; under forty minutes
 	@scripts/setup test
-	@LAPIDICOM_TEST_SIZE=large $(PY) -m pytest -n 2 --dist loadfile tests/faults tests/e2e $(ARGS)
+	@LAPIDICOM_TEST_SIZE=large $(PY) -m pytest $(CORES) tests/faults tests/e2e $(ARGS)
 
 soak: ## Every test at its largest size
 	@scripts/setup test
-	@LAPIDICOM_TEST_SIZE=large $(PY) -m pytest -n 2 --dist loadfile $(ARGS)
+	@LAPIDICOM_TEST_SIZE=large $(PY) -m pytest $(CORES) $(ARGS)
 
 bench: ## Speed beside the peers (BENCH=receive|path|registrar|memory; QUICK=1: 50 s); writes .bench/results.json
 	@scripts/setup test
