@@ -238,6 +238,7 @@ def main() -> int:
     """Run the demo with the options of the environment."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _terminated)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background begins with it ignored
     console = Console(soft_wrap=True)
     try:
         return Demo(read_options(os.environ), console).run()

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from tests.support.broker import START_SECONDS, STOP_SECONDS, Broker, BrokerError
 from tests.support.child import end, leash, wait
+from tests.support.polling import eventually
 from tests.support.ports import free_port
 
 SERVER_SCRIPTS = (
@@ -30,6 +31,14 @@ def server_script() -> Path | None:
     """The script that starts a node, or None where RabbitMQ is not installed."""
     installed = (Path(name) for name in SERVER_SCRIPTS)
     return next((path for path in installed if path.exists() and shutil.which("epmd")), None)
+
+
+def _all_threads_stopped(pid: int) -> bool:
+    states = [
+        stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]
+        for stat in Path(f"/proc/{pid}/task").glob("*/stat")
+    ]
+    return bool(states) and set(states) == {"T"}
 
 
 class LocalBroker(Broker):
@@ -100,7 +109,10 @@ class LocalBroker(Broker):
 
     def pause(self) -> None:
         """Freeze the node (SIGSTOP): connections stay open and answer nothing."""
-        self._running().send_signal(signal.SIGSTOP)
+        node = self._running()
+        node.send_signal(signal.SIGSTOP)
+        # The signal is sent at once, but on a busy machine a thread may still confirm what comes meanwhile.
+        eventually(lambda: _all_threads_stopped(node.pid), 10, what="the node stands still")
 
     def resume(self) -> None:
         """Let a frozen node go on (SIGCONT)."""

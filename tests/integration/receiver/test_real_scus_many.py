@@ -23,9 +23,11 @@ VERIFICATION = ("1.2.840.10008.1.1", [IMPLICIT])
 
 @pytest.fixture(scope="module")
 def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
-    """Two listeners with eight places each."""
+    """Two listeners with twelve places each: the ends of earlier associations may still hold some."""
     folder = tmp_path_factory.mktemp("receiver")
-    with Receiver(folder, CHRIS_LISTENER_PROCESSES=2, CHRIS_VERBOSE="yes") as running:
+    with Receiver(
+        folder, CHRIS_LISTENER_PROCESSES=2, CHRIS_LISTENER_THREADS=24, CHRIS_VERBOSE="yes"
+    ) as running:
         yield running
         assert leaks(running.log_text()) == []
         assert running.events("association_failed") == []

@@ -1,6 +1,7 @@
 """RabbitMQ goes away, the registrar is killed or told to stop: nothing is lost, nothing counted wrongly."""
 
 import asyncio
+import json
 import signal
 from collections.abc import Callable
 from typing import Any
@@ -96,7 +97,7 @@ def test_a_registrar_killed_around_its_onward_publish_loses_nothing_and_register
     assert look(amqp_url, DEAD_LETTER_QUEUE).ready == 0
 
 
-def test_sigterm_ends_what_is_in_hand_and_nothing_is_delivered_again(
+def test_sigterm_ends_what_is_in_hand_and_nothing_that_was_begun_is_delivered_again(
     start_registrar: Start, send: Send, cube: CubeProcess, amqp_url: str
 ) -> None:
     cube.control.slow(0.1)
@@ -107,7 +108,10 @@ def test_sigterm_ends_what_is_in_hand_and_nothing_is_delivered_again(
     done = cube.control.paths()
     waiting = take_all(amqp_url, WORK_QUEUE)
     assert len(waiting) == 60 - len(done)
-    assert [message for message in waiting if message.redelivered] == []
+    # RabbitMQ may deliver behind its answer to the cancel, later than anybody waits; that is not begun.
+    begun = set(cube.control.attempts())
+    assert begun == set(done)
+    assert not begun & {json.loads(message.body)["path"] for message in waiting}
     assert len(registrar.events("instance_registered")) == len(done)
 
 
