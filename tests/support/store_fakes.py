@@ -178,6 +178,10 @@ class FakeLog:
         """Stay the same."""
         return self
 
+    def is_enabled_for(self, _: int) -> bool:
+        """Every level is of interest."""
+        return True
+
     def info(self, event: str, **fields: Any) -> None:
         """Keep it."""
         self.events.append((event, fields))

@@ -4,6 +4,7 @@ The bytes go to the file as they arrive. Beside that, the header scan picks the 
 path and the registration. One object serves one association, one request after the other.
 """
 
+import logging
 import os
 from typing import Any, Final
 
@@ -60,6 +61,7 @@ class StoreService:
         self._journal = journal
         self._counters = counters
         self._log = log
+        self._is_verbose = bool(log.is_enabled_for(logging.DEBUG))
         self._association = association
         self._series = SeriesBook(association, store.folders, journal, log)
         self._scanners: dict[str, HeaderScanner] = {}
@@ -229,25 +231,26 @@ class StoreService:
             self._log.warning("instance_replaced", **self._uids())
         elif placed == "kept":
             counters.instances_kept += 1
-        self._log.debug("instance_stored", **self._uids())
+        if self._is_verbose:
+            self._log.debug("instance_stored", **self._uids())
 
     def _refused(self, refusal: Refusal) -> None:
         self._counters.refuse(refusal.status)
-        # What is no UID may be anything, a name too, and must not be told.
-        uids = {keyword: uid for keyword, uid in self._uids().items() if is_uid(uid)}
+        uids = self._uids()
         self._series.refused(self._entry, refusal, uids)
         self._log.warning(
             "instance_refused", status=f"0x{refusal.status:04X}", reason=refusal.comment, **uids
         )
 
     def _uids(self) -> dict[str, str]:
+        """The UIDs known of the instance. What is no UID may be anything, a name too: it is not told."""
         uids = {
             "SOPClassUID": self._command.affected_sop_class_uid,
             "SOPInstanceUID": self._command.affected_sop_instance_uid,
         }
         if self._entry is not None:
             uids["SeriesInstanceUID"] = self._entry.SeriesInstanceUID
-        return uids
+        return {keyword: uid for keyword, uid in uids.items() if is_uid(uid)}
 
     def cancel(self) -> None:
         """Drop an instance whose data set will not be completed."""

@@ -10,7 +10,6 @@ from opentelemetry import context, propagate, trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer
 
-from lapidicom.common.instance.tags import is_uid
 from lapidicom.receiver.association_info import AssociationInfo
 from lapidicom.receiver.counters import Counters
 from lapidicom.receiver.dimse.command import Command
@@ -108,8 +107,7 @@ class TracedStoreService(StoreService):
             return
         span.set_attribute("dicom.transfer_syntax_uid", self._context.transfer_syntax)
         for keyword, uid in self._uids().items():
-            if is_uid(uid):  # what is none may be anything, a name too
-                span.set_attribute(_ATTRIBUTE_OF[keyword], uid)
+            span.set_attribute(_ATTRIBUTE_OF[keyword], uid)
         if status is not None:
             span.set_attribute("dicom.status", f"0x{status:04X}")
         if status != 0:
