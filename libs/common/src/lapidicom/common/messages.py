@@ -27,20 +27,13 @@ class Message(BaseModel):
     ROUTING_KEY: ClassVar[str]
 
 
-class InstanceStored(Message):
-    """One instance is durable on the volume and waits for its registration (unit = instance).
+class _OfSeries(Message):
+    """What messages about a series, or an instance of one, have in common.
 
     Tag fields bear their DICOM keywords (PS3.6) and hold decoded, trimmed text; absent tags are null.
     """
 
-    TYPE: ClassVar[str] = "InstanceStored"
-    ROUTING_KEY: ClassVar[str] = "instance.stored"
-
-    path: str = Field(description="path of the file, relative to CUBE's storage root")
     pacs_name: str = Field(description="sanitised calling AE title, third component of the path")
-    SOPClassUID: str
-    SOPInstanceUID: str
-    TransferSyntaxUID: str
     StudyInstanceUID: str
     SeriesInstanceUID: str
     PatientID: str
@@ -54,42 +47,35 @@ class InstanceStored(Message):
     ProtocolName: str | None = None
     StudyDescription: str | None = None
     SeriesDescription: str | None = None
-    size: int = Field(description="length of the file, bytes")
     association_id: str
     calling_ae_title: str
     called_ae_title: str
     peer_address: str = Field(description="host:port of the SCU")
     receiver: str = Field(description="CHRIS_RECEIVER_ID of the receiver")
+
+
+class InstanceStored(_OfSeries):
+    """One instance is durable on the volume and waits for its registration (unit = instance)."""
+
+    TYPE: ClassVar[str] = "InstanceStored"
+    ROUTING_KEY: ClassVar[str] = "instance.stored"
+
+    path: str = Field(description="path of the file, relative to CUBE's storage root")
+    SOPClassUID: str
+    SOPInstanceUID: str
+    TransferSyntaxUID: str
+    size: int = Field(description="length of the file, bytes")
     received_at: datetime = Field(description="when the instance was stored, UTC")
 
 
-class SeriesReceived(Message):
+class SeriesReceived(_OfSeries):
     """An association that stored instances of this series has ended; sent behind those instances."""
 
     TYPE: ClassVar[str] = "SeriesReceived"
     ROUTING_KEY: ClassVar[str] = "series.received"
 
     folder: str = Field(description="series folder, relative to CUBE's storage root")
-    pacs_name: str
-    StudyInstanceUID: str
-    SeriesInstanceUID: str
-    PatientID: str
-    StudyDate: str
-    PatientName: str | None = None
-    PatientBirthDate: str | None = None
-    PatientAge: int | None = Field(default=None, description="days")
-    PatientSex: str | None = None
-    AccessionNumber: str | None = None
-    Modality: str | None = None
-    ProtocolName: str | None = None
-    StudyDescription: str | None = None
-    SeriesDescription: str | None = None
     received: int = Field(description="instances of this series answered with success in this association")
     refused: int = Field(description="instances of this series answered with a failure in this association")
     ok: bool = Field(description="false: the receiver ended before the association did")
-    association_id: str
-    calling_ae_title: str
-    called_ae_title: str
-    peer_address: str
-    receiver: str
     ended_at: datetime = Field(description="when the association ended, UTC")

@@ -8,6 +8,7 @@ from typing import Final, NoReturn
 
 import structlog
 
+from lapidicom.receiver.child import orphaned
 from lapidicom.receiver.control import (
     REPORT_INTERVAL,
     Connection,
@@ -25,14 +26,6 @@ ABORT_SECONDS: Final = 5.0
 
 _SHORTEST_INTERVAL: Final = 0.05
 """Seconds between two reports when connections end: the supervisor's choice needs fresh counts."""
-
-ORPHANED: Final = 4
-"""Exit status when the supervisor has gone."""
-
-
-def orphaned() -> NoReturn:
-    """End the process at once: nobody answers for it any more, and its journal is finished by others."""
-    os._exit(ORPHANED)
 
 
 class Shell:

@@ -10,12 +10,12 @@ from typing import Final
 
 import structlog
 
-from lapidicom.common import logs, telemetry
+from lapidicom.common import telemetry
 from lapidicom.common.broker import BrokerError, publishers
-from lapidicom.common.settings import LogSection
 from lapidicom.common.telemetry import Tracing
 from lapidicom.common.topology import topology
-from lapidicom.receiver.control import ControlClosedError, ControlSocket, Settings
+from lapidicom.receiver import child
+from lapidicom.receiver.control import ControlSocket
 from lapidicom.receiver.file_system import FileSystem
 from lapidicom.receiver.journal.parent import parent_identity
 from lapidicom.receiver.journal.reader import JournalFolder
@@ -27,11 +27,6 @@ from lapidicom.receiver.relay.retention import Retention
 from lapidicom.receiver.relay.shell import Shell
 from lapidicom.receiver.relay.stored_files import StoredFiles
 from lapidicom.receiver.settings import RelaySettings
-
-ORPHANED: Final = 4
-"""Exit status when the supervisor has gone."""
-
-_UMASK: Final = 0o002
 
 _ROUTINE: Final = frozenset(
     {"journal_taken_over", "journal_finished", "journal_segment_deleted", "journal_deleted"}
@@ -68,15 +63,9 @@ def run(
     Returns:
         The exit status.
     """
-    try:
-        packet, _ = control.receive()
-    except ControlClosedError:
-        return ORPHANED
-    if not isinstance(packet, Settings):
-        raise TypeError(f"{type(packet).__name__} came before the settings")
-    settings = RelaySettings.parse_slice(packet.slice)
-    logs.configure(settings.slice(LogSection), process="relay", pid=os.getpid())
-    os.umask(_UMASK)
+    settings = child.begin(control, "relay", RelaySettings)
+    if settings is None:
+        return child.ORPHANED
     tracing = telemetry.start("lapidicom-receiver")
     within_trace = _within_trace(tracing)
     try:

@@ -1,13 +1,13 @@
 """The control loop of the relay: hears of ended lives, reports, drains, and ends with the supervisor."""
 
 import asyncio
-import os
 from collections.abc import Callable
 from time import monotonic
-from typing import Final, NoReturn
+from typing import NoReturn
 
 import structlog
 
+from lapidicom.receiver.child import orphaned
 from lapidicom.receiver.control import (
     REPORT_INTERVAL,
     ControlClosedError,
@@ -20,14 +20,6 @@ from lapidicom.receiver.control import (
 from lapidicom.receiver.relay.counts import Counts
 from lapidicom.receiver.relay.journals import Journals
 from lapidicom.receiver.relay.relay import Relay
-
-ORPHANED: Final = 4
-"""Exit status when the supervisor has gone."""
-
-
-def orphaned() -> NoReturn:
-    """End the process at once: a new relay sends again what was not confirmed."""
-    os._exit(ORPHANED)
 
 
 class Shell:
