@@ -21,6 +21,13 @@ from tests.support.scus import SECONDS, start
 VERIFICATION = ("1.2.840.10008.1.1", [IMPLICIT])
 
 
+def both_serve(receiver: Receiver) -> bool:
+    """Whether associations come to both listeners: until the second one lives, the first gets all."""
+    with ByteSCU(receiver.scp_port).associate(VERIFICATION) as scu:
+        scu.release()
+    return len({line["pid"] for line in receiver.events("association_accepted")}) == 2
+
+
 @pytest.fixture(scope="module")
 def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
     """Two listeners with twelve places each: the ends of earlier associations may still hold some."""
@@ -28,6 +35,7 @@ def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
     with Receiver(
         folder, CHRIS_LISTENER_PROCESSES=2, CHRIS_LISTENER_THREADS=24, CHRIS_VERBOSE="yes"
     ) as running:
+        eventually(lambda: both_serve(running), 20, what="both listeners serve")
         yield running
         assert leaks(running.log_text()) == []
         assert running.events("association_failed") == []
