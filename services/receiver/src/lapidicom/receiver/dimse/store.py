@@ -149,10 +149,7 @@ class StoreService:
             self._refused(refusal)
             raise refusal from error
         finally:
-            self._chunks.clear()
-            if self._file is not None:
-                self._file.discard()
-                self._file = None
+            self._drop()
 
     def _finish(self) -> None:
         if self._failure is not None:
@@ -211,6 +208,9 @@ class StoreService:
     def _fail(self, refusal: Refusal) -> None:
         """Remember why; the rest of the data set is read and thrown away."""
         self._failure = refusal
+        self._drop()
+
+    def _drop(self) -> None:
         self._chunks.clear()
         if self._file is not None:
             self._file.discard()
@@ -254,10 +254,7 @@ class StoreService:
 
     def cancel(self) -> None:
         """Drop an instance whose data set will not be completed."""
-        self._chunks.clear()
-        if self._file is not None:
-            self._file.discard()
-            self._file = None
+        self._drop()
 
     def end(self, *, released: bool) -> None:
         """Record that the association and its series have ended."""

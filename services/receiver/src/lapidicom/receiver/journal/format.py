@@ -7,7 +7,7 @@ text is one object that begins with its sequence number.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final
 from zlib import crc32
 
 FORMAT_VERSION: Final = 1
@@ -161,8 +161,3 @@ class Heartbeat:
     def encode(self) -> bytes:
         """Its text, always of the same length."""
         return b"%020d\n" % self.count
-
-    @classmethod
-    def next_to(cls, data: bytes) -> Self:
-        """The heartbeat after the one of these bytes."""
-        return cls(int(data) + 1 if data.strip().isdigit() else 1)

@@ -132,10 +132,6 @@ class Journals:
             except FileNotFoundError:
                 continue  # deleted just now; not listed the next time
 
-    def stood_still(self, one: Watched) -> float:
-        """Seconds for which a journal's heartbeat was seen standing still."""
-        return one.beat.seconds(self._clock())
-
     def write_cursors(self) -> None:
         """Remember what is confirmed."""
         for one in self._watched.values():

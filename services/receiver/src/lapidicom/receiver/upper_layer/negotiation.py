@@ -63,7 +63,6 @@ class Rejection:
 NO_REASON_GIVEN: Final = Rejection(1, 1, 1)
 APPLICATION_CONTEXT_NOT_SUPPORTED: Final = Rejection(1, 1, 2)
 CALLING_AE_TITLE_NOT_RECOGNIZED: Final = Rejection(1, 1, 3)
-CALLED_AE_TITLE_NOT_RECOGNIZED: Final = Rejection(1, 1, 7)
 PROTOCOL_VERSION_NOT_SUPPORTED: Final = Rejection(1, 2, 2)
 ASSOCIATION_LIMIT_EXCEEDED: Final = Rejection(2, 3, 2)
 """Transient, local limit: the newcomer may try again."""

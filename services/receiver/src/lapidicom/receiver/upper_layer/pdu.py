@@ -21,9 +21,6 @@ class PDUType(IntEnum):
     A_ABORT = 0x07
 
 
-PDU_HEADER_LENGTH: Final = 6
-"""PDU type, a reserved byte and the 32-bit length of what follows."""
-
 ABORT_SOURCE_SERVICE_USER: Final = 0
 ABORT_SOURCE_SERVICE_PROVIDER: Final = 2
 
@@ -67,11 +64,6 @@ def encode_associate_reject(result: int, source: int, reason: int) -> bytes:
         reason: its meaning depends on the source.
     """
     return _FOUR_BYTES.pack(PDUType.A_ASSOCIATE_RJ, 4, 0, result, source, reason)
-
-
-def encode_release_request() -> bytes:
-    """Encode an A-RELEASE-RQ (PS3.8 9.3.6)."""
-    return _FOUR_BYTES.pack(PDUType.A_RELEASE_RQ, 4, 0, 0, 0, 0)
 
 
 def encode_release_response() -> bytes:
