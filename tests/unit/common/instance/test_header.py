@@ -66,8 +66,8 @@ def tags_by_pydicom(data_set: Dataset) -> InstanceTags:
 
 
 def without_empty_groups(tags: InstanceTags) -> InstanceTags:
-    """pydicom leaves out empty component groups at a name's end; ours is the stored text."""
-    return tags._replace(PatientName=(tags.PatientName or "").rstrip("=") or None)
+    """pydicom leaves out empty component groups at a name's end; ours is the stored text, blanks and all."""
+    return tags._replace(PatientName=(tags.PatientName or "").rstrip("= ") or None)
 
 
 def transfer_syntax_of(data_set: Dataset) -> str:
