@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from tests.support.cutting_proxy import CuttingProxy, proxy_of, seeded_cuts, through
+from tests.support.cutting_proxy import CuttingProxy, proxy_of, seeded_cuts, through, with_query
 from tests.support.instances import Instance, instance
 from tests.support.receiver import Receiver
 from tests.support.registrar.__main__ import Options
@@ -35,7 +35,6 @@ class CutPath:
 
     def __init__(self, path: WholePath, pairs: set[str], rng: Random, cuts: int) -> None:
         self._path = path
-        self._open = ExitStack()
         self.proxies: dict[str, CuttingProxy] = {}
         self._cuts = {pair: seeded_cuts(rng, cuts, *BYTES[pair]) if pair in pairs else [] for pair in BYTES}
 
@@ -43,24 +42,21 @@ class CutPath:
     def running(self) -> Iterator[tuple[Receiver, RegistrarProcess]]:
         """Start it all; end it at the end of the block."""
         path, cuts = self._path, self._cuts
+        url = with_query(path.amqp_url, "heartbeat=1")  # silence is heard soon
         with ExitStack() as stack:
-            for pair, url in (
-                (RELAY, path.amqp_url),
-                (REGISTRAR, path.amqp_url),
-                (CUBE, path.cube.url),
-            ):
-                self.proxies[pair] = stack.enter_context(proxy_of(url, cuts[pair]))
+            for pair, target in ((RELAY, url), (REGISTRAR, url), (CUBE, path.cube.url)):
+                self.proxies[pair] = stack.enter_context(proxy_of(target, cuts[pair]))
             registrar = path.registrar(
                 Options(pace={"read": 1}),
                 ready=False,
-                AMQP_URL=through(path.amqp_url, self.proxies[REGISTRAR].port, "heartbeat=1"),
+                AMQP_URL=through(url, self.proxies[REGISTRAR].port),
                 CHRIS_URL=through(path.cube.url, self.proxies[CUBE].port),
                 CHRIS_HTTP_RETRIES="20",
             )
             stack.callback(registrar.kill)
             receiver = stack.enter_context(
                 path.receiver(
-                    amqp_url=through(path.amqp_url, self.proxies[RELAY].port, "heartbeat=1"),
+                    amqp_url=through(url, self.proxies[RELAY].port),
                     ready=False,
                     CHRIS_SCP_IDLE_TIMEOUT="2",
                 )

@@ -192,8 +192,13 @@ def proxy_of(url: str, cuts: Iterable[Cut] = ()) -> CuttingProxy:
     return CuttingProxy(parts.hostname, parts.port, cuts)
 
 
-def through(url: str, port: int, query: str = "") -> str:
-    """The same URL by way of a proxy at this port; with a query of its own if one is given."""
+def through(url: str, port: int) -> str:
+    """The same URL by way of a proxy at this port."""
     parts = urlsplit(url)
     user = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
-    return urlunsplit(parts._replace(netloc=f"{user}127.0.0.1:{port}", query=query or parts.query))
+    return urlunsplit(parts._replace(netloc=f"{user}127.0.0.1:{port}"))
+
+
+def with_query(url: str, query: str) -> str:
+    """The same URL with a query in the place of its own, such as heartbeat=1."""
+    return urlunsplit(urlsplit(url)._replace(query=query))

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from tests.support.cutting_proxy import Cut, CuttingProxy, Way, seeded_cuts, through
+from tests.support.cutting_proxy import Cut, CuttingProxy, Way, seeded_cuts, through, with_query
 
 
 @pytest.fixture
@@ -122,4 +122,4 @@ def test_seeded_cuts_take_each_way_and_are_the_same_again() -> None:
 
 def test_a_url_by_way_of_a_proxy_keeps_all_but_the_place() -> None:
     assert through("amqp://u:p@h:1/v%2Fh?a=b", 5) == "amqp://u:p@127.0.0.1:5/v%2Fh?a=b"
-    assert through("http://h:1/api/", 5, "x=1") == "http://127.0.0.1:5/api/?x=1"
+    assert with_query(through("http://h:1/api/", 5), "x=1") == "http://127.0.0.1:5/api/?x=1"
