@@ -3,6 +3,8 @@
 import os
 import signal
 
+import pytest
+
 from tests.support.faults import Fault
 from tests.support.instances import Instance, instance
 from tests.support.ledger import SUCCESS
@@ -171,6 +173,7 @@ def test_a_registrar_killed_at_any_step_loses_nothing_and_registers_nothing_twic
         assert len(report.registered) == COUNT
 
 
+@pytest.mark.skipif(not is_large(), reason="only in the large form: twenty seconds")
 def test_an_instance_that_kills_every_registrar_ends_alone_as_a_dead_letter(path: WholePath) -> None:
     registrar, *_ = path.registrars
     registrar.kill()

@@ -97,6 +97,7 @@ def test_in_a_memory_alarm_scus_are_served_and_what_rabbitmq_holds_is_registered
                 registrar.kill()
 
 
+@pytest.mark.skipif(not is_large(), reason="only in the large form: twenty seconds")
 def test_what_is_held_longer_than_rabbitmq_allows_comes_again_and_is_registered_once(
     tmp_path: Path, own_broker: Broker
 ) -> None:
