@@ -1,0 +1,50 @@
+"""Imports every module of what an image installs, and proves that what it must not have is absent.
+
+Run while an image is built:
+
+    python import_smoke.py lapidicom.receiver lapidicom.common --absent httpx lapidicom.registrar
+"""
+
+import argparse
+import importlib
+import importlib.util
+import pkgutil
+from collections.abc import Iterator, Sequence
+
+
+def modules(package: str) -> Iterator[str]:
+    """The names of a package and of all below it; those that run when they are imported are left out."""
+    yield package
+    path = importlib.import_module(package).__path__
+    for module in pkgutil.walk_packages(path, f"{package}."):
+        if not module.name.endswith("__main__"):
+            yield module.name
+
+
+def is_installed(name: str) -> bool:
+    """Whether a module can be found; importing its parents is part of the search."""
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Import all; an error or a module that is there all the same ends the build."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("packages", nargs="+")
+    parser.add_argument("--absent", nargs="+", default=[])
+    options = parser.parse_args(arguments)
+    count = 0
+    for package in options.packages:
+        for name in modules(package):
+            importlib.import_module(name)
+            count += 1
+    found = [name for name in options.absent if is_installed(name)]
+    if found:
+        parser.exit(1, f"in the image, and must not be: {', '.join(found)}\n")
+    print(f"{count} modules imported; absent as they must be: {', '.join(options.absent)}")
+
+
+if __name__ == "__main__":
+    main()
