@@ -1,6 +1,6 @@
 """The images' health check: asks a path of this container; what it answers is told by `docker inspect`.
 
-    python ready.py [PORT [PATH]]       default: HEALTH_PORT, else 8080, and /readyz
+Called as `ready.py [PORT PATH]`; without arguments it is /readyz on HEALTH_PORT, else 8080.
 """
 
 import http.client
@@ -10,7 +10,7 @@ import sys
 
 def main() -> int:
     """0 if the answer is 200."""
-    port, path = [*sys.argv[1:], *(os.environ.get("HEALTH_PORT") or "8080", "/readyz")[len(sys.argv) - 1 :]]
+    port, path = sys.argv[1:3] if len(sys.argv) > 1 else (os.environ.get("HEALTH_PORT") or "8080", "/readyz")
     connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=4)
     try:
         connection.request("GET", path)
