@@ -143,7 +143,7 @@ securityContext:
 
 {{/* Variables of both services. Secrets come as files: what stands in the environment is inherited, dumped and shown. */}}
 {{- define "lapidicom.commonEnv" -}}
-{{- $v := .root.Values }}
+{{- $v := .root.Values -}}
 - {name: AMQP_URL_FILE, value: /run/secrets/lapidicom/amqp/url}
 - {name: CHRIS_FILES_ROOT, value: {{ $v.files.mountPath | quote }}}
 - {name: REGISTRATION_UNIT, value: {{ $v.registrationUnit | quote }}}
@@ -195,7 +195,7 @@ securityContext:
 
 {{/* Secrets are readable by group 0, which every process here has. */}}
 {{- define "lapidicom.commonVolumes" -}}
-{{- $amqp := fromYaml (include "lapidicom.amqpSecret" .root) }}
+{{- $amqp := fromYaml (include "lapidicom.amqpSecret" .root) -}}
 - name: files
   persistentVolumeClaim:
     claimName: {{ include "lapidicom.claimName" .root }}
