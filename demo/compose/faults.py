@@ -35,9 +35,10 @@ def say(text: str) -> None:
 
 
 class Sender:
-    """A user of the PACS: one small series after the other is uploaded to Orthanc, and sent until it is safe."""
+    """A user of the PACS: one small series after the other goes to Orthanc, and is sent until it is safe."""
 
-    def __init__(self, pacs: Pacs, books: Books, study: Study) -> None:
+    def __init__(self, pacs: Pacs, books: Books, study: Study, pause: float = 0.5) -> None:
+        self._pause = pause  # seconds before a failed order is given again
         self._pacs = pacs
         self._books = books
         self._study = study
@@ -96,7 +97,7 @@ class Sender:
                 return False
             return True
 
-        eventually(carried_out, PROGRESS_SECONDS, every=0.5, what="the PACS carries out an order")
+        eventually(carried_out, PROGRESS_SECONDS, every=self._pause, what="the PACS carries out an order")
         return done
 
 

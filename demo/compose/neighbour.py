@@ -15,8 +15,8 @@ renamed = file.rename(file.with_name('renamed.dcm'))
 renamed.unlink()
 (file.parent / 'mine').write_text('x')
 (file.parent / 'mine').unlink()
-print(f'file {about.st_mode & 0o7777:04o}, folder {folder.st_mode & 0o7777:04o}, {about.st_uid}:{about.st_gid};',
-      f'{os.getuid()}:{os.getgid()} read, renamed and deleted the file')
+print(f'file {about.st_mode & 0o7777:04o}, folder {folder.st_mode & 0o7777:04o},',
+      f'{about.st_uid}:{about.st_gid}; {os.getuid()}:{os.getgid()} read, renamed and deleted the file')
 """
 
 
