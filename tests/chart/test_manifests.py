@@ -15,7 +15,7 @@ from tests.support.helm import Helm
 OPERATORS = {
     path.stem: json.loads(path.read_text()) for path in (Path(__file__).parent / "crds").glob("*.json")
 }
-OLDEST, NEWEST = "1.25", "1.37"
+OLDEST, NEWEST = "1.27", "1.37"
 
 
 def of_kubernetes(rendered: Rendered) -> Iterator[Manifest]:

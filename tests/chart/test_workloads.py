@@ -20,6 +20,8 @@ def test_a_pod_has_its_grace_and_thirty_seconds_of_which_the_pause_takes_a_part(
     (container,) = spec["containers"]
     grace = {entry["name"]: entry.get("value") for entry in container["env"]}["CHRIS_SHUTDOWN_GRACE"]
     assert spec["terminationGracePeriodSeconds"] == int(grace) + 30
+    deadline = rendered.deployment(component)["spec"]["progressDeadlineSeconds"]
+    assert deadline > spec["terminationGracePeriodSeconds"]
     program, pause = container["lifecycle"]["preStop"]["exec"]["command"]
     assert program == "sleep"
     assert 0 < int(pause) <= 15
@@ -99,6 +101,13 @@ def test_each_service_is_evicted_pod_by_pod(all_rendered: dict[str, Rendered]) -
     }
 
 
+def test_registrars_that_wait_for_cube_keep_no_node_from_being_drained(rendered: Rendered) -> None:
+    own = [
+        one["spec"] for one in rendered.of("PodDisruptionBudget") if "rabbitmq" not in one["metadata"]["name"]
+    ]
+    assert all(budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow" for budget in own)
+
+
 def test_three_brokers_stand_on_three_machines_and_every_queue_grows_to_three(
     all_rendered: dict[str, Rendered],
 ) -> None:
@@ -111,7 +120,7 @@ def test_three_brokers_stand_on_three_machines_and_every_queue_grows_to_three(
     ]
     assert apart == {"topologyKey": "kubernetes.io/hostname", "labelSelector": selected}
     budget = rendered.one("PodDisruptionBudget", "-rabbitmq")["spec"]
-    assert budget == {"maxUnavailable": 1, "selector": selected}
+    assert budget == {"maxUnavailable": 1, "selector": selected}  # an unready broker counts, too
     assert "target_group_size = 3" in cluster["spec"]["rabbitmq"]["additionalConfig"]
 
 
@@ -131,23 +140,23 @@ def test_a_receiver_may_speak_to_rabbitmq_and_a_registrar_to_cube_too(
     all_rendered: dict[str, Rendered],
 ) -> None:
     ports = {
-        (name, component): sorted(
+        (name, component): {
             port["port"]
             for rule in rendered.one("NetworkPolicy", f"-{component}")["spec"]["egress"]
             for port in rule["ports"]
-        )
+        }
         for name, rendered in all_rendered.items()
         if name != "hostport"
         for component in ("receiver", "registrar")
     }
-    amqp, dns, otlp = [5671, 5672], [53, 53], [4318]
+    dns, amqp, otlp = {53, 5353}, {5671, 5672}, {4318}
     assert ports == {
-        ("trial", "receiver"): [*dns, *amqp],
-        ("trial", "registrar"): [*dns, *amqp, 8000],
-        ("cluster-keda", "receiver"): [*dns, *otlp, *amqp],
-        ("cluster-keda", "registrar"): [*dns, 443, *otlp, *amqp],
-        ("external-hpa", "receiver"): [*dns, *amqp],
-        ("external-hpa", "registrar"): [*dns, *amqp, 8000],
+        ("trial", "receiver"): dns | amqp,
+        ("trial", "registrar"): dns | amqp | {8000},
+        ("cluster-keda", "receiver"): dns | amqp | otlp,
+        ("cluster-keda", "registrar"): dns | amqp | otlp | {443},
+        ("external-hpa", "receiver"): dns | amqp,
+        ("external-hpa", "registrar"): dns | amqp | {8000},
     }
 
 

@@ -193,7 +193,7 @@ securityContext:
 {{- end }}
 {{- end }}
 
-{{/* Secrets are readable by group 0, which every process here has. */}}
+{{/* Readable by every user and group that securityContext may name: one process lives in the pod. */}}
 {{- define "lapidicom.commonVolumes" -}}
 {{- $amqp := fromYaml (include "lapidicom.amqpSecret" .root) -}}
 - name: files
@@ -202,7 +202,7 @@ securityContext:
 - name: amqp
   secret:
     secretName: {{ $amqp.name }}
-    defaultMode: 0440
+    defaultMode: 0444
     items:
       - {key: {{ $amqp.key }}, path: url}
 {{- with .root.Values.trustedCertificates }}
@@ -210,7 +210,7 @@ securityContext:
 - name: trust
   secret:
     secretName: {{ .existingSecret }}
-    defaultMode: 0440
+    defaultMode: 0444
     items:
       - {key: {{ .key }}, path: ca.crt}
 {{- end }}
