@@ -28,7 +28,10 @@ class Helm:
 
     def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         """Run a command, without raising when it fails."""
-        environment = {**os.environ, "HOME": str(self.home), "XDG_CACHE_HOME": str(self.home / "cache")}
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(("HELM_", "KUBE"))
+        }
+        environment["HOME"] = str(self.home)
         for name in ("CACHE", "CONFIG", "DATA"):
             environment[f"HELM_{name}_HOME"] = str(self.home / name.lower())
         return subprocess.run(
