@@ -152,7 +152,7 @@ def run(image: str) -> None:
         project.up()
         project.wait_until_healthy()
         version = project.compose("exec", "-T", "rabbitmq", "rabbitmqctl", "--quiet", "version").strip()
-        say(f"{image} (RabbitMQ {version}), by {' '.join(project.command[:2])}: all healthy")
+        say(f"{image} (RabbitMQ {version}), by {project.told_as}: all healthy")
         study = new_study()
         books = Books(project, study)
         sender = Sender(Pacs(project.port("orthanc", 8042)), books, study)

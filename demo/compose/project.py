@@ -45,6 +45,7 @@ class Project:
     def __init__(self, name: str | None = None, settings: Mapping[str, str] | None = None) -> None:
         self._environ = {**os.environ, **(settings or {})}
         self.command = compose_command(self._environ)
+        self.told_as = " ".join(self.command)
         if name is not None:
             self.command += ["--project-name", name]
 

@@ -1,8 +1,7 @@
 """Imports every module of what an image installs, and proves that what it must not have is absent.
 
-Run while an image is built:
-
-    python import_smoke.py lapidicom.receiver lapidicom.common --absent httpx lapidicom.registrar
+Run while an image is built, as `import_smoke.py lapidicom --absent httpx lapidicom.registrar`; of the
+distributions with that name the commands are loaded too.
 """
 
 import argparse
@@ -10,6 +9,7 @@ import importlib
 import importlib.util
 import pkgutil
 from collections.abc import Iterator, Sequence
+from importlib.metadata import entry_points
 
 
 def modules(package: str) -> Iterator[str]:
@@ -40,10 +40,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for name in modules(package):
             importlib.import_module(name)
             count += 1
+    commands = [
+        command
+        for command in entry_points(group="console_scripts")
+        if command.module.split(".")[0] in options.packages
+    ]
+    for command in commands:
+        command.load()
     found = [name for name in options.absent if is_installed(name)]
     if found:
         parser.exit(1, f"in the image, and must not be: {', '.join(found)}\n")
     print(f"{count} modules imported; absent as they must be: {', '.join(options.absent)}")
+    print(f"commands: {', '.join(command.name for command in commands)}")
 
 
 if __name__ == "__main__":
