@@ -5,12 +5,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support import requirements
 from tests.support.cube.process import CubeProcess
 from tests.support.existing_broker import remove_our_queues
 from tests.support.rabbitmq import MISSING, Broker, available, open_broker
+from tests.support.seeds import is_large
 from tests.support.whole_path import WholePath
+
+# `make test` tries the same examples each time, so that a change is to blame for what fails; the large size
+# tries new ones, and prints how to try one again.
+settings.register_profile("small", derandomize=True, deadline=None)
+settings.register_profile("large", print_blob=True, deadline=None)
+settings.load_profile("large" if is_large() else "small")
 
 VHOSTS_OF_THE_RUN = 80
 VHOSTS_OF_A_FAULTY_BROKER = 20
