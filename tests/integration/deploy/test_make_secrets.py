@@ -24,7 +24,7 @@ def test_secrets_are_readable_in_a_container_and_hidden_on_the_host_by_their_fol
     make(folder)
     assert folder.stat().st_mode & 0o777 == 0o700
     assert modes(folder) == dict.fromkeys(
-        ("amqp_url", "cube_password", "rabbitmq.conf", "rabbitmq_password"), 0o644
+        ("amqp_url", "amqp_management_url", "cube_password", "rabbitmq.conf", "rabbitmq_password"), 0o644
     )
 
 
@@ -40,6 +40,9 @@ def test_url_and_rabbitmqs_configuration_agree(tmp_path: Path) -> None:
         "default_vhost": url.path.removeprefix("/"),
     }
     assert len(url.password or "") == 48
+    management = urlsplit((tmp_path / "amqp_management_url").read_text())
+    assert (management.username, management.password) == (url.username, url.password)
+    assert (management.scheme, management.hostname, management.port) == ("http", "broker", 15672)
     assert (tmp_path / "cube_password").read_text() == "of cube"
 
 
