@@ -20,6 +20,8 @@ settings.register_profile("small", derandomize=True, deadline=None)
 settings.register_profile("large", print_blob=True, deadline=None)
 settings.load_profile("large" if is_large() else "small")
 
+pytest_plugins = ["tests.support.fault_recorder"]
+
 VHOSTS_OF_THE_RUN = 80
 VHOSTS_OF_A_FAULTY_BROKER = 20
 
@@ -29,6 +31,7 @@ def _start(vhosts: int) -> Broker:
         requirements.missing(MISSING)
     broker = open_broker(vhosts)
     broker.start()
+    print(f"RabbitMQ {broker.version()}")  # for the report on faults
     return broker
 
 

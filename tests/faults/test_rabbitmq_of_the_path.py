@@ -12,10 +12,17 @@ from tests.support.instances import Instance, instance
 from tests.support.polling import eventually
 from tests.support.queues import look
 from tests.support.rabbitmq import Broker
+from tests.support.registrar.__main__ import Options
 from tests.support.seeds import is_large, rounds, seeded
 from tests.support.whole_path import OBSERVER_QUEUE, WholePath
 
 COUNT = 30
+TIMEOUT = (
+    "application:set_env(rabbit, consumer_timeout, {}), "
+    "application:set_env(rabbit, channel_tick_interval, {})."
+)
+"""In milliseconds, and how often it is looked at; for channels that are opened later."""
+
 ALARM = "rabbit_alarm:{}_alarm({})."
 MEMORY = "{resource_limit, memory, node()}"
 
@@ -88,6 +95,28 @@ def test_in_a_memory_alarm_scus_are_served_and_what_rabbitmq_holds_is_registered
                 assert report.dead_lettered == frozenset()
                 assert registrar.events("registration_retried") == []
                 registrar.kill()
+
+
+def test_what_is_held_longer_than_rabbitmq_allows_comes_again_and_is_registered_once(
+    tmp_path: Path, own_broker: Broker
+) -> None:
+    """RabbitMQ closes the channel then (consumer_timeout, half an hour; here a second)."""
+    own_broker.ctl("eval", TIMEOUT.format(1_000, 500))
+    try:
+        with WholePath(tmp_path, own_broker.url(own_broker.fresh_vhost())) as path, path.receiver():
+            registrar = path.registrar(Options(pace={"read": 60}))
+            path.cube.control.hang()
+            scu = path.scu("HELD")
+            scu.send(instances())
+            eventually(lambda: registrar.events("broker_consumer_lost"), 60)
+            path.cube.control.heal()
+            report = path.report(scu, seconds=60)
+            report.check()
+            assert len(report.registered) == COUNT
+            assert report.dead_lettered == frozenset()
+            assert registrar.events("registration_retried") == []
+    finally:
+        own_broker.ctl("eval", TIMEOUT.format(1_800_000, 60_000))
 
 
 def test_a_work_queue_deleted_while_all_runs_is_made_anew_and_the_journal_can_fill_it_again(

@@ -133,7 +133,8 @@ class WholePath:
         except AssertionError:
             print(f"not at rest after {seconds:g} s")
         report = self.report_now(*scus)
-        print(report)
+        if scus:
+            print(f"{', '.join(scu.calling for scu in scus)}: {report}")
         return report
 
     def report_now(self, *scus: ResendingSCU) -> Report:

@@ -25,6 +25,7 @@ def test_a_delivery_whose_connection_is_lost_is_traced_again(
         assert stack.send(instance(1)) == [0]
         eventually(lambda: collector.named("publish lapidicom:series.received"), what="all is published")
         eventually(lambda: look(stack.amqp_url, WORK_QUEUE).ready == 0, 20, what="all is in hand")
+        own_broker.settled()  # else the queue may come back empty, and nothing be delivered again
         own_broker.kill()
         eventually(lambda: stack.registrar.events("broker_consumer_lost"), 30, what="the registrar sees it")
         own_broker.start()
