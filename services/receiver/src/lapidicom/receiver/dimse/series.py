@@ -14,9 +14,9 @@ from lapidicom.common.instance.age import age_in_days
 from lapidicom.common.instance.charset import decode, decode_plain
 from lapidicom.common.instance.path import file_name_of, series_folder
 from lapidicom.common.instance.tags import RawValues, check
+from lapidicom.common.journal import records
 from lapidicom.receiver.association_info import AssociationInfo
 from lapidicom.receiver.errors import Refusal
-from lapidicom.receiver.journal import records
 from lapidicom.receiver.journal.writer import Entry, Journal, SeriesKey
 from lapidicom.receiver.storage.folders import SeriesFolder, SeriesFolders
 from lapidicom.receiver.storage.instance_file import cannot_write

@@ -11,8 +11,8 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+from lapidicom.common.file_system import FileSystem
 from lapidicom.receiver.errors import OutOfResources
-from lapidicom.receiver.file_system import FileSystem
 
 SENTINEL = "volume-id"
 PACS_FOLDER = ("SERVICES", "PACS")
