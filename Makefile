@@ -26,7 +26,7 @@ lint: ## ruff, mypy, import contracts, settings page
 	@scripts/setup lint
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
-	$(PY) -m mypy -p lapidicom.common -p lapidicom.receiver -p lapidicom.registrar
+	$(PY) -m mypy -p lapidicom.common -p lapidicom.receiver -p lapidicom.registrar -p lapidicom.cli
 	$(PY) -m mypy -p tests.support -p demo -p benchmarks
 	.venv/bin/lint-imports
 	$(PY) scripts/settings_table.py --check docs/settings.md

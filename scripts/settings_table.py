@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import ByteSize
 from pydantic.fields import FieldInfo
 
+from lapidicom.cli.settings import CommandSettings
 from lapidicom.common.settings.load import is_secret, variable
 from lapidicom.common.settings.sections import Section
 from lapidicom.receiver.settings import ReceiverSettings
@@ -24,6 +25,7 @@ Environment variables. This page is generated from the settings' models by `make
 SERVICES: tuple[tuple[str, str, type[Section]], ...] = (
     ("Receiver", "lapidicom-receiver", ReceiverSettings),
     ("Registrar", "lapidicom-registrar", RegistrarSettings),
+    ("Operators' command", "lapidicom", CommandSettings),
 )
 
 

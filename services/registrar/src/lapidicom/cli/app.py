@@ -1,0 +1,96 @@
+"""The composition of `lapidicom`: its commands, and how a run of it ends."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+import typer
+
+from lapidicom.cli.commands import dlq
+from lapidicom.cli.errors import ExitStatus, OperatorError
+from lapidicom.cli.output import Streams
+from lapidicom.cli.shell import World, group
+
+NAME = "lapidicom"
+
+HELP = """Look at lapidicom, find what failed and why, and mend it.
+
+\b
+What is set in the environment is what can be seen: AMQP_URL always; CHRIS_URL, CHRIS_USERNAME,
+CHRIS_PASSWORD for CUBE; CHRIS_FILES_ROOT for the volume; AMQP_MANAGEMENT_URL for rates and policies.
+
+\b
+Exit status: 0 done or healthy; 1 degraded, not found, or some failed; 2 wrong use or settings, or
+RabbitMQ or CUBE down; 3 another operator is at work; 130 ended by Ctrl-C.
+"""
+
+
+def build() -> typer.Typer:
+    """Put the commands together."""
+    app = typer.Typer(name=NAME, rich_markup_mode=None)
+    app.callback(help=HELP)(_root)
+    letters = group("dlq", "Dead letters: look at them, understand them, mend them.")
+    for module in (dlq,):
+        module.register(letters)
+    app.add_typer(letters)
+    return app
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"{NAME} {version('lapidicom-registrar')}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """What stands before all commands."""
+
+
+def run(arguments: Sequence[str], environ: Mapping[str, str], streams: Streams) -> int:
+    """Run one command line; returns the exit status and never raises for what an operator may meet.
+
+    Args:
+        arguments: without the program's name.
+        environ: environment variables.
+        streams: where output goes.
+    """
+    application = typer.main.get_command(build())
+    try:
+        with contextlib.redirect_stdout(streams.out):
+            status = application.main(
+                list(arguments) or ["--help"],
+                prog_name=NAME,
+                standalone_mode=False,
+                obj=World(environ, streams),
+            )
+        streams.out.flush()
+    except OperatorError as error:
+        streams.err.write(f"{NAME}: {error.line}\n")
+        return error.status
+    except typer.TyperException as error:
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context is not None else NAME
+        streams.err.write(f"{path}: {' '.join(error.format_message().split())} (see `{path} --help`)\n")
+        return ExitStatus.UNUSABLE
+    except (KeyboardInterrupt, typer.Abort):
+        streams.err.write(f"{NAME}: interrupted\n")
+        return ExitStatus.INTERRUPTED
+    return int(status or ExitStatus.OK)
+
+
+def main() -> None:
+    """Entry point."""
+    try:
+        status = run(sys.argv[1:], os.environ, Streams())
+    except BrokenPipeError:  # the reader (head, less) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = ExitStatus.OK
+    sys.exit(status)
