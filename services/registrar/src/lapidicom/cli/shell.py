@@ -40,6 +40,17 @@ class World:
 
 
 @dataclass(frozen=True)
+class OptionsOf:
+    """Marks a command's parameter that several options make: `Annotated[Filters, OptionsOf(make_filters)]`.
+
+    Attributes:
+        make: its parameters are the options, its result is the argument.
+    """
+
+    make: Callable[..., object]
+
+
+@dataclass(frozen=True)
 class Shell:
     """One run of one command.
 
@@ -125,22 +136,27 @@ def command(
 
 def _with_shell(function: Callable[..., T]) -> Callable[..., T]:
     """The function as typer must see it: with a context and the common options in place of the shell."""
+    made: dict[str, Callable[..., object]] = {}
+    options: list[inspect.Parameter] = []
+    for parameter in _parameters(function)[1:]:
+        if (several := _options_of(parameter)) is None:
+            options.append(parameter)
+        else:
+            made[parameter.name] = several.make
+            options += _parameters(several.make)
 
     @wraps(function)
     def run(context: typer.Context, as_json: bool, no_color: bool, **arguments: object) -> T:
         world: World = context.find_root().obj
-        name = context.command_path.removeprefix("lapidicom").strip()
         output = Output(world.streams, world.environ, as_json=as_json, no_color=no_color)
-        return function(Shell(world.environ, output, name), **arguments)
+        shell = Shell(world.environ, output, context.command_path.removeprefix("lapidicom").strip())
+        for name, make in made.items():
+            arguments[name] = make(**{part.name: arguments.pop(part.name) for part in _parameters(make)})
+        return function(shell, **arguments)
 
-    hints = typing.get_type_hints(function, include_extras=True)
-    own = [
-        parameter.replace(annotation=hints[parameter.name], kind=inspect.Parameter.KEYWORD_ONLY)
-        for parameter in list(inspect.signature(function).parameters.values())[1:]
-    ]
     common = [
         inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context),
-        *own,
+        *options,
         inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Json),
         inspect.Parameter("no_color", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=NoColor),
     ]
@@ -148,3 +164,16 @@ def _with_shell(function: Callable[..., T]) -> Callable[..., T]:
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in common}
     del run.__wrapped__  # else inspection looks at the function itself
     return run
+
+
+def _parameters(function: Callable[..., object]) -> list[inspect.Parameter]:
+    hints = typing.get_type_hints(function, include_extras=True)
+    return [
+        parameter.replace(annotation=hints[parameter.name], kind=inspect.Parameter.KEYWORD_ONLY)
+        for parameter in inspect.signature(function).parameters.values()
+    ]
+
+
+def _options_of(parameter: inspect.Parameter) -> OptionsOf | None:
+    marks = getattr(parameter.annotation, "__metadata__", ())
+    return next((mark for mark in marks if isinstance(mark, OptionsOf)), None)
