@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lapidicom.cli.commands import dlq
+from lapidicom.cli.commands import dlq, topology
 from lapidicom.cli.errors import ExitStatus, OperatorError
 from lapidicom.cli.output import Streams
 from lapidicom.cli.shell import World, group
@@ -35,6 +35,8 @@ def build() -> typer.Typer:
     for module in (dlq,):
         module.register(letters)
     app.add_typer(letters)
+    for module in (topology,):
+        module.register(app)
     return app
 
 
