@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from lapidicom.cli.dead_letters.letter import DeadLetter
+from lapidicom.cli.dead_letters.letter import DeadLetter, is_named
 from lapidicom.cli.errors import ExitStatus, OperatorError
 from lapidicom.cli.shell import OptionsOf
 
@@ -31,7 +31,7 @@ class Filters:
         pacs: PACS names.
         since: not older; by the time at which it became a dead letter.
         until: not younger.
-        ids: ids, or beginnings of ids.
+        ids: ids, or short ones, as `is_named` takes them.
         where: field of the body or header, and its value; `*` stands for any text.
     """
 
@@ -57,7 +57,7 @@ class Filters:
             and (not self.statuses or status in self.statuses)
             and (not self.series or letter.series_uid in self.series)
             and (not self.pacs or letter.pacs_name in self.pacs)
-            and (not self.ids or letter.id.startswith(self.ids))
+            and (not self.ids or any(is_named(letter.id, wanted) for wanted in self.ids))
             and self._is_of_time(letter.died_at)
             and (not self.where or self._has_fields(letter))
         )
@@ -94,7 +94,7 @@ def make_filters(
     until: Annotated[str | None, typer.Option(help="Not younger; as --since.")] = None,
     ids: Annotated[
         list[str] | None,
-        typer.Option("--id", help="Only this id, or ids that begin so. May be given again."),
+        typer.Option("--id", help="Only this id; a beginning will do. May be given again."),
     ] = None,
     where: Annotated[
         list[str] | None,

@@ -28,6 +28,29 @@ UNTOLD = "untold"
 _UID = re.compile(r"[0-9.]{1,64}", re.ASCII)
 
 
+_SHORT = 8
+"""Characters of a life that a short id keeps."""
+
+
+def is_named(letter_id: str, wanted: str) -> bool:
+    """Whether an operator who types `wanted` means this id.
+
+    An id is `<life>.<sequence>`: of the life a beginning will do, the sequence is whole (17 is not 170).
+    Without a dot it is the beginning of the id.
+    """
+    life, dot, sequence = wanted.partition(".")
+    if not dot:
+        return letter_id.startswith(wanted)
+    its_life, _, its_sequence = letter_id.partition(".")
+    return its_life.startswith(life) and its_sequence == sequence
+
+
+def short_id(letter_id: str) -> str:
+    """A short form that `is_named` understands."""
+    life, dot, sequence = letter_id.partition(".")
+    return f"{life[:_SHORT]}.{sequence}" if dot else life[: 2 * _SHORT]
+
+
 class Properties(Protocol):
     """AMQP's properties of a message, as far as they are read here."""
 
