@@ -104,6 +104,18 @@ class Output:
         else:
             self._plain_table(heads, cells, title)
 
+    def fields(self, rows: Iterable[tuple[str, object]]) -> None:
+        """Print names and values, one pair a line; what is None is left out. Nothing with --json."""
+        if self.json:
+            return
+        pairs = [(name, _one_line(str(value))) for name, value in rows if value is not None]
+        if self.terminal:
+            self._rich_fields(pairs)
+            return
+        width = max((len(name) for name, _ in pairs), default=0)
+        for name, value in pairs:
+            self._streams.out.write(f"  {name.ljust(width)}  {value}".rstrip() + "\n")
+
     def note(self, text: str) -> None:
         """Tell something beside the result, on stderr; nothing when piped or with --json."""
         if self.terminal:
@@ -152,6 +164,18 @@ class Output:
         for row in rows:
             table.add_row(*map(Text, row))
         self.console.print(table)
+
+    def _rich_fields(self, pairs: Sequence[tuple[str, str]]) -> None:
+        from rich.padding import Padding
+        from rich.table import Table
+        from rich.text import Text
+
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(style="cyan", no_wrap=True)
+        grid.add_column(overflow="fold")
+        for name, value in pairs:
+            grid.add_row(name, Text(value))
+        self.console.print(Padding(grid, (0, 0, 0, 2)))
 
     def _plain_table(self, columns: Sequence[Column], rows: list[list[str]], title: str) -> None:
         lines = [[column.title for column in columns], *rows]

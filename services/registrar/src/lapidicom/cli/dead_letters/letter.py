@@ -69,7 +69,7 @@ class DeadLetter:
         message_id: of this publish.
         type: message type.
         version: of the body's format; 0 if none was given.
-        body: as it came; empty after `without_body`.
+        body: as it came.
         headers: our own ones, fit to be published again.
         reason: why it is here, a stable text without values; see lapidicom.cli.causes.
         http_status: of CUBE's last answer.
@@ -121,7 +121,7 @@ class DeadLetter:
         return _fields(self.body)
 
     def without_body(self) -> "DeadLetter":
-        """The same, for a list of many: without the body. A letter that only has its body as id keeps it."""
+        """The same without the body, where many are kept; what only has its body as id keeps it."""
         return replace(self, body=b"") if self.lapidicom_id or self.message_id else self
 
 
