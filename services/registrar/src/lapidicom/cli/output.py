@@ -116,6 +116,10 @@ class Output:
         for name, value in pairs:
             self._streams.out.write(f"  {name.ljust(width)}  {value}".rstrip() + "\n")
 
+    def flush(self) -> None:
+        """Let a reader at the other end of a pipe have what was printed so far."""
+        self._streams.out.flush()
+
     def note(self, text: str) -> None:
         """Tell something beside the result, on stderr; nothing when piped or with --json."""
         if self.terminal:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import ByteSize, Field, SecretStr
 
 from lapidicom.common.settings import (
     AmqpSection,
@@ -48,6 +48,11 @@ class CommandSettings(AmqpSection, DelaySection, UnitSection):
         default=None,
         alias="CHRIS_SPOOL_DIR",
         description="The receiver's spool, for its journals. Unset: <CHRIS_FILES_ROOT>/.lapidicom.",
+    )
+    min_free_space: ByteSize = Field(
+        default=ByteSize(1 << 30),
+        alias="CHRIS_MIN_FREE_SPACE",
+        description="Free space below which receivers refuse, as they have it set.",
     )
 
     @property

@@ -23,7 +23,7 @@ def of_queue(queue: str, vhost: str) -> tuple[str, ...]:
         case name if name == WORK_QUEUE:
             return (
                 "stop all receivers; senders keep what they cannot send",
-                "let the registrars go on until `lapidicom status` shows nothing in the work queue and nothing delayed",
+                "let the registrars go on until `lapidicom status` shows nothing at work and nothing delayed",
                 "stop all registrars, and look again: still 0",
                 delete,
                 _APPLY,
