@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lapidicom.cli.commands import dlq, status, topology
+from lapidicom.cli.commands import dlq, status, topology, trace
 from lapidicom.cli.errors import ExitStatus, OperatorError
 from lapidicom.cli.output import Streams
 from lapidicom.cli.shell import World, group
@@ -35,7 +35,7 @@ def build() -> typer.Typer:
     for module in (dlq,):
         module.register(letters)
     app.add_typer(letters)
-    for module in (status, topology):
+    for module in (status, topology, trace):
         module.register(app)
     return app
 
