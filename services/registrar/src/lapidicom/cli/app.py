@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lapidicom.cli.commands import dlq, status, topology, trace
+from lapidicom.cli.commands import dlq, replay, status, topology, trace
 from lapidicom.cli.errors import ExitStatus, OperatorError
 from lapidicom.cli.output import Streams
 from lapidicom.cli.shell import World, group
@@ -32,7 +32,7 @@ def build() -> typer.Typer:
     app = typer.Typer(name=NAME, rich_markup_mode=None)
     app.callback(help=HELP)(_root)
     letters = group("dlq", "Dead letters: look at them, understand them, mend them.")
-    for module in (dlq,):
+    for module in (dlq, replay):
         module.register(letters)
     app.add_typer(letters)
     for module in (status, topology, trace):

@@ -17,6 +17,7 @@ from typing import Any
 import structlog
 
 from lapidicom.cli.connection import operator
+from lapidicom.cli.filters import Filters
 from lapidicom.common.broker import BrokerError, Envelope, Publisher
 from lapidicom.common.topology import AUDIT_QUEUE, EXCHANGE
 
@@ -127,6 +128,17 @@ def parse(body: bytes) -> Entry | None:
         return Entry(phase=Phase(fields["phase"]), told=told, private=private, **texts)
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def told_filters(filters: Filters) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Filters as an entry tells them: what is harmless, and what may hold patient data."""
+    given = {name: value for name, value in asdict(filters).items() if value}
+    where = dict(filters.where)
+    given.pop("where", None)
+    told: dict[str, Any] = {"filters": given} if given else {}
+    if where:
+        told["where"] = sorted(where)
+    return told, {"where": where} if where else {}
 
 
 def _now() -> str:

@@ -131,6 +131,11 @@ class Reading:
         self.received += 1
         return held
 
+    @property
+    def arrived(self) -> int:
+        """How many have come to us, those included that nobody has asked for yet."""
+        return self.received + self._arrived.qsize()
+
     def _is_full(self, consumer: _Consumer) -> bool:
         return consumer.unacknowledged + self._reserve >= consumer.prefetch
 
