@@ -8,11 +8,12 @@ out of CUBE's answer, so that one fault is one group.
 import html
 import json
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lapidicom.cli.dead_letters.letter import BY_BROKER, DELIVERY_LIMIT, UNTOLD, DeadLetter
+from lapidicom.cli.dead_letters.letter import BY_BROKER, DELIVERY_LIMIT, UNTOLD, DeadLetter, short_id
 
 ANY_OTHER_STATUS: Final = "http_*"
 TAKEN_OUT: Final = "…"
@@ -45,7 +46,7 @@ CAUSES: Final = (
         "refused",
         "CUBE refused what the request says (400); the reason names the fields.",
         "Read CUBE's answer with `lapidicom dlq show ID`; mend the field with "
-        "`lapidicom dlq replay --id ID --set Field=value`, or the sender.",
+        "`lapidicom dlq replay --id ID --set Field=value`, or, if it is part of the identity, at the sender.",
     ),
     Cause(
         "file-missing",
@@ -129,10 +130,18 @@ def cause_of(reason: str) -> Cause:
     return rows.get(key, rows[UNTOLD])
 
 
-def remedy(letter: DeadLetter) -> str:
-    """What to do about this letter, with its id and reason in the commands."""
+def remedy(letter: DeadLetter, *, of_group: bool = False) -> str:
+    """What to do about this letter, with its id and reason in the commands.
+
+    Args:
+        letter: or the example of a group.
+        of_group: name all letters of the reason where a command allows it.
+    """
     text = cause_of(letter.reason).remedy
-    return re.sub(r"\bID\b", lambda _: letter.id, text).replace("REASON", letter.reason.partition(":")[0])
+    if of_group:
+        text = text.replace("--id ID", f"--reason {shlex.quote(letter.reason)}")
+    text = text.replace("REASON", letter.reason.partition(":")[0])
+    return re.sub(r"\bID\b", lambda _: short_id(letter.id), text)
 
 
 def normalised(letter: DeadLetter) -> str:
@@ -149,7 +158,9 @@ def normalise(answer: str, fields: Mapping[str, Any]) -> str:
         fields: of the message: their values are taken out wherever they stand.
     """
     text = " ".join(_plain(answer).split())
-    for value in sorted(_values(fields), key=len, reverse=True):
+    lower = text.lower()
+    present = {value for value in _values(fields) if value.lower() in lower}
+    for value in sorted(present, key=len, reverse=True):
         text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", TAKEN_OUT, text, flags=re.IGNORECASE)
     for pattern in _ONE_MESSAGE_ONLY:
         text = pattern.sub(TAKEN_OUT, text)

@@ -85,7 +85,7 @@ class Groups:
         group = self._groups.get(key)
         if group is None:
             section = cause_of(letter.reason).section
-            group = self._groups[key] = Group(key, letter.id, remedy(letter), section)
+            group = self._groups[key] = Group(key, letter.id, remedy(letter, of_group=True), section)
         group.add(letter)
 
     def largest_first(self) -> list[Group]:

@@ -11,10 +11,11 @@ from lapidicom.cli.dead_letters.letter import DeadLetter, is_named, read_letter
 from lapidicom.cli.dead_letters.presenting import (
     group_document,
     group_rows,
-    letter_document,
     letter_rows,
     list_columns,
     list_row,
+    summary,
+    whole,
 )
 from lapidicom.cli.dead_letters.sight import sight_of
 from lapidicom.cli.errors import ExitStatus, OperatorError
@@ -67,7 +68,7 @@ def list_letters(
     now = datetime.now(UTC)
     if shell.output.json:
         documents = shell.run(
-            _gather(shell, filters, limit, lambda letter: letter_document(letter, show_phi=show_phi))
+            _gather(shell, filters, limit, lambda letter: summary(letter, show_phi=show_phi))
         )
         shell.output.document(
             {"total": documents.total, "matching": documents.matching, "dead_letters": documents.kept}
@@ -95,8 +96,7 @@ def show(
     letter, copies = shell.run(_find(shell, letter_id))
     sight = sight_of(shell.settings.files_root, letter)
     if shell.output.json:
-        document = letter_document(letter, show_phi=show_phi)
-        shell.output.document({**document, "file": sight, "copies": copies})
+        shell.output.document(whole(letter, sight, copies, show_phi=show_phi))
         return
     for title, rows in letter_rows(letter, datetime.now(UTC), sight, copies, show_phi=show_phi):
         shell.output.text(title, "bold")

@@ -11,7 +11,7 @@ from lapidicom.cli.grouping import Group, GroupBy
 from lapidicom.cli.masking import MASK, masked_fields, masked_headers
 from lapidicom.cli.output import Column
 
-UID_TAIL = 18
+UID_TAIL = 12
 """Characters of a UID that a terminal shows: UIDs of one study differ at their ends."""
 
 Rows = list[tuple[str, object]]
@@ -55,22 +55,19 @@ def list_row(letter: DeadLetter, now: datetime, *, short: bool, show_phi: bool) 
     return [*row, fields.get("PatientID"), fields.get("StudyDate")] if show_phi else row
 
 
-def letter_document(letter: DeadLetter, *, show_phi: bool) -> dict[str, Any]:
-    """A letter as JSON; its keys are documented in docs/cli.md.
+def summary(letter: DeadLetter, *, show_phi: bool) -> dict[str, Any]:
+    """A letter of the list as JSON; its keys are documented in docs/cli.md.
 
     `cause` is CUBE's answer without what belongs to one message; the answer itself may be patient data.
     """
     fields = letter.fields
-    return {
+    document = {
         "id": letter.id,
-        "message_id": letter.message_id,
         "type": letter.type,
-        "version": letter.version,
         "died_at": letter.died_at,
         "reason": letter.reason,
         "http_status": letter.http_status,
         "cause": normalise(letter.answer, fields) or None,
-        "answer": letter.answer if show_phi else _masked(letter.answer),
         "attempts": letter.attempts,
         "first_attempt": letter.first_attempt,
         "last_attempt": letter.last_attempt,
@@ -78,11 +75,32 @@ def letter_document(letter: DeadLetter, *, show_phi: bool) -> dict[str, Any]:
         "pacs_name": letter.pacs_name or None,
         "SeriesInstanceUID": letter.series_uid or None,
         "SOPInstanceUID": letter.sop_uid or None,
+    }
+    if show_phi:
+        document |= {
+            "PatientID": fields.get("PatientID"),
+            "StudyDate": fields.get("StudyDate"),
+            "path": letter.path or None,
+            "answer": letter.answer or None,
+        }
+    return document
+
+
+def whole(letter: DeadLetter, sight: str, copies: int, *, show_phi: bool) -> dict[str, Any]:
+    """One letter as JSON, with all that is known of it."""
+    fields, cause = letter.fields, cause_of(letter.reason)
+    return {
+        **summary(letter, show_phi=show_phi),
+        "message_id": letter.message_id,
+        "version": letter.version,
+        "copies": copies,
+        "file": sight,
+        "answer": letter.answer or None if show_phi else _masked(letter.answer),
         "message": fields if show_phi else masked_fields(fields),
         "headers": _json_headers(letter, show_phi),
-        "meaning": cause_of(letter.reason).meaning,
+        "meaning": cause.meaning,
         "remedy": remedy(letter),
-        "runbook": cause_of(letter.reason).section,
+        "runbook": cause.section,
     }
 
 
