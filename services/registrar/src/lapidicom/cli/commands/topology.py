@@ -116,14 +116,14 @@ async def _look(shell: Shell) -> Report:
 
 
 async def _apply(shell: Shell, reason: str, *, dry_run: bool) -> tuple[Report, Topology]:
-    from lapidicom.cli.topology.applying import declare_missing, missing_part
+    from lapidicom.cli.topology.applying import apply_part, missing_part
 
     report = await _look(shell)
     part = missing_part(_declared(shell.settings), report)
-    if dry_run:
-        return report, part
-    async with shell.connection() as link:
-        await declare_missing(link, part)
+    if not dry_run:
+        amqp_url = shell.settings.amqp_url.get_secret_value()
+        async with shell.connection() as link:
+            await apply_part(link, amqp_url, part, command=shell.command, why=reason)
     return report, part
 
 

@@ -1,11 +1,13 @@
-"""Declares what is missing; touches nothing that is there."""
+"""Declares what is missing, and tells the audit; touches nothing that is there."""
 
 from typing import TYPE_CHECKING
 
+from lapidicom.cli.audit import audited
+from lapidicom.cli.publishing import publishing
 from lapidicom.cli.topology.report import Kind, Report, State, binding_name
 from lapidicom.common.broker.connection import CALL_SECONDS, open_channel
 from lapidicom.common.broker.errors import ConnectionLost, boundary
-from lapidicom.common.topology import Binding, Topology
+from lapidicom.common.topology import AUDIT_QUEUE, EXCHANGE, Binding, Topology
 
 if TYPE_CHECKING:
     from aio_pika.abc import AbstractConnection
@@ -33,13 +35,46 @@ def missing_part(declared: Topology, report: Report) -> Topology:
     )
 
 
-async def declare_missing(link: "AbstractConnection", part: Topology) -> None:
-    """Declare a part of the topology.
+async def apply_part(
+    link: "AbstractConnection", amqp_url: str, part: Topology, *, command: str, why: str
+) -> None:
+    """Declare a part of the topology within the audit; where that is missing, it is declared first.
+
+    Args:
+        link: to the broker.
+        amqp_url: for the audit's own connection.
+        part: what `missing_part` has found.
+        command: of the operator.
+        why: the operator's reason.
 
     Raises:
         Refused: a right is missing.
-        ConnectionLost: the broker does not answer.
+        BrokerError: the broker does not answer, or the audit could not be told.
     """
+    names = [*part.exchanges, *(queue.name for queue in part.queues)]
+    if not names and not part.bindings:
+        return
+    await _declare(link, _of_audit(part))
+    bindings = [binding_name(one.exchange, one.routing_key, one.queue) for one in part.bindings]
+    async with (
+        publishing(amqp_url, command) as publisher,
+        audited(publisher, command, why=why, before={"missing": names, "bindings": bindings}) as after,
+    ):
+        await _declare(link, part)
+        after.update(declared=names, bound=bindings)
+
+
+def _of_audit(part: Topology) -> Topology:
+    """What of it the audit needs."""
+    return Topology(
+        exchanges=tuple(name for name in part.exchanges if name == EXCHANGE),
+        queues=tuple(queue for queue in part.queues if queue.name == AUDIT_QUEUE),
+        bindings=tuple(one for one in part.bindings if one.queue == AUDIT_QUEUE),
+        delays=part.delays,
+    )
+
+
+async def _declare(link: "AbstractConnection", part: Topology) -> None:
     channel = await (await open_channel(link)).get_underlay_channel()
     for exchange in part.exchanges:
         async with boundary(CALL_SECONDS, ConnectionLost):
