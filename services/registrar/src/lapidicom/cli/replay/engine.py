@@ -17,7 +17,7 @@ from lapidicom.cli.dead_letters.letter import read_letter
 from lapidicom.cli.dead_letters.reading import Held, Reading, depth_of, reading
 from lapidicom.cli.replay.pace import Pace
 from lapidicom.cli.replay.records import Record, Records
-from lapidicom.cli.replay.selection import Leave, Merge, Selection, Send
+from lapidicom.cli.replay.selection import Leave, Merge, Seen, Selection, Send
 from lapidicom.common.broker import Publisher
 from lapidicom.common.topology import DEAD_LETTER_QUEUE
 
@@ -57,7 +57,7 @@ class Replay:
         records: held.
         selection: has seen the letters once.
         replay: its id.
-        letters: how many dead letters there were then.
+        seen: what it saw.
         pace: how fast.
         on_sent: hears of each batch that is sent.
     """
@@ -69,7 +69,7 @@ class Replay:
         records: Records,
         selection: Selection,
         replay: str,
-        letters: int,
+        seen: Seen,
         pace: Pace,
         on_sent: Sent,
     ) -> None:
@@ -78,7 +78,8 @@ class Replay:
         self._records = records
         self._selection = selection
         self._replay = replay
-        self._letters = letters
+        self._letters = seen.letters
+        self._wanted = seen.selected + seen.copies
         self._pace = pace
         self._on_sent = on_sent
         self._interrupted = frozenset(copy for record in records.interrupted for copy in record.letters)
@@ -124,12 +125,16 @@ class Replay:
                     most = min(most, goal - self.progress.sent)
                 sends, merges, over = await self._gather(letters, remaining, most)
                 await _to_its_end(self._send(sends, merges))
-                over |= goal is not None and self.progress.sent >= goal
+                over |= self._is_done(goal)
                 await self._look_for_new(letters, remaining)
                 if not over:
                     due = began + self._pace.due(self.progress.sent - before)
                     await asyncio.sleep(max(0.0, due - loop.time()))
         return over or self.progress.is_stopped
+
+    def _is_done(self, goal: int | None) -> bool:
+        done = self.progress.sent + self.progress.merged
+        return done >= self._wanted or (goal is not None and self.progress.sent >= goal)
 
     async def _gather(
         self, letters: Reading, remaining: int, most: int
@@ -187,8 +192,9 @@ class Replay:
 
         What is on its way to us is counted as ready no more: too few new ones may be seen, never too many.
         """
+        arrived = letters.arrived
         ready = await depth_of(self._link, DEAD_LETTER_QUEUE)
-        self.progress.new = max(self.progress.new, ready - (remaining - letters.arrived))
+        self.progress.new = max(self.progress.new, ready - (remaining - arrived))
         self.progress.is_stopped |= self._pace.stops_at(self.progress.new - self._excused)
 
 

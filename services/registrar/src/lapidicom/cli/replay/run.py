@@ -182,7 +182,7 @@ class _Work:
             held,
             selection,
             wishes.replay,
-            report.seen.letters,
+            report.seen,
             wishes.pace,
             self._sent,
         )
