@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lapidicom.cli.commands import config, dlq, replay, status, topology, trace
+from lapidicom.cli.commands import config, dlq, doctor, replay, status, topology, trace
 from lapidicom.cli.errors import ExitStatus, OperatorError
 from lapidicom.cli.output import Streams
 from lapidicom.cli.shell import World, group
@@ -35,7 +35,7 @@ def build() -> typer.Typer:
     for module in (dlq, replay):
         module.register(letters)
     app.add_typer(letters)
-    for module in (status, topology, trace, config):
+    for module in (status, topology, trace, config, doctor):
         module.register(app)
     return app
 

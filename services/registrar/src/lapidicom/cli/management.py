@@ -9,6 +9,8 @@ import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
@@ -153,6 +155,14 @@ class Management:
         """The state of each feature flag: `enabled` or `disabled`."""
         found = await self._get("feature-flags")
         return found if isinstance(found, NotVisible) else {one["name"]: one["state"] for one in found}
+
+    async def clock(self) -> datetime | NotVisible:
+        """What the server's clock says, in whole seconds."""
+        try:
+            response = await self._http.get("api/overview")
+            return parsedate_to_datetime(response.headers["date"])
+        except (httpx.HTTPError, KeyError, ValueError) as error:
+            return NotVisible(f"the management API tells no time: {type(error).__name__}")
 
     async def _get(self, path: str, failing: int | None = None) -> Any:
         """The JSON of an answer.
