@@ -8,7 +8,19 @@ from typing import Annotated
 
 import typer
 
-from lapidicom.cli.commands import config, dlq, doctor, replay, status, topology, trace
+from lapidicom.cli.commands import (
+    audit,
+    config,
+    dlq,
+    doctor,
+    drop,
+    reconcile,
+    replay,
+    status,
+    topology,
+    trace,
+    transfer,
+)
 from lapidicom.cli.errors import ExitStatus, OperatorError
 from lapidicom.cli.output import Streams
 from lapidicom.cli.shell import World, group
@@ -32,10 +44,10 @@ def build() -> typer.Typer:
     app = typer.Typer(name=NAME, rich_markup_mode=None)
     app.callback(help=HELP)(_root)
     letters = group("dlq", "Dead letters: look at them, understand them, mend them.")
-    for module in (dlq, replay):
+    for module in (dlq, replay, transfer, drop):
         module.register(letters)
     app.add_typer(letters)
-    for module in (status, topology, trace, config, doctor):
+    for module in (status, topology, trace, reconcile, config, doctor, audit):
         module.register(app)
     return app
 
@@ -82,9 +94,10 @@ def run(arguments: Sequence[str], environ: Mapping[str, str], streams: Streams) 
         path = context.command_path if context is not None else NAME
         streams.err.write(f"{path}: {' '.join(error.format_message().split())} (see `{path} --help`)\n")
         return ExitStatus.UNUSABLE
-    except (KeyboardInterrupt, typer.Abort):
+    except typer.Abort:
+        status = ExitStatus.INTERRUPTED
+    if status == ExitStatus.INTERRUPTED:  # typer has made it of the KeyboardInterrupt
         streams.err.write(f"{NAME}: interrupted\n")
-        return ExitStatus.INTERRUPTED
     return int(status or ExitStatus.OK)
 
 

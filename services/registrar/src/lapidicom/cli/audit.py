@@ -60,6 +60,11 @@ class Entry:
     told: Mapping[str, Any] = field(default_factory=dict)
     private: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
+    @property
+    def time(self) -> datetime:
+        """When it was told."""
+        return datetime.fromisoformat(self.when)
+
 
 async def record(publisher: Publisher, entry: Entry) -> None:
     """Put an entry into the audit; returns once it is on the broker's disks.
@@ -125,7 +130,8 @@ def parse(body: bytes) -> Entry | None:
         fields = json.loads(body)
         texts = {name: str(fields[name]) for name in ("id", "act", "who", "when", "why")}
         told, private = dict(fields["told"]), dict(fields["private"])
-        return Entry(phase=Phase(fields["phase"]), told=told, private=private, **texts)
+        entry = Entry(phase=Phase(fields["phase"]), told=told, private=private, **texts)
+        return entry if entry.time.tzinfo else None
     except (ValueError, KeyError, TypeError):
         return None
 

@@ -1,4 +1,4 @@
-"""The lock of the dead letters: an exclusive queue, which vanishes with its connection.
+"""The lock of a queue that operators read: an exclusive queue, which vanishes with its connection.
 
 Without it a second operator would see an empty queue: the first one holds all that is in it. (The
 `exclusive` flag of basic.consume does not lock a quorum queue.)
@@ -18,8 +18,6 @@ from lapidicom.common.broker.connection import CALL_SECONDS, open_channel
 from lapidicom.common.broker.errors import boundary
 from lapidicom.common.topology import DEAD_LETTER_QUEUE
 
-LOCK_QUEUE = f"{DEAD_LETTER_QUEUE}.lock"
-
 PATIENCE_SECONDS = 2.0
 """A look lasts a second or so: that long is waited for its end."""
 
@@ -27,22 +25,27 @@ AGAIN_SECONDS = 0.1
 
 
 class Busy(OperatorError):
-    """Another operator is at the dead letters."""
+    """Another operator reads the queue."""
 
-    def __init__(self) -> None:
+    def __init__(self, queue: str) -> None:
+        is_audit = queue != DEAD_LETTER_QUEUE
         super().__init__(
-            "another operator is at the dead letters",
-            "wait until that command has ended; `lapidicom audit` tells which act was begun last",
+            f"another operator is at {'the audit' if is_audit else 'the dead letters'}",
+            "wait until that command has ended"
+            + ("" if is_audit else "; `lapidicom audit` tells which act was begun last"),
             ExitStatus.BUSY,
         )
 
 
 @asynccontextmanager
-async def lock(link: AbstractConnection, *, patience: float = PATIENCE_SECONDS) -> AsyncIterator[None]:
-    """Be the only operator at the dead letters.
+async def lock(
+    link: AbstractConnection, queue: str = DEAD_LETTER_QUEUE, *, patience: float = PATIENCE_SECONDS
+) -> AsyncIterator[None]:
+    """Be the only operator who reads a queue.
 
     Args:
-        link: the connection on which they are read; if it ends, so does the lock.
+        link: the connection on which it is read; if it ends, so does the lock.
+        queue: to be read.
         patience: seconds to wait for another operator.
 
     Raises:
@@ -50,26 +53,31 @@ async def lock(link: AbstractConnection, *, patience: float = PATIENCE_SECONDS) 
         BrokerError: no connection, or no right to declare the lock's queue.
     """
     until = asyncio.get_running_loop().time() + patience
-    while (channel := await _declare(link)) is None:
+    while (channel := await _declare(link, lock_of(queue))) is None:
         if asyncio.get_running_loop().time() >= until:
-            raise Busy
+            raise Busy(queue)
         await asyncio.sleep(AGAIN_SECONDS)
     try:
         yield
     finally:
         with suppress(BrokerError):
             async with boundary(CALL_SECONDS, ConnectionLost):
-                await channel.queue_delete(LOCK_QUEUE)
+                await channel.queue_delete(lock_of(queue))
                 await channel.close()
 
 
-async def _declare(link: AbstractConnection) -> AbstractChannel | None:
+def lock_of(queue: str) -> str:
+    """Name of the queue that is the lock."""
+    return f"{queue}.lock"
+
+
+async def _declare(link: AbstractConnection, name: str) -> AbstractChannel | None:
     """The channel that has declared the queue; None where another connection has it."""
     opened = await open_channel(link)
     channel = await opened.get_underlay_channel()
     try:
         async with boundary(CALL_SECONDS, ConnectionLost):
-            await channel.queue_declare(LOCK_QUEUE, exclusive=True, arguments={"x-queue-type": "classic"})
+            await channel.queue_declare(name, exclusive=True, arguments={"x-queue-type": "classic"})
     except Refused as error:
         if isinstance(error.__cause__, ChannelLockedResource):
             return None

@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass, replace
 
 from aio_pika.abc import AbstractConnection
 
-from lapidicom.cli.dead_letters.letter import DeadLetter
 from lapidicom.cli.dead_letters.reading import Held, Reading, reading
 from lapidicom.common.broker import BrokerError, ConnectionLost, Envelope, Publisher
 from lapidicom.common.topology import EXCHANGE, REPLAY_QUEUE
@@ -41,11 +40,6 @@ class Record:
     who: str
     when: str
     letters: tuple[str, ...]
-
-
-def copy_of(letter: DeadLetter) -> str:
-    """Names one copy of a message: two dead letters of one id are two copies."""
-    return letter.message_id or letter.id
 
 
 def dump(record: Record) -> bytes:

@@ -7,13 +7,13 @@ the same order: the selection decides each of them anew, in the same way, and ke
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from hashlib import blake2b
 
+from lapidicom.cli.dead_letters.copies import copy_of, digest_of
 from lapidicom.cli.dead_letters.letter import DeadLetter
 from lapidicom.cli.filters import Filters
 from lapidicom.cli.replay.edits import Change, Edits, NotEditable
 from lapidicom.cli.replay.headers import replay_of, replayed
-from lapidicom.cli.replay.records import Record, copy_of
+from lapidicom.cli.replay.records import Record
 from lapidicom.common.broker import Envelope
 from lapidicom.common.messages import InstanceStored
 from lapidicom.common.topology import EXCHANGE, WORK_QUEUE
@@ -202,8 +202,3 @@ class Seeing:
         """What was seen; the selection now knows which ids are repeated."""
         self._selection.expect_copies(self._repeated)
         return self._seen
-
-
-def digest_of(letter: DeadLetter) -> bytes:
-    """Tells whether two copies have one body."""
-    return blake2b(letter.body, digest_size=16).digest()
