@@ -8,19 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lapidicom.cli.commands import (
-    audit,
-    config,
-    dlq,
-    doctor,
-    drop,
-    reconcile,
-    replay,
-    status,
-    topology,
-    trace,
-    transfer,
-)
+from lapidicom.cli.commands import audit, config, dlq, doctor, drop, reconcile, replay, status, topology, trace, transfer
 from lapidicom.cli.errors import ExitStatus, OperatorError
 from lapidicom.cli.output import Streams
 from lapidicom.cli.shell import World, group
