@@ -8,10 +8,22 @@ from typing import Annotated
 
 import typer
 
-from lapidicom.cli.commands import audit, config, dlq, doctor, drop, reconcile, replay, status, topology, trace, transfer
+from lapidicom.cli.commands import (
+    audit,
+    config,
+    dlq,
+    doctor,
+    drop,
+    reconcile,
+    replay,
+    status,
+    topology,
+    trace,
+    transfer,
+)
 from lapidicom.cli.errors import ExitStatus, OperatorError
 from lapidicom.cli.output import Streams
-from lapidicom.cli.shell import World, group
+from lapidicom.cli.shell import ReaderGone, World, group
 
 NAME = "lapidicom"
 
@@ -93,7 +105,7 @@ def main() -> None:
     """Entry point."""
     try:
         status = run(sys.argv[1:], os.environ, Streams())
-    except BrokenPipeError:  # the reader (head, less) has seen enough
+    except (ReaderGone, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = ExitStatus.OK
     sys.exit(status)
