@@ -3,7 +3,9 @@
 import contextlib
 import os
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -35,7 +37,7 @@ CHRIS_PASSWORD for CUBE; CHRIS_FILES_ROOT for the volume; AMQP_MANAGEMENT_URL fo
 
 \b
 Exit status: 0 done or healthy; 1 degraded, not found, or some failed; 2 wrong use or settings, or
-RabbitMQ or CUBE down; 3 another operator is at work; 130 ended by Ctrl-C.
+RabbitMQ or CUBE down; 3 another operator is at work; 70 a fault of its own; 130 ended by Ctrl-C.
 """
 
 
@@ -102,10 +104,20 @@ def run(arguments: Sequence[str], environ: Mapping[str, str], streams: Streams) 
 
 
 def main() -> None:
-    """Entry point."""
+    """Entry point; no traceback reaches an operator, whose data it might show."""
     try:
         status = run(sys.argv[1:], os.environ, Streams())
     except (ReaderGone, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = ExitStatus.OK
+    except Exception as error:  # noqa: BLE001 (the last one: what is not foreseen is a fault of ours)
+        sys.stderr.write(f"{NAME}: {_fault(error)}\n")
+        status = ExitStatus.FAULT
     sys.exit(status)
+
+
+def _fault(error: Exception) -> str:
+    """Where it happened, and no value: texts of exceptions may quote patient data."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    place = "/".join(Path(last.filename).parts[-3:])
+    return f"a fault of its own, {type(error).__name__} in {place}:{last.lineno}: please report this line"

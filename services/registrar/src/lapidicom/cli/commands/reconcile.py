@@ -70,13 +70,12 @@ def reconcile(
         bool, typer.Option("--show-phi", help="Show paths in full: they hold patient data.")
     ] = False,
 ) -> ExitStatus:
-    r"""Find what is on the volume, in the journals and in CUBE, and enqueue registrations that were lost.
+    """Find what is on the volume, in the journals and in CUBE, and enqueue registrations that were lost.
 
     What waits, is not relayed yet or is a dead letter is told and left alone. Nothing is taken from any
     queue; a message too many ends in one registration all the same. It can be ended at any time and begun
     again.
 
-    \b
     Exit status: 0 nothing is missing, or what was lost is enqueued; 1 something is missing still;
     2 volume, journals, CUBE or RabbitMQ are not visible, or CUBE registers series (v6).
     """

@@ -25,12 +25,11 @@ def trace(
         bool, typer.Option("--show-phi", help="Show paths in full: they hold patient data.")
     ] = False,
 ) -> int:
-    r"""Tell the whole story of an instance or a series: from journals, volume, RabbitMQ and CUBE.
+    """Tell the whole story of an instance or a series: from journals, volume, RabbitMQ and CUBE.
 
     Nothing is changed, and nothing is taken from the work queue or a delay queue: what is relayed, not in
     CUBE and not a dead letter is waiting.
 
-    \b
     Exit status: 0 registered; 1 unknown; 10 waiting; 11 not relayed yet; 12 dead letter; 13 refused;
     14 set aside; 15 stored, but nothing asks for its registration; 16 stored or relayed, what became of it is
     not visible from here. A series is as its worst instance.
