@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from lapidicom.cli.broker_look import may_bind, may_configure_queue, may_consume, may_publish, version
-from lapidicom.cli.dead_letters.lock import LOCK_QUEUE
+from lapidicom.cli.dead_letters.lock import lock_of
 from lapidicom.cli.doctor.check import Check, failed, passed, unseen
 from lapidicom.cli.management import NO_MANAGEMENT, Management
 from lapidicom.cli.topology.looking import look
@@ -20,6 +20,7 @@ OLDEST: Final = (3, 10)
 _FLAGS: Final = ("quorum_queue", "stream_queue")
 _READ: Final = (WORK_QUEUE, DEAD_LETTER_QUEUE, AUDIT_QUEUE, REPLAY_QUEUE)
 _RIGHTS: Final = "^lapidicom(\\..*)?$"
+_MOST_NAMES: Final = 3
 _SET: Final = "set AMQP_MANAGEMENT_URL"
 
 
@@ -35,6 +36,7 @@ async def check_broker(
     flags = NO_MANAGEMENT if management is None else await management.feature_flags()
     alarms = NO_MANAGEMENT if management is None else await management.alarms()
     return [
+        passed(AREA, "reachable", f"virtual host {vhost}"),
         check_version(version(link)),
         check_flags(flags),
         _alarms(alarms),
@@ -85,7 +87,7 @@ def _alarms(alarms: Sequence[str] | NotVisible) -> Check:
 async def _rights(link: "AbstractConnection", declared: Topology) -> list[Check]:
     queues = [queue.name for queue in declared.queues]
     asked: list[tuple[str, Sequence[str], Callable[[AbstractConnection, str], Awaitable[bool]], str]] = [
-        ("right to configure", [*queues, LOCK_QUEUE], may_configure_queue, "configure"),
+        ("right to configure", [*queues, lock_of(DEAD_LETTER_QUEUE)], may_configure_queue, "configure"),
         ("right to publish", declared.exchanges, may_publish, "write"),
         ("right to bind", queues, may_bind, "write and read"),
         ("right to consume", _READ, may_consume, "read"),
@@ -95,10 +97,15 @@ async def _rights(link: "AbstractConnection", declared: Topology) -> list[Check]
         refused = [one for one in names if not await may(link, one)]
         if refused:
             remedy = f"rabbitmqctl set_permissions: {right} must match {_RIGHTS}"
-            checks.append(failed(AREA, name, f"refused: {', '.join(refused)}", remedy))
+            checks.append(failed(AREA, name, f"refused: {_listed(refused)}", remedy))
         else:
             checks.append(passed(AREA, name, f"{len(names)} names"))
     return checks
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def check_topology(report: Report) -> Check:
