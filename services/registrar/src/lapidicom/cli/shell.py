@@ -37,10 +37,17 @@ class ReaderGone(Exception):
 
 @dataclass(frozen=True)
 class World:
-    """What the process gives the command: environment and streams. Tests and pictures give their own."""
+    """What the process gives the command: environment and streams. Tests and pictures give their own.
+
+    Attributes:
+        environ: environment variables.
+        streams: where output goes.
+        start_logging: called before RabbitMQ or CUBE is asked; a process of its own sets its log up then.
+    """
 
     environ: Mapping[str, str]
     streams: Streams
+    start_logging: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -62,11 +69,13 @@ class Shell:
         environ: environment variables.
         output: where everything that it prints goes.
         command: its name without `lapidicom`, such as `dlq list`.
+        start_logging: of the process.
     """
 
     environ: Mapping[str, str]
     output: Output
     command: str
+    start_logging: Callable[[], None] = lambda: None
 
     @cached_property
     def settings(self) -> "CommandSettings":
@@ -100,6 +109,7 @@ class Shell:
         """
         from lapidicom.common.broker import BrokerError, ConnectionLost, redacted
 
+        self.start_logging()
         try:
             return asyncio.run(work)
         except BrokerError as error:
@@ -153,7 +163,12 @@ def _with_shell(function: Callable[..., T]) -> Callable[..., T]:
     def run(context: typer.Context, as_json: bool, no_color: bool, **arguments: object) -> T:
         world: World = context.find_root().obj
         output = Output(world.streams, world.environ, as_json=as_json, no_color=no_color)
-        shell = Shell(world.environ, output, context.command_path.removeprefix("lapidicom").strip())
+        shell = Shell(
+            world.environ,
+            output,
+            context.command_path.removeprefix("lapidicom").strip(),
+            world.start_logging,
+        )
         for name, make in made.items():
             arguments[name] = make(**{part.name: arguments.pop(part.name) for part in _parameters(make)})
         try:
