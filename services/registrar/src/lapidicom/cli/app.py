@@ -4,7 +4,7 @@ import contextlib
 import os
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +25,7 @@ from lapidicom.cli.commands import (
 )
 from lapidicom.cli.errors import ExitStatus, OperatorError
 from lapidicom.cli.output import Streams
-from lapidicom.cli.shell import ReaderGone, World, group
+from lapidicom.cli.shell import World, group
 
 NAME = "lapidicom"
 
@@ -70,13 +70,19 @@ def _root(
     """What stands before all commands."""
 
 
-def run(arguments: Sequence[str], environ: Mapping[str, str], streams: Streams) -> int:
+def run(
+    arguments: Sequence[str],
+    environ: Mapping[str, str],
+    streams: Streams,
+    start_logging: Callable[[], None] = lambda: None,
+) -> int:
     """Run one command line; returns the exit status and never raises for what an operator may meet.
 
     Args:
         arguments: without the program's name.
         environ: environment variables.
         streams: where output goes.
+        start_logging: of a process of its own.
     """
     application = typer.main.get_command(build())
     try:
@@ -85,7 +91,7 @@ def run(arguments: Sequence[str], environ: Mapping[str, str], streams: Streams) 
                 list(arguments) or ["--help"],
                 prog_name=NAME,
                 standalone_mode=False,
-                obj=World(environ, streams),
+                obj=World(environ, streams, start_logging),
             )
         streams.out.flush()
     except OperatorError as error:
@@ -96,6 +102,10 @@ def run(arguments: Sequence[str], environ: Mapping[str, str], streams: Streams) 
         path = context.command_path if context is not None else NAME
         streams.err.write(f"{path}: {' '.join(error.format_message().split())} (see `{path} --help`)\n")
         return ExitStatus.UNUSABLE
+    except SystemExit as error:
+        if isinstance(error.__context__, BrokenPipeError):  # typer makes status 1 of it
+            raise error.__context__ from None
+        raise
     except typer.Abort:
         status = ExitStatus.INTERRUPTED
     if status == ExitStatus.INTERRUPTED:  # typer has made it of the KeyboardInterrupt
@@ -103,11 +113,23 @@ def run(arguments: Sequence[str], environ: Mapping[str, str], streams: Streams) 
     return int(status or ExitStatus.OK)
 
 
+def _start_logging() -> None:
+    """Acts and troubles are lines of standard error; imported late: --help needs no log."""
+    from lapidicom.common import logs
+    from lapidicom.common.settings import LogSection, SettingsError, load
+
+    try:
+        section = load(LogSection, os.environ)
+    except SettingsError as error:
+        raise OperatorError(str(error), "see docs/settings.md", ExitStatus.UNUSABLE) from None
+    logs.configure(section, service=NAME)
+
+
 def main() -> None:
     """Entry point; no traceback reaches an operator, whose data it might show."""
     try:
-        status = run(sys.argv[1:], os.environ, Streams())
-    except (ReaderGone, BrokenPipeError):
+        status = run(sys.argv[1:], os.environ, Streams(), _start_logging)
+    except BrokenPipeError:  # the reader (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = ExitStatus.OK
     except Exception as error:  # noqa: BLE001 (the last one: what is not foreseen is a fault of ours)

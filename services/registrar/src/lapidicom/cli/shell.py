@@ -31,10 +31,6 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document inst
 NoColor = Annotated[bool, typer.Option("--no-color", help="No colours, as with NO_COLOR set.")]
 
 
-class ReaderGone(Exception):
-    """Whoever read our output (head, less) has seen enough."""
-
-
 @dataclass(frozen=True)
 class World:
     """What the process gives the command: environment and streams. Tests and pictures give their own.
@@ -171,10 +167,7 @@ def _with_shell(function: Callable[..., T]) -> Callable[..., T]:
         )
         for name, make in made.items():
             arguments[name] = make(**{part.name: arguments.pop(part.name) for part in _parameters(make)})
-        try:
-            return function(shell, **arguments)
-        except BrokenPipeError as error:
-            raise ReaderGone from error  # typer would make status 1 of a BrokenPipeError
+        return function(shell, **arguments)
 
     common = [
         inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context),
