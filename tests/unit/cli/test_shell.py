@@ -1,4 +1,7 @@
-import io
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Annotated
 
@@ -6,13 +9,11 @@ import pytest
 import typer
 
 from lapidicom.cli import app as application
-from lapidicom.cli.app import run
 from lapidicom.cli.commands import dlq
 from lapidicom.cli.errors import ExitStatus, OperatorError
-from lapidicom.cli.output import Streams
 from lapidicom.cli.shell import OptionsOf, Shell, command
 from lapidicom.common.broker import ConnectionLost, Refused
-from tests.support.command import Ended, in_process
+from tests.support.command import Ended, in_process, surroundings
 
 URL = "amqp://who:secret@broker.example:5672/"
 
@@ -138,10 +139,35 @@ def test_the_version_is_that_of_the_distribution() -> None:
     assert in_process("--version").out == "lapidicom 0.1.0\n"
 
 
-def test_a_fault_of_ours_is_not_hidden() -> None:
-    class Broken(io.StringIO):
-        def write(self, text: str) -> int:
-            raise ZeroDivisionError(text)
+def test_a_fault_of_ours_is_one_line_that_tells_where_and_no_value(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def register(group: typer.Typer) -> None:
+        command(group, "probe", examples=[])(broken)
 
-    with pytest.raises(ZeroDivisionError):
-        run(["--version"], {}, Streams(Broken(), Broken()))
+    def broken(shell: Shell) -> None:
+        raise KeyError(f"DOE^JANE {shell.command}")
+
+    monkeypatch.setattr(dlq, "register", register)
+    monkeypatch.setattr(sys, "argv", ["lapidicom", "dlq", "probe"])
+    with pytest.raises(SystemExit) as caught:
+        application.main()
+    assert caught.value.code == 70
+    told = capsys.readouterr().err
+    assert re.fullmatch(
+        r"lapidicom: .*KeyError in unit/cli/test_shell.py:[0-9]+: please report this line\n", told
+    )
+
+
+def test_a_reader_that_has_seen_enough_is_no_failure() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as out:
+        done = subprocess.run(
+            [sys.executable, "-m", "lapidicom.cli", "--help"],
+            stdout=out,
+            stderr=subprocess.PIPE,
+            env=surroundings(),
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -14,6 +14,8 @@ class ExitStatus(IntEnum):
     """Not done: wrong options or settings, or RabbitMQ or CUBE is not reachable."""
     BUSY = 3
     """Not done: another operator is at work; nothing was changed."""
+    FAULT = 70
+    """A fault of lapidicom's own, to be reported."""
     INTERRUPTED = 130
     """Ended by Ctrl-C; queues are as they were, apart from what had been told."""
 
