@@ -1,9 +1,6 @@
-"""Names within the spool on which the receiver and the operators' command agree."""
+"""The spool's sentinel, by whose name receiver and operators' command know a mounted volume."""
 
 from typing import Final
 
 SENTINEL: Final = "volume-id"
 """File with the volume's identity, made by the first receiver: without it a folder is no mounted spool."""
-
-JOURNALS: Final = "journal"
-"""Folder of the journals, one folder for each life of a listener."""

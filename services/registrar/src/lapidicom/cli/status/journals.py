@@ -23,7 +23,7 @@ from lapidicom.common.journal.format import (
 )
 from lapidicom.common.journal.reader import JournalFolder, Reached, read_chunk
 from lapidicom.common.journal.records import INSTANCE_RECEIVED, SERIES_ENDED, RecordError, parse
-from lapidicom.common.spool import JOURNALS
+from lapidicom.common.journal.survey import JOURNALS
 
 _LINES: Final = 64
 _MESSAGES: Final = {INSTANCE_RECEIVED: "received_at", SERIES_ENDED: "ended_at"}
