@@ -1,10 +1,10 @@
-"""`lapidicom config` as a process: what a service would have in this environment."""
+"""`lapidicom config`: what a service would have in this environment."""
 
 from pathlib import Path
 
 from lapidicom.common.settings.described import describe
 from lapidicom.registrar.settings import RegistrarSettings
-from tests.support.command import in_process, lapidicom
+from tests.support.command import in_process
 
 SECRET = "s3cr3t-geheim"
 ENVIRONMENT = {
@@ -17,7 +17,7 @@ ENVIRONMENT = {
 
 def test_each_setting_is_told_with_value_source_default_and_meaning_and_no_secret(tmp_path: Path) -> None:
     (tmp_path / "password").write_text(SECRET)
-    ended = lapidicom(
+    ended = in_process(
         "config", "registrar", "--json", CHRIS_PASSWORD_FILE=str(tmp_path / "password"), **ENVIRONMENT
     )
     assert ended.status == 0

@@ -128,7 +128,7 @@ def test_show_asks_nobody_and_tells_what_the_services_declare() -> None:
 
 
 def test_a_broker_that_is_away_is_one_line_and_status_2() -> None:
-    ended = lapidicom("topology", "check", AMQP_URL="amqp://user:geheim@127.0.0.1:1/v")
+    ended = in_process("topology", "check", AMQP_URL="amqp://user:geheim@127.0.0.1:1/v")
     assert ended.status == 2
     assert ended.err.startswith("lapidicom: RabbitMQ at amqp://127.0.0.1:1/v: ")
     assert len(ended.err.splitlines()) == 1
