@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from structlog.testing import capture_logs
+
 from lapidicom.cli.app import run
 from lapidicom.cli.output import Streams
 
@@ -75,5 +77,6 @@ def start(*arguments: str, **settings: str) -> subprocess.Popen[str]:
 def in_process(*arguments: str, environ: Mapping[str, str] | None = None, **settings: str) -> Ended:
     """Run the command in this process, piped; it sees these settings only."""
     out, err = io.StringIO(), io.StringIO()
-    status = run(arguments, {**(environ or {}), **settings}, Streams(out, err))
+    with capture_logs():  # unconfigured, structlog writes to standard output
+        status = run(arguments, {**(environ or {}), **settings}, Streams(out, err))
     return Ended(status, out.getvalue(), err.getvalue())

@@ -187,7 +187,7 @@ def _encode(value: Any) -> Any:
 def _decode(value: Any) -> Any:
     match value:
         case {"$bytes": str(text), **rest} if not rest:
-            return base64.b64decode(text, validate=True)
+            return bytearray(base64.b64decode(text, validate=True))  # pamqp publishes bytes as this only
         case {"$time": str(text), **rest} if not rest:
             return datetime.fromisoformat(text)
         case {"$decimal": str(text), **rest} if not rest:

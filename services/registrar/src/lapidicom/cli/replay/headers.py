@@ -40,7 +40,12 @@ def replayed(letter: DeadLetter, replay: str, now: str, edited: tuple[str, ...] 
         now: ISO 8601.
         edited: names of the fields that are changed now.
     """
-    headers = {name: value for name, value in letter.headers.items() if name not in _OF_THE_LAST_ATTEMPT}
+    headers = {
+        name: value
+        for name, value in letter.headers.items()
+        # The client library reads headers of bytes, of a foreign message, but cannot publish them.
+        if name not in _OF_THE_LAST_ATTEMPT and not isinstance(value, bytes)
+    }
     headers |= {
         REPLAY: replay,
         REPLAYS: _count(letter.headers, REPLAYS) + 1,
