@@ -68,7 +68,7 @@ def _work(work: QueueLook | NotVisible | None) -> str:
     if not isinstance(work, QueueLook):
         return "there is no such queue"
     parts = [f"{work.ready} ready", f"{_number(work.unacknowledged)} unacknowledged"]
-    parts.append(f"{work.consumers} consumers")
+    parts.append(f"{work.consumers} consumer{'' if work.consumers == 1 else 's'}")
     parts.append(f"in {_rate(work.publish_rate)}, out {_rate(work.ack_rate)}")
     unseen = next((one for one in (work.unacknowledged, work.ack_rate) if isinstance(one, NotVisible)), None)
     return "; ".join(parts) + (f"; ? is {unseen}" if unseen else "")
