@@ -25,6 +25,9 @@ READ_SECONDS: Final = 60.0
 """A search without an index takes long in a large CUBE."""
 
 TRIES: Final = 4
+FIRST_PAUSE: Final = 0.5
+"""Seconds before the second try; doubled before each further one."""
+
 PAGE: Final = 500
 """Rows of one answer: CUBE looks at each row's file in its storage."""
 
@@ -222,7 +225,7 @@ async def _persistently(ask: Callable[[], Awaitable[Reply]], again: Callable[[in
         if isinstance(reply, Answer) and not again(reply.status):
             return reply
         if pause < TRIES - 1:
-            await asyncio.sleep(0.5 * 2**pause)
+            await asyncio.sleep(FIRST_PAUSE * 2**pause)
     return reply
 
 
