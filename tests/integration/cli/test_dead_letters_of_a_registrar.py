@@ -82,7 +82,10 @@ async def _publish_with_a_lifetime(url: str, sent: Envelope) -> None:
         channel = await link.channel()
         exchange = await channel.get_exchange(EXCHANGE)
         message = aio_pika.Message(
-            sent.body, type=sent.type, headers={"lapidicom-id": sent.lapidicom_id}, expiration=0.001
+            sent.body,
+            type=sent.type,
+            headers={"lapidicom-id": sent.lapidicom_id, "lapidicom-version": sent.version},
+            expiration=0.001,
         )
         await exchange.publish(message, WORK_QUEUE)
 

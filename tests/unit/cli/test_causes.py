@@ -103,6 +103,15 @@ def test_the_remedy_names_the_letter_so_that_it_can_be_copied() -> None:
     assert "`lapidicom dlq replay --id 0b3f62c1.7 --set Field=value`" in told
 
 
+@pytest.mark.parametrize(
+    ("reason", "mendable"),
+    [("refused: Modality,PatientName", True), ("refused: Modality,StudyDate", False), ("refused", True)],
+)
+def test_identity_is_mended_at_the_sender_and_never_here(reason: str, mendable: bool) -> None:
+    assert ("--set" in remedy(letter(7, reason))) is mendable
+    assert ("at the sender" in remedy(letter(7, reason))) is not mendable
+
+
 def test_the_remedy_of_a_group_names_its_reason_quoted_for_a_shell() -> None:
     told = remedy(letter(7, "refused: Modality"), of_group=True)
     assert "--reason 'refused: Modality' --set" in told

@@ -14,9 +14,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lapidicom.cli.dead_letters.letter import BY_BROKER, DELIVERY_LIMIT, UNTOLD, DeadLetter, short_id
+from lapidicom.cli.replay.edits import EDITABLE
 
 ANY_OTHER_STATUS: Final = "http_*"
 TAKEN_OUT: Final = "…"
+
+IDENTITY_REFUSED: Final = (
+    "Identity is never edited: have it corrected at the sender and sent again, then "
+    "`lapidicom dlq drop --id ID --export FILE`; CUBE's words: `lapidicom dlq show ID --show-phi`."
+)
+"""Remedy of what is refused for a field that no replay may edit."""
 
 RUNBOOK: Final = "docs/runbook.md"
 
@@ -45,8 +52,8 @@ CAUSES: Final = (
     Cause(
         "refused",
         "CUBE refused what the request says (400); the reason names the fields.",
-        "Read CUBE's answer with `lapidicom dlq show ID`; mend the field with "
-        "`lapidicom dlq replay --id ID --set Field=value`, or, if it is part of the identity, at the sender.",
+        "Read CUBE's answer with `lapidicom dlq show ID --show-phi`; mend the field with "
+        "`lapidicom dlq replay --id ID --set Field=value`.",
     ),
     Cause(
         "file-missing",
@@ -137,10 +144,13 @@ def remedy(letter: DeadLetter, *, of_group: bool = False) -> str:
         letter: or the example of a group.
         of_group: name all letters of the reason where a command allows it.
     """
+    key, _, names = letter.reason.partition(": ")
     text = cause_of(letter.reason).remedy
+    if key == "refused" and names and not set(names.split(",")) <= set(EDITABLE):
+        text = IDENTITY_REFUSED
     if of_group:
         text = text.replace("--id ID", f"--reason {shlex.quote(letter.reason)}")
-    text = text.replace("REASON", letter.reason.partition(":")[0])
+    text = text.replace("REASON", key)
     return re.sub(r"\bID\b", lambda _: short_id(letter.id), text)
 
 

@@ -77,28 +77,39 @@ class Filters:
 def make_filters(
     reason: Annotated[
         list[str] | None,
-        typer.Option(help="Only this reason; `refused` means `refused: path` too. May be given again."),
+        typer.Option(
+            metavar="REASON",
+            help="Only this reason; `refused` means `refused: path` too. May be given again.",
+        ),
     ] = None,
     status: Annotated[
-        list[str] | None, typer.Option(help="Only this HTTP status of CUBE's, or `none`. May be given again.")
+        list[str] | None,
+        typer.Option(
+            metavar="STATUS", help="Only this HTTP status of CUBE's, or `none`. May be given again."
+        ),
     ] = None,
     series: Annotated[
-        list[str] | None, typer.Option(help="Only this SeriesInstanceUID. May be given again.")
+        list[str] | None,
+        typer.Option(metavar="UID", help="Only this SeriesInstanceUID. May be given again."),
     ] = None,
     pacs: Annotated[
-        list[str] | None, typer.Option(help="Only of this PACS (its AE title). May be given again.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Only of this PACS (its AE title). May be given again."),
     ] = None,
     since: Annotated[
-        str | None, typer.Option(help="Not older: 30m, 2h, 3d, or an ISO date, UTC unless it says.")
+        str | None,
+        typer.Option(metavar="TIME", help="Not older: 30m, 2h, 3d, or an ISO date, UTC unless it says."),
     ] = None,
-    until: Annotated[str | None, typer.Option(help="Not younger; as --since.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Not younger; as --since.")] = None,
     ids: Annotated[
         list[str] | None,
-        typer.Option("--id", help="Only this id; a beginning will do. May be given again."),
+        typer.Option("--id", metavar="ID", help="Only this id; a beginning will do. May be given again."),
     ] = None,
     where: Annotated[
         list[str] | None,
-        typer.Option(help="Only where this field or header has this value, KEY=VALUE; `*` is any text."),
+        typer.Option(
+            metavar="KEY=VALUE", help="Only where this field or header has this value; `*` is any text."
+        ),
     ] = None,
 ) -> Filters:
     """Make the filters of a command's options.
