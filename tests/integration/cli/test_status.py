@@ -238,3 +238,17 @@ def test_a_volume_that_is_not_mounted_is_told(settings: dict[str, str], tmp_path
     assert told["journals"] is None
     assert "not mounted" in told["not_visible"]["journals"]
     assert [one["area"] for one in told["findings"]] == ["volume"]
+
+
+def test_what_a_receiver_stored_while_rabbitmq_is_away_from_it_is_told_as_not_relayed(
+    path: WholePath, settings: dict[str, str], tmp_path: Path
+) -> None:
+    nowhere = "amqp://127.0.0.1:1/v"
+    with path.receiver(amqp_url=nowhere, CHRIS_JOURNAL_TAKEOVER="600") as receiver:
+        assert pynetdicom_store(receiver.scp_port, CALLING, [instance(2)], tmp_path) == [0]
+        _, told = status(settings)
+    waiting = [one for one in told["journals"] if one["oldest"] is not None]
+    assert len(waiting) == 1
+    assert waiting[0]["unrelayed_bytes"] > 0
+    assert told["oldest_unrelayed"] == waiting[0]["oldest"]
+    assert told["status"] == "healthy"  # it waits for less than a minute

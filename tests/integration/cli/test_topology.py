@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import aio_pika
 import pytest
@@ -23,13 +26,19 @@ def states(ended: Ended) -> dict[str, str]:
     return {row["name"]: row["state"] for row in ended.document["rows"] if row["kind"] != "binding"}
 
 
-async def _with_channel(url: str, queue: str, arguments: dict[str, object] | None) -> None:
+async def _declare(url: str, queue: str, arguments: Mapping[str, Any]) -> None:
+    async with asyncio.timeout(20), await aio_pika.connect(url) as link:
+        await (await link.channel()).declare_queue(queue, durable=True, arguments=dict(arguments))
+
+
+async def _delete(url: str, queue: str) -> None:
+    async with asyncio.timeout(20), await aio_pika.connect(url) as link:
+        await (await link.channel()).queue_delete(queue)
+
+
+async def _put(url: str, queue: str) -> None:
     async with asyncio.timeout(20), await aio_pika.connect(url) as link:
         channel = await link.channel()
-        if arguments is None:
-            await channel.queue_delete(queue)
-            return
-        await channel.declare_queue(queue, durable=True, arguments=arguments)  # type: ignore[arg-type]
         message = aio_pika.Message(b"kept", delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
         await channel.default_exchange.publish(message, queue)
 
@@ -37,11 +46,12 @@ async def _with_channel(url: str, queue: str, arguments: dict[str, object] | Non
 def declare_otherwise(url: str, queue: str, **changes: object) -> None:
     """Declare a queue with other arguments, and a message in it."""
     declared = next(one for one in DECLARED.queues if one.name == queue)
-    asyncio.run(_with_channel(url, queue, declared.arguments | changes))
+    asyncio.run(_declare(url, queue, declared.arguments | changes))
+    asyncio.run(_put(url, queue))
 
 
 def delete(url: str, queue: str) -> None:
-    asyncio.run(_with_channel(url, queue, None))
+    asyncio.run(_delete(url, queue))
 
 
 def test_a_check_of_an_empty_virtual_host_finds_all_missing_and_declares_nothing(amqp_url: str) -> None:
@@ -114,6 +124,28 @@ def test_what_differs_is_named_left_as_it_is_and_replaced_by_the_steps_that_are_
     delete(amqp_url, queue)
     assert run(amqp_url, "apply").status == 0
     assert run(amqp_url, "check").status == 0
+
+
+def test_the_steps_for_the_dead_letters_keep_every_one_of_them(
+    amqp_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    declared = next(one for one in DECLARED.queues if one.name == DEAD_LETTER_QUEUE)
+    asyncio.run(_declare(amqp_url, DEAD_LETTER_QUEUE, declared.arguments | {"x-max-length": 1000}))
+    letters = [dead_letter(number) for number in range(5)]
+    bury(amqp_url, letters, delays=(1, 2))
+    (row,) = [one for one in run(amqp_url, "check", "--json").document["rows"] if one["state"] == "different"]
+    done = []
+    for step in row["steps"]:
+        if step.startswith("rabbitmqctl delete_queue"):
+            delete(amqp_url, DEAD_LETTER_QUEUE)
+        elif step.startswith("lapidicom "):
+            done.append(step)
+            assert in_process(*step.split()[1:], AMQP_URL=amqp_url, **SETTINGS).status == 0
+    assert [step.split()[1] for step in done] == ["dlq", "topology", "dlq"]
+    assert run(amqp_url, "check").status == 0
+    taken = take_all(amqp_url, DEAD_LETTER_QUEUE)
+    assert [one.headers["lapidicom-id"] for one in taken] == [one.lapidicom_id for one in letters]
 
 
 def test_show_asks_nobody_and_tells_what_the_services_declare() -> None:

@@ -32,7 +32,7 @@ def of_queue(queue: str, vhost: str) -> tuple[str, ...]:
         case name if name == DEAD_LETTER_QUEUE:
             return (
                 "stop all registrars; receivers may go on",
-                "lapidicom dlq export --all dead-letters.jsonl",
+                "lapidicom dlq export dead-letters.jsonl",
                 "see that `lapidicom status` counts as many dead letters as the file has lines",
                 delete,
                 _APPLY,
@@ -40,7 +40,7 @@ def of_queue(queue: str, vhost: str) -> tuple[str, ...]:
                 "start the registrars",
             )
         case name if name == AUDIT_QUEUE:
-            return ("lapidicom audit --json > audit.json, and keep that file", delete, _APPLY)
+            return ("lapidicom audit --limit 0 --json > audit.json, and keep that file", delete, _APPLY)
         case name if name == REPLAY_QUEUE:
             return (
                 "see that no replay is under way, and none was interrupted: lapidicom dlq list",
