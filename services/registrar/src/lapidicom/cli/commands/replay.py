@@ -89,10 +89,9 @@ def replay(
         why=why,
     )
     report = shell.run(_replay(shell, wishes, show_phi))
+    _tell_end(shell, wishes, report)
     if shell.output.json:
         shell.output.document(_document(wishes, report))
-    else:
-        _tell_end(shell, wishes, report)
     if dry_run or report.is_good:
         return ExitStatus.OK
     return ExitStatus.FAILED

@@ -17,6 +17,7 @@ from aiormq.abc import DeliveredMessage
 from aiormq.channel import Channel
 from pamqp.commands import Basic
 
+from lapidicom.cli.errors import ExitStatus, OperatorError
 from lapidicom.common.broker import BrokerError, ConnectionLost
 from lapidicom.common.broker.connection import CALL_SECONDS, open_channel
 from lapidicom.common.broker.errors import boundary
@@ -29,6 +30,11 @@ SILENCE_SECONDS = 5.0
 
 ACK_SECONDS = 0.5
 """For acks sent behind a basic.cancel: RabbitMQ may lose those that a closing channel sent last."""
+
+SETTLE_SECONDS = 5.0
+"""For the messages of a reader that has ended to be back."""
+
+SETTLE_POLL_SECONDS = 0.02
 
 
 @dataclass(eq=False, slots=True)
@@ -183,10 +189,19 @@ class Reading:
             for consumer in self._consumers:
                 async with boundary(CALL_SECONDS, ConnectionLost):
                     await consumer.channel.close()
+            await self._until_returned()
+
+    async def _until_returned(self) -> None:
+        """The broker returns what a closed channel held a moment later: the next reader must see it."""
+        returning = sum(consumer.unacknowledged for consumer in self._consumers)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + SETTLE_SECONDS
+        while returning and await depth_of(self._link, self._queue) < returning and loop.time() < until:
+            await asyncio.sleep(SETTLE_POLL_SECONDS)
 
 
-async def depth_of(link: AbstractConnection, queue: str) -> int:
-    """How many messages of a queue are ready, by passive declare.
+async def glance(link: AbstractConnection, queue: str) -> tuple[int, int]:
+    """How many messages of a queue are ready, and how many consumers it has, by passive declare.
 
     Raises:
         Refused: the queue does not exist, or may not be seen.
@@ -197,7 +212,30 @@ async def depth_of(link: AbstractConnection, queue: str) -> int:
         amqp = await channel.get_underlay_channel()
         found = await amqp.queue_declare(queue, passive=True)
         await channel.close()
-    return found.message_count or 0
+    return found.message_count or 0, found.consumer_count or 0
+
+
+async def depth_of(link: AbstractConnection, queue: str) -> int:
+    """How many messages of a queue are ready; raises as `glance`."""
+    depth, _ = await glance(link, queue)
+    return depth
+
+
+async def _depth_without_readers(link: AbstractConnection, queue: str) -> int:
+    """The depth when nobody holds a message; a reader that was just killed is waited for."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + SETTLE_SECONDS
+    while True:
+        depth, consumers = await glance(link, queue)
+        if not consumers:
+            return depth
+        if loop.time() >= until:
+            raise OperatorError(
+                f"something else consumes {queue} ({consumers} consumers)",
+                "end it: while it reads, nobody else sees all messages",
+                ExitStatus.BUSY,
+            )
+        await asyncio.sleep(SETTLE_POLL_SECONDS)
 
 
 @asynccontextmanager
@@ -219,9 +257,10 @@ async def reading(
         silence: seconds without a message after which there are no more.
 
     Raises:
+        OperatorError: something else consumes it, and knows nothing of a lock.
         BrokerError: the queue does not exist, may not be read, or the connection ended.
     """
-    depth = await depth_of(link, queue)
+    depth = await _depth_without_readers(link, queue)
     found = Reading(link, queue, depth, most if reserve else max(1, min(depth, most)), reserve, silence)
     try:
         yield found

@@ -40,7 +40,7 @@ def replayed(letter: DeadLetter, replay: str, now: str, edited: tuple[str, ...] 
         now: ISO 8601.
         edited: names of the fields that are changed now.
     """
-    headers = {
+    headers: dict[str, Header] = {
         name: value
         for name, value in letter.headers.items()
         # The client library reads headers of bytes, of a foreign message, but cannot publish them.

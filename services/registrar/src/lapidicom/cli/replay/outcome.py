@@ -55,8 +55,8 @@ class Outcomes:
                 self.untold += 1
 
     def came_back(self, returned: dict[str, str]) -> None:
-        """These are dead letters with the replay's id."""
-        self.returned = returned
+        """These are, or were, dead letters with the replay's id."""
+        self.returned |= returned
         for name in returned:
             self.waiting.pop(name, None)
 
