@@ -137,8 +137,8 @@ def _object(text: str, number: int) -> dict[str, Any]:
 
 def _message(fields: Mapping[str, Any], number: int) -> Exported:
     try:
-        properties = {name: _decode(value) for name, value in fields["properties"].items()}
-        headers = {name: _decode(value) for name, value in fields["headers"].items()}
+        properties = dict(_decode(fields["properties"]))
+        headers = dict(_decode(fields["headers"]))
         routing_key = fields["routing_key"]
         body = (
             fields["text"].encode() if "text" in fields else base64.b64decode(fields["base64"], validate=True)
