@@ -139,15 +139,21 @@ async def _run(
         work = Run(places, wishes, state, enqueueing, may_enqueue, shell.output.progress)
         try:
             return await work.run()
-        except OSError as error:
-            raise OperatorError(
-                f"{error.filename or root}: {error.strerror or error}",
-                "check the volume and CHRIS_FILES_ROOT; then run it again",
-                ExitStatus.UNUSABLE,
-            ) from error
-        finally:
+        except BaseException as error:
             if work.findings.enqueued:
-                shell.output.note(f"run {run}: enqueued {work.findings.enqueued}")
+                done = f"run {run} had enqueued {work.findings.enqueued} registrations"
+                shell.output.warn(f"{done}; another run finds the rest")
+            if isinstance(error, OSError):
+                raise _volume_fails(error, root) from error
+            raise
+
+
+def _volume_fails(error: OSError, root: Path) -> OperatorError:
+    return OperatorError(
+        f"the volume {root} cannot be read: {error.strerror or type(error).__name__}",
+        "check its mount and CHRIS_FILES_ROOT; then run it again",
+        ExitStatus.UNUSABLE,
+    )
 
 
 def _places(shell: Shell, *, without_journals: bool) -> "tuple[CubeSection, Path, Path | None]":

@@ -34,8 +34,9 @@ def trace(
     14 set aside; 15 stored, but nothing asks for its registration; 16 stored or relayed, what became of it is
     not visible from here. A series is as its worst instance.
     """
+    from lapidicom.cli.trace.document import document
     from lapidicom.cli.trace.gathering import gather
-    from lapidicom.cli.trace.report import document, state_of, tell
+    from lapidicom.cli.trace.report import tell
     from lapidicom.cli.trace.story import EXIT_STATUSES
     from lapidicom.common.instance.tags import is_uid
 
@@ -48,4 +49,4 @@ def trace(
         shell.output.document(document(found, limit=limit, show_phi=show_phi))
     else:
         tell(shell.output, found, limit=limit, show_phi=show_phi)
-    return EXIT_STATUSES[state_of(found)]
+    return EXIT_STATUSES[found.state]

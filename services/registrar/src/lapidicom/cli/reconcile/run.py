@@ -216,6 +216,7 @@ class Run:
             self._gone = None
 
     def _make(self, missing: Missing) -> Made | None:
+        missing.why = "no journal tells of it" if missing.record is None else ""
         try:
             return message_of(self._places.root, missing)
         except NoMessage as error:

@@ -19,7 +19,7 @@ from lapidicom.cli.errors import OperatorError
 from lapidicom.cli.queues import Waiting, waiting
 from lapidicom.cli.shell import Shell
 from lapidicom.cli.trace.journals import AssociationEnd, Found, Subject, search
-from lapidicom.cli.trace.story import InCube, Letter, Story
+from lapidicom.cli.trace.story import InCube, Letter, State, Story, worst
 from lapidicom.cli.visibility import NotVisible
 from lapidicom.common.broker import BrokerError
 from lapidicom.common.file_system import FileSystem
@@ -67,6 +67,11 @@ class Trace:
 
     def __post_init__(self) -> None:
         self._by_path = {story.path: story for story in self.stories if story.path}
+
+    @property
+    def state(self) -> State:
+        """The state that the exit status tells: that of the worst instance."""
+        return State.DEAD_LETTER if self.letters else worst(story.state for story in self.stories)
 
     def story_of(self, path: str, series_uid: str = "") -> Story:
         """The story of a file; a new one if nobody has told of it yet."""

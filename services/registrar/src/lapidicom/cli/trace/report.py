@@ -1,14 +1,13 @@
-"""Tells a trace: as text and tables, or as one JSON document."""
+"""Tells a trace as text and tables."""
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from typing import Any
 
 from lapidicom.cli.masking import masked_path
 from lapidicom.cli.output import Column, Output
 from lapidicom.cli.trace.gathering import Trace
 from lapidicom.cli.trace.journals import Subject
-from lapidicom.cli.trace.story import Event, InCube, Kind, Letter, State, Story, counts, worst
+from lapidicom.cli.trace.story import Event, Kind, Letter, State, Story, counts
 from lapidicom.cli.visibility import NotVisible
 from lapidicom.common.journal.survey import Relay
 
@@ -32,98 +31,6 @@ _MEANINGS = {
     State.UNSEEN: "It is stored; whether it is registered is not visible from here.",
     State.UNKNOWN: "Nobody who could be asked knows it.",
 }
-
-
-def state_of(trace: Trace) -> State:
-    """The state that the exit status tells."""
-    states = [story.state for story in trace.stories]
-    return State.DEAD_LETTER if trace.letters else worst(states)
-
-
-def document(trace: Trace, *, limit: int, show_phi: bool) -> dict[str, Any]:
-    """The trace as JSON.
-
-    Args:
-        trace: what is known.
-        limit: instances to tell at most; 0: all.
-        show_phi: whether paths are told.
-    """
-    shown = trace.stories[: limit or None]
-    return {
-        "uid": trace.uid,
-        "is": trace.subject.value,
-        "state": state_of(trace).value,
-        "counts": {state.value: count for state, count in counts(trace.stories).items()},
-        "instances": [_story_document(story, show_phi=show_phi) for story in shown],
-        "instances_not_shown": len(trace.stories) - len(shown),
-        "associations": [
-            {
-                "association_id": one.association_id,
-                "calling_ae_title": one.calling_ae_title,
-                "called_ae_title": one.called_ae_title,
-                "peer_address": one.peer_address,
-                "receiver": one.receiver,
-                "ended_at": one.ended_at,
-                "ok": one.ok,
-                "received": one.received,
-                "refused": one.refused,
-            }
-            for one in trace.associations
-        ],
-        "series_of_study": trace.series,
-        "dead_letters_of_series": [_letter_document(letter) for letter in trace.letters],
-        "journals_since": trace.since,
-        "journal_segments_with_bad_lines": trace.unreadable,
-        "waiting": None
-        if trace.waiting is None
-        else {"work": trace.waiting.work, "delayed": trace.waiting.delayed},
-        "not_visible": {who: why.reason for who, why in trace.not_visible.items()},
-    }
-
-
-def _story_document(story: Story, *, show_phi: bool) -> dict[str, Any]:
-    return {
-        "SOPInstanceUID": story.sop_uid,
-        "SeriesInstanceUID": story.series_uid,
-        "pacs_name": story.pacs_name,
-        "path": _path(story, show_phi=show_phi),
-        "state": story.state.value,
-        "size": story.size,
-        "file_size": None if isinstance(story.file, NotVisible) else story.file,
-        "cube": {"url": story.cube.url, "registered_at": story.cube.registered_at}
-        if isinstance(story.cube, InCube)
-        else None,
-        "dead_letters": [_letter_document(letter) for letter in story.letters],
-        "events": [
-            {
-                "event": event.kind.value,
-                "when": event.when,
-                "calling_ae_title": event.calling_ae_title,
-                "called_ae_title": event.called_ae_title,
-                "peer_address": event.peer_address,
-                "receiver": event.receiver,
-                "association_id": event.association_id,
-                "relay": event.relay.value if event.kind is Kind.RECEIVED else None,
-                "status": event.status or None,
-                "reason": event.reason or None,
-                "tags": list(event.tags),
-            }
-            for event in story.events
-        ],
-        "events_omitted": story.omitted,
-    }
-
-
-def _letter_document(letter: Letter) -> dict[str, Any]:
-    return {
-        "id": letter.id,
-        "reason": letter.reason,
-        "http_status": letter.http_status,
-        "attempts": letter.attempts,
-        "died_at": letter.died_at,
-        "meaning": letter.meaning,
-        "remedy": letter.remedy,
-    }
 
 
 def tell(output: Output, trace: Trace, *, limit: int, show_phi: bool) -> None:
@@ -189,7 +96,7 @@ def _facts(trace: Trace, story: Story, *, show_phi: bool) -> Iterator[str]:
 
 
 def _tell_series(output: Output, trace: Trace, *, limit: int, show_phi: bool) -> None:
-    output.text(f"Series {trace.uid}: {state_of(trace)}", style="bold")
+    output.text(f"Series {trace.uid}: {trace.state}", style="bold")
     found = counts(trace.stories)
     output.table(
         ["state", Column("instances", right=True)], [(state, count) for state, count in found.items()]
