@@ -26,7 +26,7 @@ leaves = (
     st.none()
     | st.booleans()
     | st.integers(-(2**63), 2**63 - 1)
-    | st.floats(allow_nan=False)
+    | st.floats(allow_nan=False, allow_infinity=False, width=32)
     | st.text(max_size=8)
     | st.binary(max_size=8).map(bytearray)
     | times

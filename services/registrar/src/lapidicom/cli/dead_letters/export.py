@@ -2,7 +2,8 @@
 
 The first line says what it is, the last one how many lines stand between: a cut file is noticed. JSON's
 own types stand for AMQP's; what JSON lacks is an object with the one key `$bytes` (base64), `$time`
-(ISO 8601), `$decimal` or `$table` (a nested table).
+(ISO 8601), `$decimal` or `$table` (a nested table). Real numbers in headers are published with single
+precision: the client library knows no other.
 """
 
 import base64
@@ -137,8 +138,7 @@ def _object(text: str, number: int) -> dict[str, Any]:
 
 def _message(fields: Mapping[str, Any], number: int) -> Exported:
     try:
-        properties = dict(_decode(fields["properties"]))
-        headers = dict(_decode(fields["headers"]))
+        properties, headers = _table(fields["properties"]), _table(fields["headers"])
         routing_key = fields["routing_key"]
         body = (
             fields["text"].encode() if "text" in fields else base64.b64decode(fields["base64"], validate=True)
@@ -149,6 +149,13 @@ def _message(fields: Mapping[str, Any], number: int) -> Exported:
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError):
         raise NoExport(f"line {number} is no message") from None
     return message
+
+
+def _table(value: Any) -> dict[str, Any]:
+    table = _decode(value)
+    if not isinstance(table, dict):
+        raise TypeError(value)
+    return table
 
 
 def _check(message: Exported) -> None:
