@@ -71,7 +71,7 @@ def test_a_dry_run_says_what_it_would_declare_and_declares_nothing(amqp_url: str
 
 
 def test_apply_declares_what_the_services_declare_and_tells_the_audit(amqp_url: str) -> None:
-    applied = lapidicom("topology", "apply", "--reason", "new host", "--json", AMQP_URL=amqp_url, **SETTINGS)
+    applied = lapidicom("topology", "apply", "--because", "new host", "--json", AMQP_URL=amqp_url, **SETTINGS)
     assert "operator_act" in applied.err
     assert applied.status == 0
     assert [one["name"] for one in applied.document["declared"]["queues"]] == [

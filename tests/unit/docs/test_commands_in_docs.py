@@ -33,5 +33,5 @@ def test_there_are_commands_to_try() -> None:
 
 @pytest.mark.parametrize("line", COMMANDS)
 def test_a_command_line_of_the_documentation_is_understood(line: str) -> None:
-    ended = in_process(*shlex.split(line)[1:], "--help")
+    ended = in_process(*shlex.split(line, comments=True)[1:], "--help")
     assert (ended.status, ended.err) == (0, "")

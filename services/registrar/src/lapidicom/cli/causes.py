@@ -98,14 +98,14 @@ CAUSES: Final = (
     Cause(
         "unsupported-version",
         "The format of the message is older than this registrar reads.",
-        "Enqueue the instance anew with `lapidicom reconcile`; then "
-        "`lapidicom dlq drop --id ID --export FILE`.",
+        "Take it out with `lapidicom dlq drop --id ID --export FILE`; then let `lapidicom reconcile` make a "
+        "new message of the file.",
     ),
     Cause(
         "undecodable",
         "The body is not what its type and version promise.",
-        "Enqueue the instance anew with `lapidicom reconcile`; then "
-        "`lapidicom dlq drop --id ID --export FILE`.",
+        "Take it out with `lapidicom dlq drop --id ID --export FILE`; then let `lapidicom reconcile` make a "
+        "new message of the file.",
     ),
     Cause(
         DELIVERY_LIMIT,

@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
     command(commands, "check", examples=["lapidicom topology check", "lapidicom topology check --json"])(
         check
     )
-    command(commands, "apply", examples=["lapidicom topology apply --reason 'new virtual host'"])(apply)
+    command(commands, "apply", examples=["lapidicom topology apply --because 'new virtual host'"])(apply)
     app.add_typer(commands)
 
 
@@ -74,7 +74,7 @@ def check(shell: Shell) -> ExitStatus:
 
 def apply(
     shell: Shell,
-    reason: Annotated[str, typer.Option(help="Why; goes into the audit.")] = "",
+    because: Annotated[str, typer.Option("--because", help="Why; goes into the audit.")] = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be declared; do nothing.")
     ] = False,
@@ -85,7 +85,7 @@ def apply(
     """
     from lapidicom.cli.topology.document import declared_document, report_document
 
-    report, part = shell.run(_apply(shell, reason, dry_run=dry_run))
+    report, part = shell.run(_apply(shell, because, dry_run=dry_run))
     differing = list(report.of(State.DIFFERENT))
     if shell.output.json:
         shell.output.document(report_document(report, dry_run=dry_run, declared=declared_document(part)))
