@@ -171,6 +171,9 @@ def test_an_interrupted_replay_is_said_until_its_letters_are_gone(amqp_url: str)
     filled(amqp_url, dead_letter(1), dead_letter(2, "file-missing"), dead_letter(3))
     first, second, _ = message_ids(amqp_url)
     record(amqp_url, first, second, "gone")
+    for options in ((), ("--group-by", "reason")):
+        listed = in_process("dlq", "list", *options, AMQP_URL=amqp_url)
+        assert "alice@ward at 2026-11-24T03:00:00+00:00) may already have sent 2 of" in listed.err
     ended = replay(amqp_url, "--reason", "file-missing", "--json")
     assert ended.document["interrupted"] == {
         "replays": ["20261124T030000-abcdef"],

@@ -143,30 +143,40 @@ async def _gather(
 ) -> _Gathered[T]:
     """Look at all, and keep of those that match only what will be shown."""
     from lapidicom.cli.dead_letters.look import look
+    from lapidicom.cli.replay.records import Doubt, interrupted
 
     found = _Gathered[T]()
     async with shell.connection() as link, look(link) as letters:
+        doubt = Doubt(await interrupted(link))
         async for held in letters:
             letter = read_letter(held.body, held.properties)
+            doubt.see(letter)
             found.total += 1
             if filters.matches(letter):
                 found.matching += 1
                 if not limit or len(found.kept) < limit:
                     found.kept.append(shown(letter))
+    if doubt.count:
+        shell.output.warn(doubt.line)
     return found
 
 
 async def _group(shell: Shell, filters: Filters, group_by: GroupBy) -> tuple[Groups, int, int]:
     from lapidicom.cli.dead_letters.look import look
+    from lapidicom.cli.replay.records import Doubt, interrupted
 
     groups, matching = Groups(group_by), 0
     async with shell.connection() as link, look(link) as letters:
+        doubt = Doubt(await interrupted(link))
         async for held in letters:
             letter = read_letter(held.body, held.properties)
+            doubt.see(letter)
             if filters.matches(letter):
                 matching += 1
                 groups.add(letter)
-        return groups, matching, letters.received
+    if doubt.count:
+        shell.output.warn(doubt.line)
+    return groups, matching, letters.received
 
 
 async def _find(shell: Shell, wanted: str) -> tuple[DeadLetter, int]:

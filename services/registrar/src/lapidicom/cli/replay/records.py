@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass, replace
 
 from aio_pika.abc import AbstractConnection
 
+from lapidicom.cli.dead_letters.copies import copy_of
+from lapidicom.cli.dead_letters.letter import DeadLetter
 from lapidicom.cli.dead_letters.reading import Held, Reading, reading
 from lapidicom.common.broker import BrokerError, ConnectionLost, Envelope, Publisher
 from lapidicom.common.topology import EXCHANGE, REPLAY_QUEUE
@@ -149,3 +151,33 @@ async def interrupted(link: AbstractConnection) -> tuple[Record, ...]:
     except BrokerError:
         return ()
     return tuple(record for record in found if record is not None)
+
+
+class Doubt:
+    """Counts, while dead letters are looked at, which of them an interrupted replay may have sent.
+
+    Args:
+        records: open ones.
+    """
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        self.records = tuple(records)
+        self._named = {copy for record in self.records for copy in record.letters}
+        self.count = 0
+
+    def see(self, letter: DeadLetter) -> bool:
+        """Whether this letter may have been sent."""
+        named = copy_of(letter) in self._named
+        self.count += named
+        return named
+
+    @property
+    def line(self) -> str:
+        """What an operator must know; empty if there is nothing."""
+        if not self.count:
+            return ""
+        first = self.records[0]
+        return (
+            f"an interrupted replay ({first.replay} by {first.who} at {first.when}) may already have sent "
+            f"{self.count} of these dead letters; the next replay says which of its own"
+        )

@@ -13,7 +13,7 @@ from lapidicom.cli.dead_letters.letter import DeadLetter
 from lapidicom.cli.filters import Filters
 from lapidicom.cli.replay.edits import Change, Edits, NotEditable
 from lapidicom.cli.replay.headers import replay_of, replayed
-from lapidicom.cli.replay.records import Record
+from lapidicom.cli.replay.records import Doubt, Record
 from lapidicom.common.broker import Envelope
 from lapidicom.common.messages import InstanceStored
 from lapidicom.common.topology import EXCHANGE, WORK_QUEUE
@@ -159,18 +159,18 @@ class Seeing:
 
     def __init__(self, selection: Selection, records: Iterable[Record]) -> None:
         self._selection = selection
-        self._named = {copy for record in records for copy in record.letters}
+        self._doubt = Doubt(records)
         self._digests: dict[str, bytes] = {}
         self._repeated: set[str] = set()
         self._seen = Seen()
 
     def add(self, letter: DeadLetter) -> None:
         """See the next letter."""
-        seen, copy = self._seen, copy_of(letter)
+        seen = self._seen
         seen.letters += 1
-        named = copy in self._named
+        named = self._doubt.see(letter)
         if named:
-            seen.recorded.add(copy)
+            seen.recorded.add(copy_of(letter))
         if not self._selection.is_meant(letter):
             return
         digest = digest_of(letter)
