@@ -78,7 +78,7 @@ def test_a_missing_binding_is_seen_and_made_again_and_the_audit_tells_so(managed
     name = f"{EXCHANGE} -- {WORK_QUEUE} -> {WORK_QUEUE}"
     assert [row["name"] for row in check.document["rows"] if row["state"] == "missing"] == [name]
     assert check.document["not_visible"] == {}
-    assert managed.run("topology", "apply", "--reason", "it was gone").status == 0
+    assert managed.run("topology", "apply", "--because", "it was gone").status == 0
     assert managed.run("topology", "check").status == 0
     entries = managed.run("audit", "--json")
     assert "it was gone" in entries.out
