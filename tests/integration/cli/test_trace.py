@@ -14,7 +14,7 @@ from tests.support.polling import eventually
 from tests.support.queues import look
 from tests.support.receiver import Receiver
 from tests.support.scus import pynetdicom_store
-from tests.support.whole_path import WholePath
+from tests.support.whole_path import OBSERVER_QUEUE, WholePath
 
 CALLING = "TRACER"
 
@@ -61,6 +61,9 @@ def world(tmp_path_factory: pytest.TempPathFactory, amqp_url_of_module: str) -> 
         assert world.send(REGISTERED, REFUSED_BY_US) == [0, 0xC000]
         eventually(lambda: look(path.amqp_url, DEAD_LETTER_QUEUE).ready == 1, 20)
         eventually(lambda: REGISTERED.path(CALLING) in path.cube.control.paths(), 20)
+        # Three instances and three ends of series: none of them may be left for nobody.
+        eventually(lambda: look(path.amqp_url, OBSERVER_QUEUE).ready == 6, 20)
+        eventually(lambda: look(path.amqp_url, WORK_QUEUE).ready == 0, 20)
         assert registrar.stop() == 0
         assert world.send(*WAITING) == [0, 0, 0]
         # The last SeriesReceived stands behind the three instances.
