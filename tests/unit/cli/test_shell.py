@@ -171,3 +171,10 @@ def test_a_reader_that_has_seen_enough_is_no_failure() -> None:
             check=False,
         )
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_what_is_slow_to_import_is_not_imported_before_it_is_needed() -> None:
+    program = "import sys; from lapidicom.cli.app import build; build(); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, check=True)
+    slow = {"aio_pika", "httpx", "pydantic", "rich", "structlog"}
+    assert slow & set(done.stdout.split()) == set()

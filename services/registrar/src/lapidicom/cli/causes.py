@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lapidicom.cli.dead_letters.letter import BY_BROKER, DELIVERY_LIMIT, UNTOLD, DeadLetter, short_id
-from lapidicom.cli.replay.edits import EDITABLE
+from lapidicom.registrar.cube.contract import IDENTITY_LIMITS
 
 ANY_OTHER_STATUS: Final = "http_*"
 TAKEN_OUT: Final = "…"
@@ -24,6 +24,8 @@ IDENTITY_REFUSED: Final = (
     "`lapidicom dlq drop --id ID --export FILE`; CUBE's words: `lapidicom dlq show ID --show-phi`."
 )
 """Remedy of what is refused for a field that no replay may edit."""
+
+_IDENTITY: Final = frozenset({*IDENTITY_LIMITS, "StudyDate", "path"})
 
 RUNBOOK: Final = "docs/runbook.md"
 
@@ -146,7 +148,7 @@ def remedy(letter: DeadLetter, *, of_group: bool = False) -> str:
     """
     key, _, names = letter.reason.partition(": ")
     text = cause_of(letter.reason).remedy
-    if key == "refused" and names and not set(names.split(",")) <= set(EDITABLE):
+    if key == "refused" and _IDENTITY.intersection(names.split(",")):
         text = IDENTITY_REFUSED
     if of_group:
         text = text.replace("--id ID", f"--reason {shlex.quote(letter.reason)}")

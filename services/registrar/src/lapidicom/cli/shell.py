@@ -4,7 +4,6 @@ A command is a function of a Shell and of typer's parameters; its module's `regi
 `command`, which puts the common options in place of the Shell.
 """
 
-import asyncio
 import inspect
 import typing
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -103,6 +102,8 @@ class Shell:
         Raises:
             OperatorError: RabbitMQ did not do what was asked.
         """
+        import asyncio  # what is slow to import is imported where it is needed: --help must be quick
+
         from lapidicom.common.broker import BrokerError, ConnectionLost, redacted
 
         self.start_logging()

@@ -11,8 +11,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Protocol
 
-from lapidicom.common.broker.headers import Header, own_headers
-from lapidicom.common.messages import HEADER_ID, HEADER_VERSION
+from lapidicom.common.headers import HEADER_ID, HEADER_VERSION, Header, own_headers
 from lapidicom.common.topology import WORK_QUEUE
 from lapidicom.registrar.consumer import headers as told
 

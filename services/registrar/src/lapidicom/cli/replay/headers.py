@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from lapidicom.cli.dead_letters.letter import DeadLetter
-from lapidicom.common.broker.headers import Header
+from lapidicom.common.headers import Header
 from lapidicom.registrar.consumer import headers as told
 
 REPLAY: Final = "lapidicom-replay"
