@@ -48,7 +48,7 @@ soak: ## Every test at its largest size
 	@scripts/setup test
 	@LAPIDICOM_TEST_SIZE=large $(PY) -m pytest $(CORES) $(ARGS)
 
-bench: ## Speed beside the peers (BENCH=receive|path|registrar|memory; QUICK=1: 50 s); writes .bench/results.json
+bench: ## Speed beside the peers (BENCH=receive|path|registrar|memory|operators; QUICK=1: 50 s); writes .bench/results.json
 	@scripts/setup test
 	@$(PY) -m benchmarks.$(or $(BENCH),receive)
 
