@@ -26,7 +26,7 @@ lint: ## ruff, mypy, import contracts, Dockerfiles, pages made from settings and
 	@scripts/setup lint
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
-	$(PY) -m mypy -p lapidicom.common -p lapidicom.receiver -p lapidicom.registrar
+	$(PY) -m mypy -p lapidicom.common -p lapidicom.receiver -p lapidicom.registrar -p lapidicom.cli
 	$(PY) -m mypy -p tests.support -p demo -p benchmarks
 	.venv/bin/lint-imports
 	.venv/bin/hadolint services/*/Dockerfile deploy/compose/*/Dockerfile
@@ -57,7 +57,7 @@ soak: ## Every test at its largest size
 	@scripts/setup test
 	@LAPIDICOM_TEST_SIZE=large $(PY) -m pytest $(CORES) $(ARGS)
 
-bench: ## Speed beside the peers (BENCH=receive|path|registrar|memory; QUICK=1: 50 s); writes .bench/results.json
+bench: ## Speed beside the peers (BENCH=receive|path|registrar|memory|operators; QUICK=1: 50 s); writes .bench/results.json
 	@scripts/setup test
 	@$(PY) -m benchmarks.$(or $(BENCH),receive)
 

@@ -15,9 +15,8 @@ from lapidicom.common.broker.backoff import Backoff
 from lapidicom.common.broker.connection import connection, is_blocked, open_channel
 from lapidicom.common.broker.declare import declare
 from lapidicom.common.broker.errors import BrokerError, UnknownOutcome, boundary
-from lapidicom.common.broker.headers import Header, own_headers
 from lapidicom.common.broker.url import redacted
-from lapidicom.common.messages import HEADER_ID, HEADER_VERSION
+from lapidicom.common.headers import HEADER_ID, HEADER_VERSION, Header, own_headers
 from lapidicom.common.topology import Topology
 
 log = structlog.get_logger(__name__)

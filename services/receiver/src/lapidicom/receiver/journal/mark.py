@@ -8,8 +8,8 @@ import threading
 from collections import deque
 from collections.abc import Iterable
 
+from lapidicom.common.journal.format import Position
 from lapidicom.receiver.journal.entry import Entry
-from lapidicom.receiver.journal.format import Position
 from lapidicom.receiver.journal.life import Life
 from lapidicom.receiver.journal.observer import Observer
 

@@ -5,6 +5,13 @@ A copy that carries `x-death` may be dropped by RabbitMQ 3.10 as a cycle, withou
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Final
+
+HEADER_ID: Final = "lapidicom-id"
+"""Header of the stable id: made once per journal record, kept through retries, dead letter and replay."""
+
+HEADER_VERSION: Final = "lapidicom-version"
+"""Header of the integer version of the body's format."""
 
 Header = str | int | float | bool | bytes | datetime | None
 

@@ -1,4 +1,4 @@
-from lapidicom.common.broker import own_headers
+from lapidicom.common.headers import own_headers
 
 
 def test_every_header_of_the_broker_is_stripped() -> None:

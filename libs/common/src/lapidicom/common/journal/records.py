@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
+from lapidicom.common.journal.format import FORMAT_VERSION
 from lapidicom.common.messages import SeriesReceived
-from lapidicom.receiver.journal.format import FORMAT_VERSION
 
 INSTANCE_RECEIVED: Final = "instance_received"
 """`message`: the InstanceStored body. Optional `trace`: headers that go along with the message."""

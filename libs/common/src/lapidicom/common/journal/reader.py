@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from lapidicom.receiver.file_system import FileSystem
-from lapidicom.receiver.journal.format import (
+from lapidicom.common.file_system import FileSystem
+from lapidicom.common.journal.format import (
     COMMITTED,
     HEARTBEAT,
     MAX_LINE,
