@@ -17,7 +17,7 @@ def archive(real_helm: Helm, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("a release")
     path = f"{real_helm.program.parent}{os.pathsep}{os.environ['PATH']}"
     result = subprocess.run(
-        [CHART.parent / "package", "ghcr.io/someone", folder],
+        [CHART.parent / "package", "registry.example.org/someone", folder],
         env={**os.environ, "PATH": path, "HOME": str(real_helm.home)},
         capture_output=True,
         text=True,
@@ -34,7 +34,7 @@ def test_a_released_chart_needs_no_image_prefix(archive: Path, render: Render, t
     rendered = render(file, chart=archive)
     (container,) = rendered.deployment("receiver")["spec"]["template"]["spec"]["containers"]
     version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
-    assert container["image"] == f"ghcr.io/someone/lapidicom-receiver:{version}"
+    assert container["image"] == f"registry.example.org/someone/lapidicom-receiver:{version}"
 
 
 def test_it_carries_values_schema_and_readme_but_nothing_that_only_a_checkout_needs(archive: Path) -> None:

@@ -10,7 +10,7 @@
 {{- $faults = append $faults "registrationUnit=series (CUBE v6 and later) is not possible with this version: it registers each instance (CUBE up to v5)" }}
 {{- end }}
 {{- if not $v.image.prefix }}
-{{- $faults = append $faults "image.prefix is not set: where the images are, such as ghcr.io/your-organisation" }}
+{{- $faults = append $faults "image.prefix is not set: where the images are, such as registry.example.org/your-organisation" }}
 {{- end }}
 {{- if not $v.cube.url }}
 {{- $faults = append $faults "cube.url is not set: CUBE's API, such as http://chris:8000/api/v1/" }}
