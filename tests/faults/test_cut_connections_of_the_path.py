@@ -24,7 +24,7 @@ BYTES = {
     SCU: (50, COUNT * SIZE // 3),
     RELAY: (500, 30_000),
     REGISTRAR: (500, 20_000),
-    CUBE: (1, 1_500),
+    CUBE: (1, 1_000),
 }
 """Within which a connection is cut, by the side that opens it. The registrar has two to RabbitMQ, and one to
 CUBE for each request; RabbitMQ's handshake and the look at the topology take some thousand bytes."""

@@ -5,7 +5,8 @@ import random
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum, auto
 from typing import Self
@@ -49,7 +50,8 @@ class CuttingProxy:
     Args:
         host: of the target.
         port: of the target.
-        cuts: of the connections to come, in their order; those behind the last are carried to their end.
+        cuts: of the connections to come, in their order; one that a connection ended before is the next's.
+            Connections behind the last cut are carried to their end.
 
     Attributes:
         port: where it listens.
@@ -60,7 +62,7 @@ class CuttingProxy:
         self.port = 0
         self.happened: list[Cut] = []
         self._target = (host, port)
-        self._cuts: Iterator[Cut] = iter(list(cuts))
+        self._cuts = deque(cuts)
         self._links: set[_Link] = set()
 
     def __enter__(self) -> Self:
@@ -75,6 +77,11 @@ class CuttingProxy:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it carries no connection."""
+        return not self._links
 
     def cut(self, way: Way) -> int:
         """Cut every connection that is open now, whatever was meant for it; returns how many."""
@@ -101,7 +108,8 @@ class CuttingProxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        link = _Link(next(self._cuts, None), self.happened, task)
+        cut = self._cuts.popleft() if self._cuts else None
+        link = _Link(cut, self.happened, task)
         self._links.add(link)
         try:
             await link.serve(reader, writer, self._target)
@@ -109,6 +117,8 @@ class CuttingProxy:
             return  # we are closed
         finally:
             self._links.discard(link)
+            if cut is not None and not link.is_cut:
+                self._cuts.appendleft(cut)
 
 
 class _Link:

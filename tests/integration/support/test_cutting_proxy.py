@@ -8,6 +8,7 @@ from random import Random
 import pytest
 
 from tests.support.cutting_proxy import Cut, CuttingProxy, Way, seeded_cuts, through, with_query
+from tests.support.polling import eventually
 
 
 @pytest.fixture
@@ -72,6 +73,21 @@ def test_a_connection_is_cut_at_the_byte_and_the_next_one_is_not(echo: int, way:
         with connect(proxy) as connection:
             connection.sendall(b"0123456789")
             assert read(connection, 10) == b"0123456789"
+
+
+def test_a_cut_that_a_connection_ended_before_is_the_next_ones(echo: int) -> None:
+    cut = Cut(Way.END, 15)
+    with CuttingProxy("127.0.0.1", echo, [cut]) as proxy:
+        with connect(proxy) as connection:
+            connection.sendall(b"0123")
+            assert read(connection, 4) == b"0123"
+            connection.shutdown(socket.SHUT_WR)
+            assert read(connection, 1) == b""
+        eventually(lambda: proxy.is_idle)
+        with connect(proxy) as connection:
+            connection.sendall(b"0123456789")
+            assert read(connection, 10) == b"01234"
+        assert proxy.happened == [cut]
 
 
 def test_after_silence_nothing_comes_and_nothing_ends(echo: int) -> None:
