@@ -12,6 +12,7 @@ from lapidicom.cli.errors import ExitStatus, OperatorError
 from lapidicom.cli.filters import FilterOptions, Filters
 from lapidicom.cli.masking import MASK
 from lapidicom.cli.output import Column
+from lapidicom.cli.rates import parse_rate
 from lapidicom.cli.shell import Shell, command
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def replay(
     from lapidicom.cli.replay.run import Wishes
 
     _check_selection(filters, every)
-    per_second = _rate(rate)
+    per_second = parse_rate(rate) if rate else None
     wishes = Wishes(
         replay=f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}",
         filters=filters,
@@ -188,20 +189,6 @@ def _check_selection(filters: Filters, every: bool) -> None:
             "give filters such as --reason, or --all",
             ExitStatus.UNUSABLE,
         )
-
-
-def _rate(text: str) -> float | None:
-    if not text:
-        return None
-    try:
-        rate = float(text.removesuffix("/s"))
-    except ValueError:
-        rate = 0.0
-    if not 0.1 <= rate < float("inf"):
-        raise OperatorError(
-            f"--rate {text!r} is no rate", "give, say, 50 or 50/s; at least 0.1", ExitStatus.UNUSABLE
-        )
-    return rate
 
 
 def _tell_plan(shell: Shell, wishes: "Wishes", report: "Report", show_phi: bool) -> None:
