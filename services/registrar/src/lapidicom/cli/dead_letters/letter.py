@@ -176,10 +176,14 @@ def _broker_death(headers: Mapping[str, Any]) -> tuple[str, datetime | None]:
 
 def _fields(body: bytes) -> dict[str, Any]:
     try:
-        fields = json.loads(body)
+        fields = json.loads(body, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return {}
     return fields if isinstance(fields, dict) else {}
+
+
+def _refuse(constant: str) -> object:
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _text(value: object) -> str:
