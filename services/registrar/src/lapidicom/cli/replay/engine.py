@@ -165,10 +165,14 @@ class Replay:
             copies = tuple(send.copy for _, send in sends)
             await self._records.begin(Record(self._replay, operator(), when, copies))
             results = await asyncio.gather(
-                *(self._replay_one(held, send) for held, send in sends), return_exceptions=True
+                *(self._publisher.publish(send.envelope) for _, send in sends), return_exceptions=True
             )
-            done = [send for (_, send), result in zip(sends, results, strict=True) if result is None]
-            self._on_sent(done)
+            done = [pair for pair, result in zip(sends, results, strict=True) if result is None]
+            for number, (held, send) in enumerate(done, 1):
+                await held.ack(wait=number == len(done))
+                self.progress.sent += 1
+                self._note(send.copy)
+            self._on_sent([send for _, send in done])
             for result in results:
                 if result is not None:
                     raise result
@@ -176,12 +180,6 @@ class Replay:
             await held.ack()
             self.progress.merged += 1
             self._note(read_letter(held.body, held.properties).message_id)
-
-    async def _replay_one(self, held: Held, send: Send) -> None:
-        await self._publisher.publish(send.envelope)
-        await held.ack()
-        self.progress.sent += 1
-        self._note(send.copy)
 
     def _note(self, copy: str) -> None:
         if copy in self._interrupted:
