@@ -12,6 +12,7 @@ import typer
 from lapidicom.cli import app as application
 from lapidicom.cli.commands import dlq
 from lapidicom.cli.errors import ExitStatus, OperatorError
+from lapidicom.cli.output import Streams
 from lapidicom.cli.shell import OptionsOf, Shell, command
 from lapidicom.common.broker import ConnectionLost, Refused
 from tests.support.command import Ended, in_process, surroundings
@@ -195,3 +196,13 @@ def test_a_terminal_that_lacks_a_character_gets_the_rest(monkeypatch: pytest.Mon
     with pytest.raises(SystemExit) as caught:
         application.main()
     assert (caught.value.code, written.getvalue()) == (0, b"M?ller?\n")
+
+
+def test_ctrl_c_before_the_work_begins_says_no_more_than_that() -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    err = io.StringIO()
+    streams = Streams(io.StringIO(), err)
+    assert application.run(["dlq", "list"], {"AMQP_URL": URL}, streams, interrupt) == 130
+    assert err.getvalue() == "lapidicom: interrupted\n"
