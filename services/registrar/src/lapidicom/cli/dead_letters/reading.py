@@ -251,7 +251,7 @@ async def reading(
     link: AbstractConnection,
     queue: str,
     *,
-    most: int = MOST_HELD,
+    most: int | None = None,
     reserve: int = 0,
     silence: float = SILENCE_SECONDS,
 ) -> AsyncIterator[Reading]:
@@ -260,7 +260,7 @@ async def reading(
     Args:
         link: the connection; of nobody else who reads this queue.
         queue: to be read.
-        most: messages that one consumer may hold; a further one opens behind it.
+        most: messages that one consumer may hold, MOST_HELD by default; a further one opens behind it.
         reserve: of these, how many must be free for a consumer not to count as full.
         silence: seconds without a message after which there are no more.
 
@@ -269,7 +269,8 @@ async def reading(
         BrokerError: the queue does not exist, may not be read, or the connection ended.
     """
     depth = await _depth_without_readers(link, queue)
-    found = Reading(link, queue, depth, most if reserve else max(1, min(depth, most)), reserve, silence)
+    held = MOST_HELD if most is None else most
+    found = Reading(link, queue, depth, held if reserve else max(1, min(depth, held)), reserve, silence)
     try:
         yield found
     finally:

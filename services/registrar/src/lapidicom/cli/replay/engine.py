@@ -119,7 +119,7 @@ class Replay:
         began, before = loop.time(), self.progress.sent
         async with reading(self._link, DEAD_LETTER_QUEUE, most=HELD, reserve=HELD // 2) as letters:
             over, remaining = False, self.remaining
-            while not over and not self.progress.is_stopped and loop.time() < began + self._pace.held_seconds:
+            while True:
                 most = self._pace.in_flight
                 if goal is not None:
                     most = min(most, goal - self.progress.sent)
@@ -127,10 +127,12 @@ class Replay:
                 await _to_its_end(self._send(sends, merges))
                 over |= self._is_done(goal)
                 await self._look_for_new(letters, remaining)
-                if not over:
-                    due = began + self._pace.due(self.progress.sent - before)
-                    await asyncio.sleep(max(0.0, due - loop.time()))
-        return over or self.progress.is_stopped
+                if over or self.progress.is_stopped:
+                    return True
+                due = began + self._pace.due(self.progress.sent - before)
+                await asyncio.sleep(max(0.0, due - loop.time()))
+                if loop.time() >= began + self._pace.held_seconds:
+                    return False
 
     def _is_done(self, goal: int | None) -> bool:
         done = self.progress.sent + self.progress.merged
