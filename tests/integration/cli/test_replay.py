@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+from functools import partial
 from typing import Any
 
 import pytest
 
 from lapidicom.cli.dead_letters.lock import lock
 from lapidicom.cli.replay import headers as replay_headers
+from lapidicom.cli.replay.pace import Pace
 from lapidicom.cli.replay.records import TYPE, Record, dump
 from lapidicom.common.broker import Envelope, connection
 from lapidicom.common.messages import HEADER_ID, HEADER_VERSION
@@ -78,6 +80,37 @@ def test_only_what_the_filters_mean_is_replayed_and_the_rest_keeps_its_order(amq
     meant = buried[2::3][:8]
     assert ids(amqp_url, WORK_QUEUE) == meant
     assert ids(amqp_url, DEAD_LETTER_QUEUE) == [name for name in buried if name not in meant]
+
+
+def test_more_letters_than_may_be_held_are_passed_over_and_keep_their_order(
+    amqp_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lapidicom.cli.replay.engine.HELD", 10)
+    monkeypatch.setattr("lapidicom.cli.dead_letters.reading.MOST_HELD", 7)
+    letters = [
+        dead_letter(number, "file-missing" if number % 3 else "refused: path") for number in range(1, 61)
+    ]
+    buried = filled(amqp_url, *letters)
+    assert replay(amqp_url, "--reason", "refused").status == 0
+    assert ids(amqp_url, WORK_QUEUE) == buried[2::3]
+    listed = in_process("dlq", "list", "--json", AMQP_URL=amqp_url).document["dead_letters"]
+    assert [letter["id"] for letter in listed] == [name for name in buried if name not in buried[2::3]]
+
+
+def test_letters_that_are_held_for_long_are_given_back_and_taken_again(
+    amqp_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lapidicom.cli.replay.pace.Pace", partial(Pace, batch=4, held_seconds=0.0))
+    twice = dead_letter(2)
+    letters = [
+        dead_letter(number, "file-missing" if number % 3 else "refused: path") for number in range(1, 21)
+    ]
+    buried = filled(amqp_url, *letters, twice)
+    ended = replay(amqp_url, "--reason", "file-missing", "--reason", "refused: StudyDate", "--json")
+    assert (ended.status, ended.document["sent"], ended.document["unlike_copies"]) == (0, 14, 0)
+    assert ids(amqp_url, WORK_QUEUE) == [name for number, name in enumerate(buried[:20], 1) if number % 3]
+    assert ids(amqp_url, DEAD_LETTER_QUEUE) == buried[2:20:3]
+    assert look(amqp_url, REPLAY_QUEUE).ready == 0
 
 
 def test_a_dry_run_tells_and_does_nothing(amqp_url: str) -> None:

@@ -53,7 +53,9 @@ def test_a_delay_queue_that_it_passed_on_its_way_is_no_death() -> None:
     assert read_letter(b"{}", properties(headers)).reason == "http_500"
 
 
-@pytest.mark.parametrize("body", [b"", b"{broken", b"[1]", b"\xff\xfe", b"[" * 100_000, b'{"path": 3}'])
+@pytest.mark.parametrize(
+    "body", [b"", b"{broken", b"[1]", b"\xff\xfe", b"[" * 100_000, b'{"path": 3}', b'{"size": NaN}']
+)
 def test_a_body_that_cannot_be_read_still_gives_a_letter(body: bytes) -> None:
     found = read_letter(body, properties({"lapidicom-id": "l.1", "lapidicom-reason": "undecodable"}))
     assert (found.id, found.reason, found.body) == ("l.1", "undecodable", body)

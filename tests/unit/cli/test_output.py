@@ -95,3 +95,17 @@ def test_at_a_terminal_progress_is_on_standard_error() -> None:
 def test_what_is_no_json_is_a_fault() -> None:
     with pytest.raises(TypeError):
         _output(io.StringIO()).document({"bad": {1, 2}})
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_a_document_is_json_whatever_stands_in_a_message_and_the_terminal_knows(encoding: str) -> None:
+    written = io.BytesIO()
+    out = io.TextIOWrapper(written, encoding=encoding, write_through=True)
+    Output(Streams(out, io.StringIO()), {}, as_json=True).document({"half": "\ud800", "name": "Müller"})
+    assert json.loads(written.getvalue()) == {"half": "\ud800", "name": "Müller"}
+
+
+def test_half_a_surrogate_pair_does_not_break_a_line() -> None:
+    out = io.StringIO()
+    _output(out).fields([("name", "a\ud800b")])
+    assert out.getvalue() == "  name  a b\n"

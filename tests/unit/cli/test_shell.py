@@ -1,3 +1,4 @@
+import io
 import os
 import re
 import subprocess
@@ -11,6 +12,7 @@ import typer
 from lapidicom.cli import app as application
 from lapidicom.cli.commands import dlq
 from lapidicom.cli.errors import ExitStatus, OperatorError
+from lapidicom.cli.output import Streams
 from lapidicom.cli.shell import OptionsOf, Shell, command
 from lapidicom.common.broker import ConnectionLost, Refused
 from tests.support.command import Ended, in_process, surroundings
@@ -178,3 +180,29 @@ def test_what_is_slow_to_import_is_not_imported_before_it_is_needed() -> None:
     done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, check=True)
     slow = {"aio_pika", "httpx", "pydantic", "rich", "structlog"}
     assert slow & set(done.stdout.split()) == set()
+
+
+def test_a_terminal_that_lacks_a_character_gets_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    def register(group: typer.Typer) -> None:
+        command(group, "probe", examples=[])(tell)
+
+    def tell(shell: Shell) -> None:
+        shell.output.text("Müller…")
+
+    written = io.BytesIO()
+    monkeypatch.setattr(dlq, "register", register)
+    monkeypatch.setattr(sys, "argv", ["lapidicom", "dlq", "probe"])
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
+    with pytest.raises(SystemExit) as caught:
+        application.main()
+    assert (caught.value.code, written.getvalue()) == (0, b"M?ller?\n")
+
+
+def test_ctrl_c_before_the_work_begins_says_no_more_than_that() -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    err = io.StringIO()
+    streams = Streams(io.StringIO(), err)
+    assert application.run(["dlq", "list"], {"AMQP_URL": URL}, streams, interrupt) == 130
+    assert err.getvalue() == "lapidicom: interrupted\n"

@@ -5,6 +5,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
@@ -127,6 +128,8 @@ def _start_logging() -> None:
 
 def main() -> None:
     """Entry point; no traceback reaches an operator, whose data it might show."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a character is no reason to fail
     try:
         status = run(sys.argv[1:], os.environ, Streams(), _start_logging)
     except BrokenPipeError:  # the reader (head, less) has seen enough

@@ -79,8 +79,12 @@ class Output:
 
     def document(self, document: Any) -> None:
         """Print one JSON document; times become ISO 8601."""
-        json.dump(document, self._streams.out, indent=2, default=_plain, ensure_ascii=False)
-        self._streams.out.write("\n")
+        text = json.dumps(document, indent=2, default=_plain, ensure_ascii=False)
+        try:
+            text.encode(self._streams.out.encoding or "utf-8")
+        except UnicodeEncodeError:  # half a surrogate pair in a message, or a terminal that knows no Unicode
+            text = json.dumps(document, indent=2, default=_plain)
+        self._streams.out.write(f"{text}\n")
 
     def text(self, text: str = "", style: str = "") -> None:
         """Print a line, or several; nothing with --json."""

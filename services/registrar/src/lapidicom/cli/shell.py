@@ -102,6 +102,12 @@ class Shell:
         Raises:
             OperatorError: RabbitMQ did not do what was asked.
         """
+        try:
+            return self._run(work)
+        finally:
+            work.close()  # where Ctrl-C came before it began
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
         import asyncio  # what is slow to import is imported where it is needed: --help must be quick
 
         from lapidicom.common.broker import BrokerError, ConnectionLost, redacted

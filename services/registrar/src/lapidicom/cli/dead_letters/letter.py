@@ -132,7 +132,7 @@ def read_letter(body: bytes, properties: Properties) -> DeadLetter:
         properties: as they came, the broker's headers included.
     """
     headers: Mapping[str, Any] = properties.headers or {}
-    fields = _fields(body)
+    own, fields = own_headers(headers), _fields(body)
     broker_reason, broker_time = _broker_death(headers)
     last = _time(headers.get(told.LAST_ATTEMPT))
     status, size = headers.get(told.HTTP_STATUS), fields.get("size")
@@ -143,11 +143,11 @@ def read_letter(body: bytes, properties: Properties) -> DeadLetter:
         type=_text(properties.message_type),
         version=_whole(headers.get(HEADER_VERSION)) or 0,
         body=body,
-        headers=own_headers(headers),
+        headers=own,
         reason=broker_reason or _text(headers.get(told.REASON)) or UNTOLD,
         http_status=None if broker_reason else _whole(status),
         answer="" if broker_reason else _text(headers.get(told.ANSWER)),
-        attempts=told.history(own_headers(headers)).attempts,
+        attempts=told.history(own).attempts,
         first_attempt=_time(headers.get(told.FIRST_ATTEMPT)),
         last_attempt=last,
         died_at=broker_time or last or timestamp,
@@ -176,10 +176,14 @@ def _broker_death(headers: Mapping[str, Any]) -> tuple[str, datetime | None]:
 
 def _fields(body: bytes) -> dict[str, Any]:
     try:
-        fields = json.loads(body)
+        fields = json.loads(body, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return {}
     return fields if isinstance(fields, dict) else {}
+
+
+def _refuse(constant: str) -> object:
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _text(value: object) -> str:

@@ -22,8 +22,8 @@ from lapidicom.common.broker import BrokerError, ConnectionLost
 from lapidicom.common.broker.connection import CALL_SECONDS, open_channel
 from lapidicom.common.broker.errors import boundary
 
-MOST_UNACKNOWLEDGED = 65_535
-"""Per consumer. A quorum queue takes 0, "unlimited", as 2,000."""
+MOST_HELD = 2_000
+"""Per consumer. RabbitMQ sends all of it at once, so this bounds the memory; 65,535 is the most it takes."""
 
 SILENCE_SECONDS = 5.0
 """After so long without a message a queue has no more to give."""
@@ -69,14 +69,17 @@ class Held:
         """All headers, the broker's included."""
         return self.properties.headers or {}
 
-    async def ack(self) -> None:
+    async def ack(self, *, wait: bool = True) -> None:
         """Take it out of its queue.
+
+        Args:
+            wait: until it is on its way. Of many in a row only the last one needs to.
 
         Raises:
             ConnectionLost: the channel has ended; the message is still in its queue.
         """
         async with boundary(CALL_SECONDS, ConnectionLost):
-            await self._consumer.channel.basic_ack(self._tag)
+            await self._consumer.channel.basic_ack(self._tag, wait=wait)
         self._consumer.unacknowledged -= 1
         self._consumer.acked_after_cancel |= not self._consumer.tag
 
@@ -186,17 +189,22 @@ class Reading:
                 await self._cancel(consumer)
             if any(consumer.acked_after_cancel for consumer in self._consumers):
                 await asyncio.sleep(ACK_SECONDS)
+            returning = 0
             for consumer in self._consumers:
                 async with boundary(CALL_SECONDS, ConnectionLost):
                     await consumer.channel.close()
-            await self._until_returned()
+                if consumer.unacknowledged:
+                    returning += consumer.unacknowledged
+                    await self._until_returned(returning)
 
-    async def _until_returned(self) -> None:
-        """The broker returns what a closed channel held a moment later: the next reader must see it."""
-        returning = sum(consumer.unacknowledged for consumer in self._consumers)
+    async def _until_returned(self, returning: int) -> None:
+        """The broker returns what a closed channel held a moment later.
+
+        The next channel must not return its own before, and the next reader must see all.
+        """
         loop = asyncio.get_running_loop()
         until = loop.time() + SETTLE_SECONDS
-        while returning and await depth_of(self._link, self._queue) < returning and loop.time() < until:
+        while await depth_of(self._link, self._queue) < returning and loop.time() < until:
             await asyncio.sleep(SETTLE_POLL_SECONDS)
 
 
@@ -243,7 +251,7 @@ async def reading(
     link: AbstractConnection,
     queue: str,
     *,
-    most: int = MOST_UNACKNOWLEDGED,
+    most: int | None = None,
     reserve: int = 0,
     silence: float = SILENCE_SECONDS,
 ) -> AsyncIterator[Reading]:
@@ -252,7 +260,7 @@ async def reading(
     Args:
         link: the connection; of nobody else who reads this queue.
         queue: to be read.
-        most: messages that one consumer may hold; a further one opens behind it.
+        most: messages that one consumer may hold, MOST_HELD by default; a further one opens behind it.
         reserve: of these, how many must be free for a consumer not to count as full.
         silence: seconds without a message after which there are no more.
 
@@ -261,7 +269,8 @@ async def reading(
         BrokerError: the queue does not exist, may not be read, or the connection ended.
     """
     depth = await _depth_without_readers(link, queue)
-    found = Reading(link, queue, depth, most if reserve else max(1, min(depth, most)), reserve, silence)
+    held = MOST_HELD if most is None else most
+    found = Reading(link, queue, depth, held if reserve else max(1, min(depth, held)), reserve, silence)
     try:
         yield found
     finally:

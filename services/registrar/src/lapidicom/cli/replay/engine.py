@@ -119,7 +119,7 @@ class Replay:
         began, before = loop.time(), self.progress.sent
         async with reading(self._link, DEAD_LETTER_QUEUE, most=HELD, reserve=HELD // 2) as letters:
             over, remaining = False, self.remaining
-            while not over and not self.progress.is_stopped and loop.time() < began + self._pace.held_seconds:
+            while True:
                 most = self._pace.in_flight
                 if goal is not None:
                     most = min(most, goal - self.progress.sent)
@@ -127,10 +127,12 @@ class Replay:
                 await _to_its_end(self._send(sends, merges))
                 over |= self._is_done(goal)
                 await self._look_for_new(letters, remaining)
-                if not over:
-                    due = began + self._pace.due(self.progress.sent - before)
-                    await asyncio.sleep(max(0.0, due - loop.time()))
-        return over or self.progress.is_stopped
+                if over or self.progress.is_stopped:
+                    return True
+                due = began + self._pace.due(self.progress.sent - before)
+                await asyncio.sleep(max(0.0, due - loop.time()))
+                if loop.time() >= began + self._pace.held_seconds:
+                    return False
 
     def _is_done(self, goal: int | None) -> bool:
         done = self.progress.sent + self.progress.merged
@@ -165,10 +167,14 @@ class Replay:
             copies = tuple(send.copy for _, send in sends)
             await self._records.begin(Record(self._replay, operator(), when, copies))
             results = await asyncio.gather(
-                *(self._replay_one(held, send) for held, send in sends), return_exceptions=True
+                *(self._publisher.publish(send.envelope) for _, send in sends), return_exceptions=True
             )
-            done = [send for (_, send), result in zip(sends, results, strict=True) if result is None]
-            self._on_sent(done)
+            done = [pair for pair, result in zip(sends, results, strict=True) if result is None]
+            for number, (held, send) in enumerate(done, 1):
+                await held.ack(wait=number == len(done))
+                self.progress.sent += 1
+                self._note(send.copy)
+            self._on_sent([send for _, send in done])
             for result in results:
                 if result is not None:
                     raise result
@@ -176,12 +182,6 @@ class Replay:
             await held.ack()
             self.progress.merged += 1
             self._note(read_letter(held.body, held.properties).message_id)
-
-    async def _replay_one(self, held: Held, send: Send) -> None:
-        await self._publisher.publish(send.envelope)
-        await held.ack()
-        self.progress.sent += 1
-        self._note(send.copy)
 
     def _note(self, copy: str) -> None:
         if copy in self._interrupted:

@@ -8,23 +8,19 @@ back from the interrupted replay is another one.
 
 import json
 import uuid
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
 
 from aio_pika.abc import AbstractConnection
 
 from lapidicom.cli.dead_letters.copies import copy_of
 from lapidicom.cli.dead_letters.letter import DeadLetter
-from lapidicom.cli.dead_letters.reading import Held, Reading, reading
-from lapidicom.common.broker import BrokerError, ConnectionLost, Envelope, Publisher
+from lapidicom.cli.dead_letters.reading import reading
+from lapidicom.common.broker import BrokerError, Envelope, Publisher
 from lapidicom.common.topology import EXCHANGE, REPLAY_QUEUE
 
 TYPE = "ReplayBatch"
 VERSION = 1
-
-MOST_RECORDS = 1000
-"""Records that one consumer may hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,30 +58,35 @@ def parse(body: bytes) -> Record | None:
 
 
 class Records:
-    """The queue of records, held by the replay that is at work.
+    """The records of one replay, under the lock of the dead letters. None is held between two calls.
+
+    Args:
+        link: the connection that has the lock.
+        publisher: on another connection.
+        replay: its id.
 
     Attributes:
-        interrupted: open records of replays that ended without taking them out.
+        interrupted: open records of other replays, which ended without taking them out.
     """
 
-    def __init__(self, held: Reading, publisher: Publisher) -> None:
-        self._held = held
+    def __init__(self, link: AbstractConnection, publisher: Publisher, replay: str) -> None:
+        self._link = link
         self._publisher = publisher
-        self._found: list[tuple[Held, Record]] = []
-        self._own: list[Held] = []
-        self._begun = 0
-
-    @property
-    def interrupted(self) -> tuple[Record, ...]:
-        """Records that were open at the start and are still."""
-        return tuple(record for _, record in self._found)
+        self._replay = replay
+        self.interrupted: tuple[Record, ...] = ()
 
     async def find(self) -> None:
-        """Read what is open."""
-        async for held in self._held:
-            record = parse(held.body)
-            if record is not None:
-                self._found.append((replace(held, body=b""), record))
+        """Read what is open.
+
+        Raises:
+            BrokerError: there is no such queue, or no right to read it.
+        """
+        found: list[Record] = []
+        async with reading(self._link, REPLAY_QUEUE) as held:
+            async for one in held:
+                if (record := parse(one.body)) is not None:
+                    found.append(record)
+        self.interrupted = tuple(found)
 
     async def begin(self, record: Record) -> None:
         """Say what will be sent; returns once it is on the broker's disks.
@@ -96,20 +97,14 @@ class Records:
         await self._publisher.publish(
             Envelope(EXCHANGE, REPLAY_QUEUE, TYPE, VERSION, uuid.uuid4().hex, dump(record))
         )
-        self._begun += 1
 
     async def end(self) -> None:
         """Take the own records out: all that they name is sent, and acknowledged for certain.
 
         Raises:
-            BrokerError: one stays open; a later replay will tell.
+            BrokerError: some stay open; a later replay will tell.
         """
-        while self._begun:
-            held = await self._held.next(10.0)
-            if held is None:
-                raise ConnectionLost("the records of this replay did not come")
-            await held.ack()
-            self._begun -= 1
+        await self._take_out(lambda record: record.replay == self._replay)
 
     async def settle(self, remaining: Iterable[str]) -> None:
         """Take out interrupted replays' records of which no letter remains.
@@ -118,26 +113,17 @@ class Records:
             remaining: copies that are dead letters still.
         """
         still = frozenset(remaining)
-        kept = []
-        for held, record in self._found:
-            if still.isdisjoint(record.letters):
-                await held.ack()
-            else:
-                kept.append((held, record))
-        self._found = kept
+        if self.interrupted:
+            await self._take_out(
+                lambda record: record.replay != self._replay and still.isdisjoint(record.letters)
+            )
 
-
-@asynccontextmanager
-async def records(link: AbstractConnection, publisher: Publisher) -> AsyncIterator[Records]:
-    """Hold the records; only under the lock of the dead letters.
-
-    Raises:
-        BrokerError: no connection, no such queue, or no right.
-    """
-    async with reading(link, REPLAY_QUEUE, most=MOST_RECORDS, reserve=1) as held:
-        found = Records(held, publisher)
-        await found.find()
-        yield found
+    async def _take_out(self, is_over: Callable[[Record], bool]) -> None:
+        async with reading(self._link, REPLAY_QUEUE) as held:
+            async for one in held:
+                record = parse(one.body)
+                if record is not None and is_over(record):
+                    await one.ack()
 
 
 async def interrupted(link: AbstractConnection) -> tuple[Record, ...]:

@@ -17,7 +17,7 @@ from lapidicom.cli.replay.edits import Edits
 from lapidicom.cli.replay.engine import Progress, Replay
 from lapidicom.cli.replay.outcome import AsksByPath, Outcomes, returned_of, wait_for_outcomes
 from lapidicom.cli.replay.pace import Pace
-from lapidicom.cli.replay.records import Record, Records, records
+from lapidicom.cli.replay.records import Record, Records
 from lapidicom.cli.replay.selection import Seeing, Seen, Selection, Send
 from lapidicom.common.broker import BrokerError, Publisher
 from lapidicom.common.topology import DEAD_LETTER_QUEUE
@@ -123,7 +123,8 @@ async def replay(
     """
     async with publishing() as publisher, AsyncExitStack() as locked:
         await locked.enter_async_context(lock(link))
-        held = await locked.enter_async_context(records(link, publisher))
+        held = Records(link, publisher, wishes.replay)
+        await held.find()
         selection = Selection(wishes.filters, wishes.edits, wishes.replay, wishes.limit)
         seen = await _see(link, selection, held.interrupted)
         report = Report(seen, held.interrupted)
