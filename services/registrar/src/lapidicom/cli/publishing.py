@@ -5,8 +5,6 @@ from contextlib import asynccontextmanager
 
 from lapidicom.cli.connection import connected
 from lapidicom.common.broker import Publisher
-from lapidicom.common.broker.connection import open_channel
-from lapidicom.common.broker.publisher import PUBLISH_SECONDS
 
 APP_ID = "lapidicom"
 
@@ -26,4 +24,4 @@ async def publishing(amqp_url: str, command: str) -> AsyncIterator[Publisher]:
         BrokerError: there is no connection.
     """
     async with connected(amqp_url, command) as link:
-        yield Publisher(link, await open_channel(link, confirms=True), APP_ID, PUBLISH_SECONDS)
+        yield await Publisher.on(link, APP_ID)
