@@ -59,7 +59,15 @@ class Envelope:
 
 
 class Publisher:
-    """Publishes on one connection; after a BrokerError ask `publishers` for the next one."""
+    """Publishes on one connection; after a BrokerError ask `publishers` for the next one.
+
+    Args:
+        link: the connection.
+        channel: in it, with confirms; nobody else publishes there.
+        amqp: what is below that channel.
+        app_id: of the messages.
+        seconds: for one confirmed publish.
+    """
 
     def __init__(
         self, link: AbstractConnection, channel: AbstractChannel, amqp: Channel, app_id: str, seconds: float
@@ -139,12 +147,24 @@ class Publisher:
         return await is_blocked(self._link)
 
 
-async def _amqp_channel(channel: AbstractChannel) -> Channel:
-    """The channel of aiormq that is below one of aio-pika."""
+async def open_publisher(
+    link: AbstractConnection, app_id: str, seconds: float = PUBLISH_SECONDS
+) -> Publisher:
+    """Make a publisher, with a channel of its own.
+
+    Args:
+        link: a connection.
+        app_id: of the messages.
+        seconds: for one confirmed publish.
+
+    Raises:
+        BrokerError: there is no channel.
+    """
+    channel = await open_channel(link, confirms=True)
     amqp = await channel.get_underlay_channel()
     if not isinstance(amqp, Channel):
         raise TypeError(f"{type(amqp).__name__} is no channel of aiormq")
-    return amqp
+    return Publisher(link, channel, amqp, app_id, seconds)
 
 
 async def publishers(
@@ -183,8 +203,7 @@ async def publishers(
         try:
             async with connection(amqp_url, f"{name} publisher") as link:
                 await declare(link, topology)
-                channel = await open_channel(link, confirms=True)
-                publisher = Publisher(link, channel, await _amqp_channel(channel), name, publish_seconds)
+                publisher = await open_publisher(link, name, publish_seconds)
                 log.info("broker_publisher_connected", broker=redacted(amqp_url))
                 yield publisher
                 if publisher.confirmed:
