@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from lapidicom.cli.connection import connected
 from lapidicom.common.broker import Publisher
+from lapidicom.common.broker.publisher import open_publisher
 
 APP_ID = "lapidicom"
 
@@ -24,4 +25,4 @@ async def publishing(amqp_url: str, command: str) -> AsyncIterator[Publisher]:
         BrokerError: there is no connection.
     """
     async with connected(amqp_url, command) as link:
-        yield await Publisher.on(link, APP_ID)
+        yield await open_publisher(link, APP_ID)

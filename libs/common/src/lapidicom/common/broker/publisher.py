@@ -11,7 +11,6 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Self
 
 import structlog
 from aio_pika import DeliveryMode, Exchange, Message
@@ -59,7 +58,15 @@ class Envelope:
 
 
 class Publisher:
-    """Publishes on one connection, made by `on`; after a BrokerError ask `publishers` for the next one."""
+    """Publishes on one connection; after a BrokerError ask `publishers` for the next one.
+
+    Args:
+        link: the connection.
+        channel: in it, with confirms; nobody else publishes there.
+        amqp: what is below that channel.
+        app_id: of the messages.
+        seconds: for one confirmed publish.
+    """
 
     def __init__(
         self, link: AbstractConnection, channel: AbstractChannel, amqp: Channel, app_id: str, seconds: float
@@ -73,24 +80,6 @@ class Publisher:
         self._is_instrumented = hasattr(Exchange.publish, "__wrapped__")
         self._exchanges: dict[str, AbstractExchange] = {}
         self.confirmed = 0
-
-    @classmethod
-    async def on(cls, link: AbstractConnection, app_id: str, seconds: float = PUBLISH_SECONDS) -> Self:
-        """A publisher with a channel of its own on a connection.
-
-        Args:
-            link: the connection.
-            app_id: of the messages.
-            seconds: for one confirmed publish.
-
-        Raises:
-            BrokerError: there is no channel.
-        """
-        channel = await open_channel(link, confirms=True)
-        amqp = await channel.get_underlay_channel()  # aiormq's, below that of aio-pika
-        if not isinstance(amqp, Channel):
-            raise TypeError(f"{type(amqp).__name__} is no channel of aiormq")
-        return cls(link, channel, amqp, app_id, seconds)
 
     async def publish(self, envelope: Envelope) -> None:
         """Publish; returns once the broker has stored the message on its disks.
@@ -157,6 +146,26 @@ class Publisher:
         return await is_blocked(self._link)
 
 
+async def open_publisher(
+    link: AbstractConnection, app_id: str, seconds: float = PUBLISH_SECONDS
+) -> Publisher:
+    """Make a publisher, with a channel of its own.
+
+    Args:
+        link: a connection.
+        app_id: of the messages.
+        seconds: for one confirmed publish.
+
+    Raises:
+        BrokerError: there is no channel.
+    """
+    channel = await open_channel(link, confirms=True)
+    amqp = await channel.get_underlay_channel()
+    if not isinstance(amqp, Channel):
+        raise TypeError(f"{type(amqp).__name__} is no channel of aiormq")
+    return Publisher(link, channel, amqp, app_id, seconds)
+
+
 async def publishers(
     amqp_url: str,
     topology: Topology,
@@ -193,7 +202,7 @@ async def publishers(
         try:
             async with connection(amqp_url, f"{name} publisher") as link:
                 await declare(link, topology)
-                publisher = await Publisher.on(link, name, publish_seconds)
+                publisher = await open_publisher(link, name, publish_seconds)
                 log.info("broker_publisher_connected", broker=redacted(amqp_url))
                 yield publisher
                 if publisher.confirmed:
