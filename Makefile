@@ -5,7 +5,7 @@ export UV_PYTHON_DOWNLOADS := never
 # One broker of yours is one place for queues; of its own, each half of the tests starts one.
 CORES := $(if $(AMQP_URL),,-n 2 --dist loadfile)
 
-.PHONY: help setup demo test lint format settings-docs faults soak bench plots clean
+.PHONY: help setup demo test lint format settings-docs faults faults-report soak bench plots clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -40,9 +40,12 @@ settings-docs: ## Write docs/settings.md from the settings' models
 	@scripts/setup lint
 	$(PY) scripts/settings_table.py docs/settings.md
 
-faults: ## The whole fault matrix; under forty minutes
+faults: ## The whole fault matrix on each RabbitMQ at hand; under forty minutes; writes .faults/report.md
 	@scripts/setup test
-	@LAPIDICOM_TEST_SIZE=large $(PY) -m pytest $(CORES) tests/faults tests/e2e $(ARGS)
+	@scripts/faults $(CORES) $(ARGS)
+
+faults-report: ## Put the report of the last `make faults` into the docs
+	cp .faults/report.md docs/faults-report.md
 
 soak: ## Every test at its largest size
 	@scripts/setup test
@@ -57,4 +60,4 @@ plots: ## Draw docs/plots/ from .bench/results.json
 	@.uv/bin/uv run --isolated --locked --only-group plots python -m benchmarks.plots
 
 clean: ## Remove environments and caches
-	rm -rf .venv .uv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist
+	rm -rf .venv .uv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .faults dist

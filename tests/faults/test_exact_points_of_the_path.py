@@ -3,6 +3,8 @@
 import os
 import signal
 
+import pytest
+
 from tests.support.faults import Fault
 from tests.support.instances import Instance, instance
 from tests.support.ledger import SUCCESS
@@ -169,3 +171,20 @@ def test_a_registrar_killed_at_any_step_loses_nothing_and_registers_nothing_twic
         report = path.report(scu)
         report.check()
         assert len(report.registered) == COUNT
+
+
+@pytest.mark.skipif(not is_large(), reason="only in the large form: twenty seconds")
+def test_an_instance_that_kills_every_registrar_ends_alone_as_a_dead_letter(path: WholePath) -> None:
+    registrar, *_ = path.registrars
+    registrar.kill()
+    scu = path.scu("EXACT_POISON")
+    sent = instances(1, count=12)
+    poison = sent[2]
+    options = Options(kill_on=scu.path(poison), pace={"suspect": 0.05, "first_pause": 0.02}, lives=40)
+    with path.receiver():
+        path.registrar(options, ready=False)
+        scu.send(sent)
+        report = path.report(scu, seconds=180)
+        report.check()
+        assert report.dead_lettered == {scu.path(poison)}
+        assert report.registered.keys() == {scu.path(one) for one in sent} - report.dead_lettered

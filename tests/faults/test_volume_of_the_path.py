@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.support.byte_scu import ByteSCU
+from tests.support.failing_disk import failing_disk
 from tests.support.instances import Instance, instance
 from tests.support.ledger import OUT_OF_RESOURCES, SUCCESS
 from tests.support.on_disk import temporary_files
@@ -88,6 +89,39 @@ def test_a_volume_that_is_another_one_takes_nothing_until_it_is_back(path: Whole
         report = path.report(scu)
         report.check()
         assert len(report.registered) == 3
+
+
+def test_a_volume_that_becomes_read_only_takes_nothing_and_loses_nothing(
+    tmp_path: Path, amqp_url: str
+) -> None:
+    """The kernel does so when a disk fails: open files of receiver and journal take no writes any more."""
+    with (
+        failing_disk(tmp_path, 32) as disk,
+        WholePath(tmp_path, amqp_url, files_root=disk.root) as path,
+    ):
+        registrar = path.registrar()
+        scu, instances = path.scu("READ_ONLY"), list(itertools.islice(series(), 12))
+        with path.receiver() as receiver:
+            scu.send(instances[:4])
+            disk.fail()
+            assert scu.send_once(instances[4:8]) == instances[4:8]
+            assert scu.ledger.statuses() == {SUCCESS: 4, OUT_OF_RESOURCES: 4}
+            not_ready = receiver.wait_for("not_ready")
+            assert "Read-only file system" in not_ready["reasons"][0]
+            # What was acknowledged before is read and published all the same.
+            report = path.report(scu)
+            report.check()
+            assert len(report.registered) == 4
+            receiver.kill_whole()
+        disk.unmount()
+        disk.mount()  # repaired
+        with path.receiver():
+            scu.send(instances[4:])
+            report = path.report(scu)
+            report.check()
+            assert len(report.registered) == 12
+            assert report.dead_lettered == frozenset()
+        assert registrar.events("registration_retried") == []
 
 
 def test_free_space_below_the_setting_refuses_before_the_disk_is_full(tmp_path: Path) -> None:

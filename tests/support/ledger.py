@@ -1,5 +1,6 @@
 """The books of a run, in Jepsen's words: what was attempted, acknowledged, registered, and what was lost."""
 
+import re
 import threading
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -49,6 +50,18 @@ class Ledger:
         """All answers."""
         with self._lock:
             return Counter(status for statuses in self.answers.values() for status in statuses)
+
+
+_NUMBER = re.compile(r"([a-z-]+) (\d+)")
+
+COUNTS = ("attempted", "acknowledged", "registered", "dead-lettered", "lost", "duplicated", "recovered")
+"""The words of a report, in their order."""
+
+
+def counts_of(line: str) -> dict[str, int] | None:
+    """The numbers of a printed report by their words; None if the line is none."""
+    found = {word: int(number) for word, number in _NUMBER.findall(line)}
+    return found if found.keys() >= set(COUNTS) else None
 
 
 @dataclass(frozen=True)

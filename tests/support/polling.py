@@ -8,7 +8,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def eventually(condition: Callable[[], T], seconds: float = 10, *, every: float = 0.02, what: str = "") -> T:
+def eventually(condition: Callable[[], T], seconds: float = 30, *, every: float = 0.02, what: str = "") -> T:
     """Ask `condition` again and again until it is true; return what it returned.
 
     An AssertionError of the condition counts as "not yet"; the last one is the cause of the failure.
@@ -45,7 +45,7 @@ def never(condition: Callable[[], T], seconds: float = 1, *, every: float = 0.02
 
 
 async def eventually_async(
-    condition: Callable[[], T | Awaitable[T]], seconds: float = 10, *, every: float = 0.02, what: str = ""
+    condition: Callable[[], T | Awaitable[T]], seconds: float = 30, *, every: float = 0.02, what: str = ""
 ) -> T:
     """The same for an event loop; `condition` may be a coroutine function."""
     deadline = time.monotonic() + seconds

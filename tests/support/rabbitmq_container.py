@@ -1,6 +1,7 @@
 """A private RabbitMQ node as a container, where an engine answers and the image is there."""
 
 import base64
+import contextlib
 import os
 import shutil
 import subprocess
@@ -59,9 +60,12 @@ class ContainerBroker(Broker):
             raise BrokerError(f"RabbitMQ did not start:\n{text}") from None
 
     def stop(self) -> None:
-        """Stop the container (SIGTERM)."""
+        """End the node in order, and with it the container."""
         self.resume()
         if self._runs:
+            # By RabbitMQ's own command: not in every image does SIGTERM reach the node.
+            with contextlib.suppress(BrokerError):  # may be cut off by the end that it brings about
+                self.ctl("stop")
             _docker("stop", "--time", "30", self.name)
         self._runs = False
 
@@ -102,16 +106,18 @@ class ContainerBroker(Broker):
         self.port = free_port()
         publish = f"127.0.0.1:{self.port}:{AMQP_PORT}"
         _docker("create", "--name", self.name, "--hostname", "rabbitmq", "--publish", publish, self._image)
-        # Copied, not mounted: the engine may have another file system than we.
+        # Copied, not mounted: the engine may have another file system than we. Folders, not files: conf.d
+        # is not there in every image.
         with tempfile.TemporaryDirectory(prefix="lapidicom-rabbitmq-") as folder:
-            for name, text, target in (
-                ("definitions.json", self.definitions(), "lapidicom-definitions.json"),
-                ("rabbitmq.conf", CONFIGURATION, "conf.d/90-lapidicom.conf"),
+            for name, text in (
+                ("lapidicom-definitions.json", self.definitions()),
+                ("conf.d/90-lapidicom.conf", CONFIGURATION),
             ):
                 file = Path(folder, name)
+                file.parent.mkdir(exist_ok=True)
                 file.write_text(text)
                 file.chmod(0o644)  # the server runs as another user
-                _docker("cp", str(file), f"{self.name}:/etc/rabbitmq/{target}")
+            _docker("cp", f"{folder}/.", f"{self.name}:/etc/rabbitmq")
 
 
 def _docker(*arguments: str, seconds: float = 120) -> str:

@@ -210,6 +210,7 @@ class LocalBroker(Broker):
             "HOME": str(folder),  # of the cookie
             "ERL_EPMD_PORT": str(self._epmd_port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "ERL_FLAGS": "-start_epmd false",  # a node that is being killed must leave no port mapper behind
             "RABBITMQ_NODENAME": self._node_name,
             "RABBITMQ_DIST_PORT": str(self._dist_port),
             "RABBITMQ_CONF_ENV_FILE": str(folder / "rabbitmq-env.conf"),

@@ -98,7 +98,7 @@ class WholePath:
     def registrar(
         self, options: Options | None = None, *, ready: bool = True, **settings: str
     ) -> RegistrarProcess:
-        """Start a registrar. Killed at the latest when the path ends."""
+        """Start a registrar, with variables of its environment. Killed at the latest when the path ends."""
         log = self._folder / f"registrar-{len(self.registrars)}.log"
         registrar = RegistrarProcess(self.amqp_url, self.cube, log, options, **settings)
         self._stack.callback(registrar.kill)
@@ -108,11 +108,13 @@ class WholePath:
             registrar.wait_until_ready()
         return registrar
 
-    def scu(self, calling: str, *, patience: float = 15.0) -> ResendingSCU:
-        """An SCU that sends to the receivers of just then; its AE title is used by nobody else."""
-        return ResendingSCU(
-            lambda: [receiver.scp_port for receiver in self.receivers], calling, patience=patience
-        )
+    def scu(self, calling: str, *, patience: float = 15.0, port: int | None = None) -> ResendingSCU:
+        """An SCU that sends to the receivers of just then, or to a port; nobody else has its AE title."""
+
+        def ports() -> list[int]:
+            return [receiver.scp_port for receiver in self.receivers] if port is None else [port]
+
+        return ResendingSCU(ports, calling, patience=patience)
 
     # --- what came of it ---
 
@@ -131,7 +133,8 @@ class WholePath:
         except AssertionError:
             print(f"not at rest after {seconds:g} s")
         report = self.report_now(*scus)
-        print(report)
+        if scus:
+            print(f"{', '.join(scu.calling for scu in scus)}: {report}")
         return report
 
     def report_now(self, *scus: ResendingSCU) -> Report:

@@ -10,11 +10,11 @@ import pytest
 from tests.support import rabbitmq_container
 from tests.support.broker import BrokerError
 from tests.support.polling import eventually
-from tests.support.rabbitmq import open_broker
+from tests.support.rabbitmq import kinds, open_broker
 from tests.support.rabbitmq_container import ContainerBroker
 
 ENGINE = """#!{python}
-import os, signal, subprocess, sys, time, pathlib, json
+import os, shutil, signal, subprocess, sys, time, pathlib, json
 home = pathlib.Path({home!r})
 SERVER = '''
 import socket, sys
@@ -33,12 +33,12 @@ if command == "image":
 elif command == "create":
     (home / "port").write_text(arguments[arguments.index("--publish") + 1].split(":")[1])
 elif command == "cp":
-    (home / pathlib.Path(arguments[1]).name).write_text(pathlib.Path(arguments[0]).read_text())
+    shutil.copytree(arguments[0], home / "etc")
 elif command == "start":
     nowhere = dict(stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     server = subprocess.Popen([sys.executable, "-c", SERVER, (home / "port").read_text()], **nowhere)
     (home / "pid").write_text(str(server.pid))
-elif command in ("stop", "kill", "rm"):
+elif command in ("exec", "stop", "kill", "rm"):
     try:
         os.kill(pid(), signal.SIGKILL)
     except (OSError, ValueError):
@@ -64,17 +64,23 @@ def _calls(engine: Path) -> list[list[str]]:
 
 @pytest.mark.usefixtures("engine")
 def test_a_container_is_taken_where_the_engine_has_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LAPIDICOM_RABBITMQ", raising=False)
     monkeypatch.setenv("LAPIDICOM_RABBITMQ_IMAGE", "there")
     assert isinstance(open_broker(), ContainerBroker)
+    monkeypatch.setenv("LAPIDICOM_RABBITMQ", "package")
+    assert "container" not in kinds()
     monkeypatch.setenv("LAPIDICOM_RABBITMQ_IMAGE", "absent")
     assert rabbitmq_container.image() is None
+    monkeypatch.setenv("LAPIDICOM_RABBITMQ", "container")
+    with pytest.raises(BrokerError, match="no RabbitMQ"):
+        open_broker()
 
 
 def test_it_starts_stops_and_starts_again_on_its_port(engine: Path) -> None:
     with ContainerBroker(2, "there") as broker:
         port = broker.port
         assert broker.speaks_amqp()
-        definitions = json.loads((engine / "lapidicom-definitions.json").read_text())
+        definitions = json.loads((engine / "etc" / "lapidicom-definitions.json").read_text())
         assert [vhost["name"] for vhost in definitions["vhosts"]] == ["test-001", "test-002"]
         for end in (broker.stop, broker.kill):
             end()
@@ -83,7 +89,7 @@ def test_it_starts_stops_and_starts_again_on_its_port(engine: Path) -> None:
             assert broker.speaks_amqp()
         assert broker.port == port
     assert [call[0] for call in _calls(engine)] == [
-        *("create", "cp", "cp", "start", "stop", "start", "kill", "start", "rm")
+        *("create", "cp", "start", "exec", "stop", "start", "kill", "start", "rm")
     ]
     assert _calls(engine)[-1] == ["rm", "--force", "--volumes", broker.name]
 

@@ -12,6 +12,8 @@ from tests.support.queues import look
 from tests.support.registrar.__main__ import Options
 from tests.support.stack import Stack
 
+DELIVERY = "process lapidicom:instance.stored"
+
 
 def test_a_delivery_whose_connection_is_lost_is_traced_again(
     own_broker: Broker, cube: CubeProcess, collector: OtlpCollector, tmp_path: Path
@@ -23,16 +25,17 @@ def test_a_delivery_whose_connection_is_lost_is_traced_again(
         assert stack.send(instance(1)) == [0]
         eventually(lambda: collector.named("publish lapidicom:series.received"), what="all is published")
         eventually(lambda: look(stack.amqp_url, WORK_QUEUE).ready == 0, 20, what="all is in hand")
+        own_broker.settled()  # else the queue may come back empty, and nothing be delivered again
         own_broker.kill()
         eventually(lambda: stack.registrar.events("broker_consumer_lost"), 30, what="the registrar sees it")
         own_broker.start()
         cube.control.heal()
-        stack.until_registered(1)
+        stack.until_registered(1)  # maybe by the first delivery's POST: the second comes with the connection
+        eventually(lambda: len(collector.named(DELIVERY)) >= 2, 60, what="it is delivered again")
         stack.stop()
     finally:
         stack.close()
-    deliveries = collector.named("process lapidicom:instance.stored")
-    assert len(deliveries) >= 2
+    deliveries = collector.named(DELIVERY)
     assert len({span.trace_id for span in deliveries}) == 1
     assert len({span.parent_id for span in deliveries}) == 1
     assert "never retrieved" not in stack.text()

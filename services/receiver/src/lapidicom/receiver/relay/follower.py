@@ -185,9 +185,14 @@ class Follower:
             )
 
     def _leave_segment(self, number: int, following: int) -> None:
-        """The segment is relayed to its end: a lost cursor costs no more than one segment then."""
+        """The segment is relayed to its end: a lost cursor costs no more than one segment then.
+
+        It keeps its name until the mark has left it: before that the list of open series in the next one may
+        not be durable, and a power cut may take a renamed file's old name and not give it the new one.
+        """
+        mark = self._reader.mark
         self._reader.go_to(Position(following, 0))
-        if self._behind_mark.first_skipped is not None:
+        if self._behind_mark.first_skipped is not None or mark is None or mark.segment <= number:
             return
         path = self.folder.path
         with contextlib.suppress(OSError):
