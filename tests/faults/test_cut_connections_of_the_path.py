@@ -86,9 +86,9 @@ PAIRS = {
 @pytest.mark.parametrize("pairs", list(PAIRS) if is_large() else ["every pair at once"])
 def test_what_is_cut_is_sent_again_and_nothing_is_lost(tmp_path: Path, amqp_url: str, pairs: str) -> None:
     with WholePath(tmp_path, amqp_url) as path:
-        for number in rounds(1, 5):
+        for number in rounds(1, 4):
             rng = seeded(f"cut-{pairs}-{number}")
-            cut = CutPath(path, PAIRS[pairs], rng, cuts=12 if is_large() else 3)
+            cut = CutPath(path, PAIRS[pairs], rng, cuts=6 if is_large() else 3)
             with cut.running() as (receiver, registrar):
                 scu = cut.scu(f"CUT{number}")
                 # In an outage of CUBE what is in hand goes onward: by the registrar's other connection.

@@ -30,7 +30,7 @@ def test_what_a_frozen_relay_and_a_frozen_registrar_held_is_registered_once(
         url = with_query(amqp_url, "heartbeat=1")  # so that RabbitMQ gives a frozen consumer up soon
         first = path.registrar(AMQP_URL=url)
         second = path.registrar(AMQP_URL=url, ready=False)
-        for number in rounds(1, 15):
+        for number in rounds(1, 10):
             rng = seeded(f"frozen-{number}")
             path.cube.control.slow(0.05)
             scu = path.scu(f"FROZEN{number}")

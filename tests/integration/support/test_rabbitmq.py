@@ -9,7 +9,9 @@ import pytest
 
 from tests.support.polling import eventually
 from tests.support.rabbitmq import Broker
-from tests.support.rabbitmq_node import LocalBroker
+from tests.support.rabbitmq_node import LocalBroker, server_script
+
+needs_the_package = pytest.mark.skipif(server_script() is None, reason="RabbitMQ is not installed")
 
 QUORUM = {"x-queue-type": "quorum"}
 
@@ -65,6 +67,7 @@ def test_a_paused_node_answers_when_it_is_resumed(own_broker: Broker) -> None:
     assert asyncio.run(_publish_and_count(url)) == 1
 
 
+@needs_the_package
 def test_a_node_in_a_path_with_a_blank_leaves_nothing_behind(tmp_path: Path) -> None:
     folder = tmp_path / "with a blank"
     with LocalBroker(1, folder) as node:
@@ -74,6 +77,7 @@ def test_a_node_in_a_path_with_a_blank_leaves_nothing_behind(tmp_path: Path) -> 
     eventually(lambda: not any(_runs(pid) for pid in pids), 10, what="node and port mapper end")
 
 
+@needs_the_package
 def test_two_nodes_run_at_once(broker: Broker) -> None:
     with LocalBroker(1) as other:
         assert other.port != broker.port

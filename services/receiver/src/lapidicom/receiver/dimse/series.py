@@ -61,14 +61,14 @@ class SeriesEntry:
         """Name of the instance's file."""
         return file_name_of(decode_plain(instance_number), sop_instance_uid)
 
-    def record(self, name: str, sop_instance_uid: str, size: int) -> bytes:
+    def record(self, name: str, sop_instance_uid: str, size: int, received_at: bytes) -> bytes:
         """Body of the instance's record. Name and UID have no character that JSON escapes."""
         return b'%b/%b","SOPInstanceUID":"%b","size":%d,"received_at":"%b",%b' % (
             self._before,
             name.encode("ascii"),
             sop_instance_uid.encode("ascii"),
             size,
-            datetime.now(UTC).isoformat(timespec="milliseconds").encode("ascii"),
+            received_at,
             self._after,
         )
 
