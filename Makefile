@@ -5,7 +5,7 @@ export UV_PYTHON_DOWNLOADS := never
 # One broker of yours is one place for queues; of its own, each half of the tests starts one.
 CORES := $(if $(AMQP_URL),,-n 2 --dist loadfile)
 
-.PHONY: help setup demo test lint format settings-docs faults faults-report soak bench plots clean
+.PHONY: help setup demo test lint format settings-docs chart-docs faults faults-report soak bench plots images compose-demo compose-faults clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -22,14 +22,16 @@ test: ## All tests: real RabbitMQ, real dcmtk; under ten minutes
 	@scripts/setup test
 	@LAPIDICOM_TEST_SIZE=$${LAPIDICOM_TEST_SIZE:-small} $(PY) -m pytest $(CORES) $(ARGS)
 
-lint: ## ruff, mypy, import contracts, settings page
+lint: ## ruff, mypy, import contracts, Dockerfiles, pages made from settings and values
 	@scripts/setup lint
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
-	$(PY) -m mypy -p lapidicom.common -p lapidicom.receiver -p lapidicom.registrar
+	$(PY) -m mypy -p lapidicom.common -p lapidicom.receiver -p lapidicom.registrar -p lapidicom.cli
 	$(PY) -m mypy -p tests.support -p demo -p benchmarks
 	.venv/bin/lint-imports
+	.venv/bin/hadolint services/*/Dockerfile deploy/compose/*/Dockerfile
 	$(PY) scripts/settings_table.py --check docs/settings.md
+	$(PY) scripts/chart_readme.py --check
 
 format: ## Format the code
 	@scripts/setup lint
@@ -39,6 +41,10 @@ format: ## Format the code
 settings-docs: ## Write docs/settings.md from the settings' models
 	@scripts/setup lint
 	$(PY) scripts/settings_table.py docs/settings.md
+
+chart-docs: ## Write the Helm chart's README from the comments in its values
+	@scripts/setup lint
+	$(PY) scripts/chart_readme.py
 
 faults: ## The whole fault matrix on each RabbitMQ at hand; under forty minutes; writes .faults/report.md
 	@scripts/setup test
@@ -51,7 +57,7 @@ soak: ## Every test at its largest size
 	@scripts/setup test
 	@LAPIDICOM_TEST_SIZE=large $(PY) -m pytest $(CORES) $(ARGS)
 
-bench: ## Speed beside the peers (BENCH=receive|path|registrar|memory; QUICK=1: 50 s); writes .bench/results.json
+bench: ## Speed beside the peers (BENCH=receive|path|registrar|memory|operators; QUICK=1: 50 s); writes .bench/results.json
 	@scripts/setup test
 	@$(PY) -m benchmarks.$(or $(BENCH),receive)
 
@@ -59,5 +65,16 @@ plots: ## Draw docs/plots/ from .bench/results.json
 	@scripts/setup lint
 	@.uv/bin/uv run --isolated --locked --only-group plots python -m benchmarks.plots
 
+images: ## Build the images with Docker (TAG=latest, BUILD="arguments of docker build")
+	@deploy/images/build $(BUILD)
+
+compose-demo: ## Start docker-compose.yml, push a study from Orthanc through it, prove its registration
+	@scripts/setup lint
+	@$(PY) -m demo.compose
+
+compose-faults: ## The same while each container is killed in turn, with RabbitMQ 3 and 4 (RABBITMQ="image ...")
+	@scripts/setup lint
+	@$(PY) -m demo.compose.faults
+
 clean: ## Remove environments and caches
-	rm -rf .venv .uv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .faults dist
+	rm -rf .venv .uv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .cache .faults dist

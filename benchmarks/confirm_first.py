@@ -21,10 +21,10 @@ from unittest.mock import patch
 
 from lapidicom.common.broker import Envelope, publishers
 from lapidicom.common.broker.publisher import Publisher
+from lapidicom.common.file_system import FileSystem
 from lapidicom.common.settings import load
 from lapidicom.common.topology import topology
 from lapidicom.receiver.control import ControlSocket
-from lapidicom.receiver.file_system import FileSystem
 from lapidicom.receiver.journal.writer import Entry, Journal, SeriesKey
 from lapidicom.receiver.listener import app as listener
 from lapidicom.receiver.listener import build as building

@@ -10,7 +10,7 @@ from aio_pika.abc import AbstractChannel
 
 from lapidicom.common.broker import Envelope, declare
 from lapidicom.common.broker.connection import connection
-from lapidicom.common.broker.publisher import Publisher
+from lapidicom.common.broker.publisher import open_publisher
 from lapidicom.common.topology import WORK_QUEUE, topology
 
 _POLL_SECONDS = 0.02
@@ -44,7 +44,7 @@ class QueueWatch:
         self._link = connection(self._url, "bench")
         link = await self._link.__aenter__()
         await declare(link, _TOPOLOGY)
-        self._publisher = Publisher(link, await link.channel(publisher_confirms=True), "bench", 60.0)
+        self._publisher = await open_publisher(link, "bench", 60.0)
         return await link.channel()
 
     def ready(self) -> int:

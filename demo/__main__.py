@@ -1,6 +1,7 @@
 """Runs the demo; the exit status is 0 if all that was accepted is stored and registered exactly once."""
 
 import os
+import shlex
 import signal
 import sys
 import time
@@ -211,6 +212,7 @@ class Demo:
             f"  look     {stack.files_root}\n"
             f"           http://127.0.0.1:{stack.cube.port}/_control/counts (registrations by path)\n"
             f"           {' '.join(stack.log_files())}\n"
+            f"  operate  . {shlex.quote(str(stack.write_operator_settings()))}; .venv/bin/lapidicom status\n"
             f"  stop     {script}\n",
             highlight=False,
             markup=False,

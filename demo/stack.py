@@ -68,6 +68,15 @@ class Stack:
         script.chmod(0o755)
         return script
 
+    def write_operator_settings(self) -> Path:
+        """Write a file for a shell's `.`: with it the `lapidicom` command looks at this stack."""
+        path = self.folder / "settings"
+        settings = self._registrar_settings()
+        lines = (f"export {name}={shlex.quote(value)}\n" for name, value in settings.items())
+        path.touch(mode=0o600)
+        path.write_text("".join(lines))
+        return path
+
     def log_ends(self) -> str:
         """What the services said last."""
         return "\n".join(service.log_end() for service in self._services)
@@ -78,24 +87,30 @@ class Stack:
         cube = CubeProcess(self.files_root, die_with_parent=self._bound, folder=self.folder / "cube")
         self._cube = cube
         cube.start()
-        both = {"AMQP_URL": self.amqp_url, "CHRIS_FILES_ROOT": str(self.files_root)}
         self._serve(
             "lapidicom-receiver",
-            {**both, "PORT": "0", "CHRIS_RECEIVER_ID": RECEIVER_ID, "CHRIS_MIN_FREE_SPACE": "64MiB"},
+            {
+                **self._shared_settings(),
+                "PORT": "0",
+                "CHRIS_RECEIVER_ID": RECEIVER_ID,
+                "CHRIS_MIN_FREE_SPACE": "64MiB",
+            },
             started="listening",
         )
-        self._serve(
-            "lapidicom-registrar",
-            {
-                **both,
-                "CHRIS_URL": cube.url,
-                "CHRIS_USERNAME": cube.username,
-                "CHRIS_PASSWORD": cube.password,
-            },
-            started="registrar_started",
-        )
+        self._serve("lapidicom-registrar", self._registrar_settings(), started="registrar_started")
         for service in self._services:
             service.wait_until_ready()
+
+    def _shared_settings(self) -> dict[str, str]:
+        return {"AMQP_URL": self.amqp_url, "CHRIS_FILES_ROOT": str(self.files_root)}
+
+    def _registrar_settings(self) -> dict[str, str]:
+        return {
+            **self._shared_settings(),
+            "CHRIS_URL": self.cube.url,
+            "CHRIS_USERNAME": self.cube.username,
+            "CHRIS_PASSWORD": self.cube.password,
+        }
 
     def _start_broker(self) -> None:
         if self._options.amqp_url:

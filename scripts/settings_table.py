@@ -4,13 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from pydantic import ByteSize
-from pydantic.fields import FieldInfo
-
-from lapidicom.common.settings.load import is_secret, variable
-from lapidicom.common.settings.sections import Section
-from lapidicom.receiver.settings import ReceiverSettings
-from lapidicom.registrar.settings import RegistrarSettings
+from lapidicom.common.settings.described import Described, describe
+from lapidicom.common.settings.installed import installed
 
 HEAD = """# Settings
 
@@ -21,47 +16,37 @@ Environment variables. This page is generated from the settings' models by `make
 - Traces are set up by OpenTelemetry's own `OTEL_*` variables: see [Traces](tracing.md).
 """
 
-SERVICES: tuple[tuple[str, str, type[Section]], ...] = (
-    ("Receiver", "lapidicom-receiver", ReceiverSettings),
-    ("Registrar", "lapidicom-registrar", RegistrarSettings),
-)
+SERVICES = {
+    "receiver": "Receiver (`lapidicom-receiver`)",
+    "registrar": "Registrar (`lapidicom-registrar`)",
+    "cli": "Operators' command (`lapidicom`)",
+}
+"""Titles, in the order of the page."""
 
 
 def page() -> str:
     """The whole page."""
+    models = installed()
     parts = [HEAD]
-    for title, command, settings in SERVICES:
-        parts.append(f"\n## {title} (`{command}`)\n\n| variable | default | meaning |\n|---|---|---|\n")
-        fields = sorted(
-            settings.model_fields.values(), key=lambda field: (not field.is_required(), variable(field))
+    for name, title in SERVICES.items():
+        parts.append(f"\n## {title}\n\n| variable | default | meaning |\n|---|---|---|\n")
+        parts.extend(
+            f"| `{one.name}` | {_default(one)} | {_meaning(one)} |\n" for one in describe(models[name])
         )
-        parts.extend(f"| `{variable(field)}` | {_default(field)} | {_meaning(field)} |\n" for field in fields)
     return "".join(parts)
 
 
-def _default(field: FieldInfo) -> str:
-    if field.is_required():
+def _default(one: Described) -> str:
+    if one.required:
         return "**required**"
-    extra = field.json_schema_extra
-    value = extra["default"] if isinstance(extra, dict) and "default" in extra else field.default
-    match value:
-        case None:
-            return ""
-        case bool():
-            return "`yes`" if value else "`no`"
-        case tuple():
-            return f"`{','.join(map(str, value))}`"
-        case ByteSize():
-            return f"`{value.human_readable().replace('.0', '')}`"
-        case str() if isinstance(extra, dict):
-            return value
-        case _:
-            return f"`{value}`"
+    if not one.default or one.in_words:
+        return one.default
+    return f"`{one.default}`"
 
 
-def _meaning(field: FieldInfo) -> str:
-    text = (field.description or "").replace("|", "\\|").replace("<", "&lt;")
-    return f"{text} Secret: never logged." if is_secret(field) else text
+def _meaning(one: Described) -> str:
+    text = one.meaning.replace("|", "\\|").replace("<", "&lt;")
+    return f"{text} Secret: never logged." if one.secret else text
 
 
 def main() -> int:

@@ -126,9 +126,20 @@ def test_a_kept_run_goes_on_until_its_script_stops_it(data: Path, temporary: Pat
         assert len(_processes_below(temporary)) >= 5
         again = subprocess.run([*send[1].split(), data / GOOD[0]], check=False, timeout=30)
         assert again.returncode == 0
+        status = _as_told(re.search(r"operate +(.*)", output))
+        assert status.returncode == 0, status.stdout
+        assert "dead letters" in status.stdout
     finally:
         subprocess.run([script[1].strip()], check=False, timeout=60)
     eventually(lambda: not _processes_below(temporary), 20, what="all processes end")
+
+
+def _as_told(line: re.Match[str] | None) -> subprocess.CompletedProcess[str]:
+    """What a shell does with a line of the demo's output."""
+    assert line
+    return subprocess.run(
+        line[1], shell=True, cwd=CHECKOUT, check=False, text=True, stdout=subprocess.PIPE, timeout=60
+    )
 
 
 def test_a_directory_without_dicom_is_no_success(tmp_path: Path, temporary: Path) -> None:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from lapidicom.receiver.file_system import FileSystem
+from lapidicom.common.file_system import FileSystem
 
 Effect = Literal["kill", "stop", "hold", "error", "short"]
 

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from lapidicom.common.broker import BrokerError, ConnectionLost, Envelope, Refused, UnknownOutcome, Unroutable
-from lapidicom.receiver.file_system import FileSystem
+from lapidicom.common.file_system import FileSystem
+from lapidicom.common.journal.records import SeriesKey
 from lapidicom.receiver.journal.commit import GroupCommit
 from lapidicom.receiver.journal.entry import Entry
 from lapidicom.receiver.journal.life import DIRECTORY, Life
-from lapidicom.receiver.journal.records import SeriesKey
 from tests.support.journal_records import ended, instance, instance_path, key, started
 from tests.support.relay_rig import Clock, RelayRig
 from tests.support.simulated_disk import Disk, Killed, PowerCut, SimulatedFileSystem

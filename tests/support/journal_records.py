@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from lapidicom.common.broker import BrokerError, Envelope
-from lapidicom.receiver.journal import records
-from lapidicom.receiver.journal.format import lines
-from lapidicom.receiver.journal.records import SeriesKey
+from lapidicom.common.journal import records
+from lapidicom.common.journal.format import lines
+from lapidicom.common.journal.records import SeriesKey
 
 PACS = "SERVICES/PACS/MODALITY"
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lapidicom.receiver.journal import records
-from lapidicom.receiver.journal.format import lines
+from lapidicom.common.journal import records
+from lapidicom.common.journal.format import lines
 
 
 def all_records(spool: Path) -> Iterator[dict[str, Any]]:

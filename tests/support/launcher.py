@@ -11,8 +11,8 @@ from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 from lapidicom.common.broker.publisher import Envelope
+from lapidicom.common.file_system import FileSystem
 from lapidicom.receiver.control import ControlSocket
-from lapidicom.receiver.file_system import FileSystem
 from lapidicom.receiver.relay.relay import PublishesEnvelopes
 from lapidicom.receiver.settings import RelaySettings
 from tests.support.faults import Armed, Fault, FaultyFileSystem, arm, decode

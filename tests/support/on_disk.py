@@ -8,9 +8,9 @@ from typing import Any
 import pydicom
 
 from lapidicom.common.instance.path import pacs_name
+from lapidicom.common.journal import records
 from lapidicom.common.messages import InstanceStored
 from lapidicom.receiver.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from lapidicom.receiver.journal import records
 from tests.support.instances import Instance
 from tests.support.journals import records_of
 

@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.support.broker import START_SECONDS, STOP_SECONDS, Broker, BrokerError
+from tests.support.broker import PASSWORD, START_SECONDS, STOP_SECONDS, USER, Broker, BrokerError
 from tests.support.child import end, leash, wait
 from tests.support.polling import eventually
 from tests.support.ports import free_port
@@ -25,6 +25,14 @@ SERVER_SCRIPTS = (
     "/usr/lib/rabbitmq/bin/rabbitmq-server",  # Debian, Ubuntu
     "/opt/rabbitmq/sbin/rabbitmq-server",  # generic tarball
 )
+
+
+MANAGEMENT = """\
+management.tcp.ip = 127.0.0.1
+management.tcp.port = {}
+collect_statistics_interval = 1000
+"""
+"""Configuration of the management API; statistics are a second old, not five."""
 
 
 def server_script() -> Path | None:
@@ -49,10 +57,20 @@ class LocalBroker(Broker):
         folder: where data and logs are kept, for a node that outlives this process. Without it a
             temporary folder is made, and removed by `destroy`.
         die_with_parent: whether the node ends when the thread that started it does.
+        management: whether it has the management API; its start takes longer then.
     """
 
-    def __init__(self, vhosts: int = 4, folder: Path | None = None, *, die_with_parent: bool = True) -> None:
+    def __init__(
+        self,
+        vhosts: int = 4,
+        folder: Path | None = None,
+        *,
+        die_with_parent: bool = True,
+        management: bool = False,
+    ) -> None:
         super().__init__(vhosts)
+        self._management = management
+        self._management_port = 0
         script = server_script()
         if script is None:
             raise BrokerError("RabbitMQ is not installed (Debian, Ubuntu: the package rabbitmq-server)")
@@ -76,6 +94,11 @@ class LocalBroker(Broker):
         return tuple(process.pid for process in (self._node, self._epmd) if process)
 
     @property
+    def management_url(self) -> str:
+        """Where the management API is, with credentials of an administrator."""
+        return f"http://{USER}:{PASSWORD}@127.0.0.1:{self._management_port}"
+
+    @property
     def log(self) -> Path:
         """What the node printed."""
         return self._folder / "node.log"
@@ -89,6 +112,7 @@ class LocalBroker(Broker):
             return
         for attempts_left in (2, 1, 0):  # a port that was free may be taken meanwhile
             self.port, self._dist_port, self._epmd_port = free_port(), free_port(), free_port()
+            self._management_port = free_port() if self._management else 0
             self._write_configuration()
             try:
                 self._launch()
@@ -194,7 +218,7 @@ class LocalBroker(Broker):
         node = self._running()
         if node.poll() is not None:
             raise BrokerError(f"RabbitMQ ended with {node.returncode}:\n{self._log_end()}")
-        return self.speaks_amqp()
+        return self.speaks_amqp() and (not self._management or _connects(self._management_port))
 
     def _log_end(self) -> str:
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
@@ -234,14 +258,15 @@ class LocalBroker(Broker):
         self._folder.mkdir(parents=True, exist_ok=True)
         definitions = self._folder / "definitions.json"
         definitions.write_text(self.definitions())
+        plugins = "rabbitmq_management" if self._management else ""
+        (self._folder / "enabled_plugins").write_text(f"[{plugins}].\n")
         (self._folder / "rabbitmq.conf").write_text(
             f"listeners.tcp.1 = 127.0.0.1:{self.port}\n"
             f"load_definitions = {definitions}\n"
             "disk_free_limit.absolute = 1MB\n"
             "log.console = true\n"
-            "log.console.level = warning\n"
+            "log.console.level = warning\n" + (MANAGEMENT.format(self._management_port) if plugins else "")
         )
-        (self._folder / "enabled_plugins").write_text("[].\n")
         (self._folder / "rabbitmq-env.conf").write_text("")
         (self._folder / "conf.d").mkdir(exist_ok=True)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from lapidicom.common.broker import BrokerError, Envelope
-from lapidicom.receiver.file_system import FileSystem
-from lapidicom.receiver.journal.reader import JournalFolder
+from lapidicom.common.file_system import FileSystem
+from lapidicom.common.journal.reader import JournalFolder
 from lapidicom.receiver.relay.counts import Counts
 from lapidicom.receiver.relay.follower import Follower
 from lapidicom.receiver.relay.journals import Journals, RelayIdentity

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from lapidicom.receiver.file_system import FileSystem
+from lapidicom.common.file_system import FileSystem
 
 _CAPACITY = 1 << 30
 _CALLS = sorted({name for name in vars(FileSystem) if not name.startswith("_")} - {"close"})

@@ -111,6 +111,22 @@ def test_every_unroutable_message_is_noticed_among_routable_ones(amqp_url: str) 
     run(test)
 
 
+def test_messages_published_at_once_arrive_in_their_order_whatever_their_length(amqp_url: str) -> None:
+    numbers = range(200)
+
+    def message(number: int) -> Envelope:
+        body = b"%d," % number + bytes(300_000 if number % 50 == 7 else 10)
+        return Envelope(EXCHANGE, "instance.stored", "InstanceStored", 1, f"life.{number}", body)
+
+    async def test() -> None:
+        async with publisher(amqp_url) as publishing:
+            await asyncio.gather(*(publishing.publish(message(number)) for number in numbers))
+
+    run(test)
+    arrived = [taken.body for taken in take_all(amqp_url, WORK_QUEUE)]
+    assert arrived == [message(number).body for number in numbers]
+
+
 def test_a_message_for_an_exchange_that_does_not_exist_is_no_success(amqp_url: str) -> None:
     async def test() -> None:
         async with publisher(amqp_url) as publishing:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lapidicom.receiver.journal import records
+from lapidicom.common.journal import records
 from tests.support.byte_scripts import RELEASE, echo, p_data, pdv, store_command
 from tests.support.byte_scu import Aborted, ByteSCU, Closed, data_pdus, request
 from tests.support.instances import CT, EXPLICIT, IMPLICIT, Instance, instance, leaks

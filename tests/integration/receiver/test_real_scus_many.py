@@ -9,7 +9,7 @@ from threading import Barrier, Event
 
 import pytest
 
-from lapidicom.receiver.journal import records
+from lapidicom.common.journal import records
 from tests.support.byte_scu import ByteSCU, Rejected
 from tests.support.instances import CT, EXPLICIT, IMPLICIT, MR, Instance, instance, leaks
 from tests.support.journals import records_of

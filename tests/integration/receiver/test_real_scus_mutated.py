@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lapidicom.receiver.journal import records
+from lapidicom.common.journal import records
 from tests.support.byte_scripts import RELEASE, echo, p_data, pdv, store_command
 from tests.support.byte_scu import ByteSCU, data_pdus, request
 from tests.support.instances import BIG_ENDIAN, CT, DEFLATED, EXPLICIT, IMPLICIT, Instance, instance, leaks

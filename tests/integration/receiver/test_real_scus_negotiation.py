@@ -7,7 +7,7 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from lapidicom.receiver.journal import records
+from lapidicom.common.journal import records
 from lapidicom.receiver.upper_layer.transfer_syntaxes import ACCEPTED_TRANSFER_SYNTAXES
 from tests.support.byte_scu import ByteSCU, Rejected
 from tests.support.instances import (

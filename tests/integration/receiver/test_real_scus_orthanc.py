@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lapidicom.receiver.journal import records
+from lapidicom.common.journal import records
 from tests.support.instances import EXPLICIT, IMPLICIT, MR, Instance, instance, leaks
 from tests.support.journals import records_of
 from tests.support.on_disk import check_stored, temporary_files

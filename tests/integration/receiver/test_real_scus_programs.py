@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lapidicom.receiver.journal import records
+from lapidicom.common.journal import records
 from tests.support.byte_scu import ByteSCU
 from tests.support.instances import (
     EXPLICIT,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lapidicom.receiver.journal import records
+from lapidicom.common.journal import records
 from tests.support.byte_scripts import STUDY_ROOT_FIND, command_set, p_data, pdv, store_command, uid, us
 from tests.support.byte_scu import ByteSCU, Response
 from tests.support.instances import CT, EXPLICIT, IMPLICIT, MR, PATIENT, ROOT, Instance, instance, leaks

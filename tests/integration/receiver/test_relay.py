@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from lapidicom.common.file_system import FileSystem
 from lapidicom.common.topology import WORK_QUEUE
 from lapidicom.receiver.control import ControlSocket, Drain, LifeEnded, Report, Settings
-from lapidicom.receiver.file_system import FileSystem
 from lapidicom.receiver.journal.parent import process_identity
 from lapidicom.receiver.journal.writer import Journal
 from tests.support.child import leash

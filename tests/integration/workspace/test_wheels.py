@@ -14,18 +14,19 @@ from tests.support import requirements
 CHECKOUT = Path(__file__).parents[3]
 
 DISTRIBUTIONS = {
-    "common": ("libs/common", "lapidicom.common"),
-    "receiver": ("services/receiver", "lapidicom.receiver"),
-    "registrar": ("services/registrar", "lapidicom.registrar"),
+    "common": ("libs/common", ("lapidicom.common",)),
+    "receiver": ("services/receiver", ("lapidicom.receiver",)),
+    "registrar": ("services/registrar", ("lapidicom.registrar", "lapidicom.cli")),
 }
 
 ALL_MODULES = """
 import importlib, pkgutil, sys
-package = importlib.import_module(sys.argv[1])
-for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-    if not module.name.endswith("__main__"):
-        importlib.import_module(module.name)
-others = {"lapidicom.receiver", "lapidicom.registrar"} - {sys.argv[1]}
+for name in sys.argv[1:]:
+    package = importlib.import_module(name)
+    for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+others = {"lapidicom.receiver", "lapidicom.registrar"} - set(sys.argv[1:])
 found = others & set(sys.modules)
 assert not found, found
 """
@@ -90,4 +91,4 @@ def test_all_modules_of_a_wheel_import_where_nothing_else_is_installed(
         *(_uv(), "pip", "install", "--quiet", "--no-deps", "--python", python),
         *("--requirement", locked, *sorted(wanted)),
     )
-    _run(python, "-c", ALL_MODULES, DISTRIBUTIONS[name][1], PYTHONPATH="")
+    _run(python, "-c", ALL_MODULES, *DISTRIBUTIONS[name][1], PYTHONPATH="")

@@ -112,8 +112,9 @@ def test_a_refusal_is_answered_with_its_tags_and_the_next_message_is_taken() -> 
 
 def test_the_reader_keeps_fragments_only_while_a_data_set_is_stored() -> None:
     room = Room()
-    room.command(store_command(1))
     assert room.reader.spill is None
+    room.command(store_command(1))
+    assert room.reader.spill is not None
     room.data(b"x", last=False)
     assert room.reader.spill is not None
     room.data(b"y")

@@ -28,7 +28,7 @@ class Room:
     def store_one(self, one: Instance) -> None:
         """What the C-STORE SCP does with a stored instance."""
         entry = self.entry(one)
-        self.book.append(entry, entry.record("x.dcm", one.sop_instance, 1))
+        self.book.append(entry, entry.record("x.dcm", one.sop_instance, 1, b"2024-01-31T10:11:12.345+00:00"))
         entry.series.started = True
         entry.series.received += 1
 

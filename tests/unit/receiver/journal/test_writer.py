@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
+from lapidicom.common.file_system import FileSystem
+from lapidicom.common.journal.format import SEGMENT_LIMIT, Position, decode_position
+from lapidicom.common.journal.records import association_ended
 from lapidicom.receiver.errors import JournalUnavailable
-from lapidicom.receiver.file_system import FileSystem
-from lapidicom.receiver.journal.format import SEGMENT_LIMIT, Position, decode_position
-from lapidicom.receiver.journal.records import association_ended
 from lapidicom.receiver.journal.writer import Entry, Journal
 from tests.support.journal_records import ended, instance, key, read_all, started
 from tests.support.polling import eventually

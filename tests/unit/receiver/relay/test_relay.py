@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from lapidicom.common.broker import BrokerError, ConnectionLost, Refused, UnknownOutcome, Unroutable
-from lapidicom.receiver.file_system import FileSystem
-from lapidicom.receiver.journal.format import frame
+from lapidicom.common.file_system import FileSystem
+from lapidicom.common.journal.format import frame
 from lapidicom.receiver.journal.writer import Journal
 from tests.support.journal_records import (
     FakePublisher,

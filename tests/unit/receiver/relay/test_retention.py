@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from lapidicom.receiver.file_system import FileSystem
-from lapidicom.receiver.journal.format import frame
-from lapidicom.receiver.journal.reader import JournalFolder
+from lapidicom.common.file_system import FileSystem
+from lapidicom.common.journal.format import frame
+from lapidicom.common.journal.reader import JournalFolder
 from lapidicom.receiver.relay.retention import Candidate, Retention
 from tests.support.journal_records import FakePublisher, instance, instance_path
 from tests.support.relay_rig import Clock, RelayRig

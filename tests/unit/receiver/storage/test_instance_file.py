@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from lapidicom.common.file_system import FileSystem
 from lapidicom.receiver.errors import OutOfResources
-from lapidicom.receiver.file_system import FileSystem
 from lapidicom.receiver.storage.folders import SeriesFolders
 from lapidicom.receiver.storage.instance_file import InstanceStore, TemporaryFile
 from lapidicom.receiver.storage.part10 import FileMeta

@@ -10,11 +10,8 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-HEADER_ID = "lapidicom-id"
-"""Header of the stable id: made once per journal record, kept through retries, dead letter and replay."""
-
-HEADER_VERSION = "lapidicom-version"
-"""Header of the integer version of the body's format."""
+from lapidicom.common.headers import HEADER_ID as HEADER_ID  # part of the contract: found here, too
+from lapidicom.common.headers import HEADER_VERSION as HEADER_VERSION
 
 
 class Message(BaseModel):

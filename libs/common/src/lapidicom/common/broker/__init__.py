@@ -8,9 +8,9 @@ from lapidicom.common.broker.connection import connection
 from lapidicom.common.broker.consumer import Consumer, Delivery, MakeDelivery, consumer
 from lapidicom.common.broker.declare import declare
 from lapidicom.common.broker.errors import BrokerError, ConnectionLost, Refused, UnknownOutcome, Unroutable
-from lapidicom.common.broker.headers import Header, own_headers
 from lapidicom.common.broker.publisher import Envelope, Publisher, publishers
 from lapidicom.common.broker.url import check, redacted, with_heartbeat
+from lapidicom.common.headers import Header, own_headers
 
 __all__ = [
     "Backoff",

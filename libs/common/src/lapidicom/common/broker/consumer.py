@@ -16,8 +16,7 @@ from aiormq.channel import Channel
 from lapidicom.common.broker.connection import CALL_SECONDS, connection, open_channel
 from lapidicom.common.broker.declare import declare
 from lapidicom.common.broker.errors import BrokerError, ConnectionLost, boundary
-from lapidicom.common.broker.headers import Header, own_headers
-from lapidicom.common.messages import HEADER_ID, HEADER_VERSION
+from lapidicom.common.headers import HEADER_ID, HEADER_VERSION, Header, own_headers
 from lapidicom.common.topology import Topology
 
 LOOK_SECONDS = 30.0

@@ -1,6 +1,11 @@
-"""Publishing: persistent, mandatory, confirmed, bounded in time, on a connection of its own."""
+"""Publishing: persistent, mandatory, confirmed, bounded in time, on a connection of its own.
+
+Messages go by aio-pika's exchange where that is instrumented, for the span of each publish; else by the
+shorter way of `together`.
+"""
 
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
@@ -8,16 +13,18 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 
 import structlog
-from aio_pika import DeliveryMode, Message
+from aio_pika import DeliveryMode, Exchange, Message
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange
+from aiormq.channel import Channel
 
 from lapidicom.common.broker.backoff import Backoff
 from lapidicom.common.broker.connection import connection, is_blocked, open_channel
 from lapidicom.common.broker.declare import declare
 from lapidicom.common.broker.errors import BrokerError, UnknownOutcome, boundary
-from lapidicom.common.broker.headers import Header, own_headers
+from lapidicom.common.broker.frames import Properties, publish_frames
+from lapidicom.common.broker.together import PublishesTogether
 from lapidicom.common.broker.url import redacted
-from lapidicom.common.messages import HEADER_ID, HEADER_VERSION
+from lapidicom.common.headers import HEADER_ID, HEADER_VERSION, Header, own_headers
 from lapidicom.common.topology import Topology
 
 log = structlog.get_logger(__name__)
@@ -51,15 +58,26 @@ class Envelope:
 
 
 class Publisher:
-    """Publishes on one connection; after a BrokerError ask `publishers` for the next one."""
+    """Publishes on one connection; after a BrokerError ask `publishers` for the next one.
+
+    Args:
+        link: the connection.
+        channel: in it, with confirms; nobody else publishes there.
+        amqp: what is below that channel.
+        app_id: of the messages.
+        seconds: for one confirmed publish.
+    """
 
     def __init__(
-        self, link: AbstractConnection, channel: AbstractChannel, app_id: str, seconds: float
+        self, link: AbstractConnection, channel: AbstractChannel, amqp: Channel, app_id: str, seconds: float
     ) -> None:
         self._link = link
         self._channel = channel
+        self._amqp = amqp
         self._app_id = app_id
         self._seconds = seconds
+        self._together = PublishesTogether(amqp)
+        self._is_instrumented = hasattr(Exchange.publish, "__wrapped__")
         self._exchanges: dict[str, AbstractExchange] = {}
         self.confirmed = 0
 
@@ -71,17 +89,45 @@ class Publisher:
             Refused: the broker said no.
             UnknownOutcome: timed out or cut off; it may have been stored.
         """
+        headers = {
+            **own_headers(envelope.headers),
+            HEADER_ID: envelope.lapidicom_id,
+            HEADER_VERSION: envelope.version,
+        }
+        publish = self._by_exchange if self._is_instrumented else self._by_channel
+        async with boundary(self._seconds, UnknownOutcome):
+            await publish(envelope, headers)
+        self.confirmed += 1
+
+    async def _by_channel(self, envelope: Envelope, headers: Mapping[str, Header]) -> None:
+        message_id = uuid.uuid4().hex
+        properties = Properties(
+            content_type=CONTENT_TYPE,
+            headers=headers,
+            message_id=message_id,
+            timestamp=int(time.time()),
+            type=envelope.type,
+            app_id=self._app_id,
+        )
+        channel = self._amqp
+        frames = publish_frames(
+            channel.number,
+            envelope.exchange,
+            envelope.routing_key,
+            properties,
+            envelope.body,
+            channel.max_content_size,
+        )
+        await self._together.publish(message_id, frames)
+
+    async def _by_exchange(self, envelope: Envelope, headers: Mapping[str, Header]) -> None:
         exchange = self._exchanges.get(envelope.exchange)
         if exchange is None:
             exchange = await self._channel.get_exchange(envelope.exchange, ensure=False)
             self._exchanges[envelope.exchange] = exchange
         message = Message(
             envelope.body,
-            headers={
-                **own_headers(envelope.headers),
-                HEADER_ID: envelope.lapidicom_id,
-                HEADER_VERSION: envelope.version,
-            },
+            headers=dict(headers),
             type=envelope.type,
             message_id=uuid.uuid4().hex,
             app_id=self._app_id,
@@ -89,18 +135,35 @@ class Publisher:
             timestamp=datetime.now(UTC),
             delivery_mode=DeliveryMode.PERSISTENT,
         )
-        async with boundary(self._seconds, UnknownOutcome):
-            await exchange.publish(message, envelope.routing_key, mandatory=True)
-        self.confirmed += 1
+        await exchange.publish(message, envelope.routing_key, mandatory=True)
 
     async def ended(self) -> None:
         """Wait until this publisher's channel or connection has closed."""
-        channel = await self._channel.get_underlay_channel()
-        await asyncio.wait([channel.closing])
+        await asyncio.wait([self._amqp.closing])
 
     async def is_blocked(self) -> bool:
         """Whether the broker takes no publishes now (memory or disk alarm)."""
         return await is_blocked(self._link)
+
+
+async def open_publisher(
+    link: AbstractConnection, app_id: str, seconds: float = PUBLISH_SECONDS
+) -> Publisher:
+    """Make a publisher, with a channel of its own.
+
+    Args:
+        link: a connection.
+        app_id: of the messages.
+        seconds: for one confirmed publish.
+
+    Raises:
+        BrokerError: there is no channel.
+    """
+    channel = await open_channel(link, confirms=True)
+    amqp = await channel.get_underlay_channel()
+    if not isinstance(amqp, Channel):
+        raise TypeError(f"{type(amqp).__name__} is no channel of aiormq")
+    return Publisher(link, channel, amqp, app_id, seconds)
 
 
 async def publishers(
@@ -139,8 +202,7 @@ async def publishers(
         try:
             async with connection(amqp_url, f"{name} publisher") as link:
                 await declare(link, topology)
-                channel = await open_channel(link, confirms=True)
-                publisher = Publisher(link, channel, name, publish_seconds)
+                publisher = await open_publisher(link, name, publish_seconds)
                 log.info("broker_publisher_connected", broker=redacted(amqp_url))
                 yield publisher
                 if publisher.confirmed:

@@ -30,13 +30,33 @@ def load(settings: type[S], environ: Mapping[str, str]) -> S:
     values = {}
     for field in settings.model_fields.values():
         name = variable(field)
-        value = _read(name, environ)
+        value = given(name, environ)
         if value is not None:
             values[name] = value
     try:
         return settings.model_validate(values)
     except ValidationError as error:
         raise SettingsError("\n".join(_lines(settings, values, error))) from None
+
+
+def given(name: str, environ: Mapping[str, str]) -> str | None:
+    """The value of NAME, or the content of NAME_FILE; None if neither is set.
+
+    An empty variable counts as unset: compose files and charts pass empty defaults on.
+
+    Raises:
+        SettingsError: both are set, or the file cannot be read.
+    """
+    value, file = environ.get(name) or None, environ.get(f"{name}_FILE") or None
+    if file is None:
+        return value
+    if value is not None:
+        raise SettingsError(f"{name} and {name}_FILE are both set; set one of them")
+    try:
+        return Path(file).read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise SettingsError(f"{name}_FILE={file}: cannot be read ({reason})") from None
 
 
 def variable(field: FieldInfo) -> str:
@@ -52,20 +72,6 @@ def is_secret(field: FieldInfo) -> bool:
     return annotation is SecretStr or (
         isinstance(annotation, UnionType) and SecretStr in get_args(annotation)
     )
-
-
-def _read(name: str, environ: Mapping[str, str]) -> str | None:
-    """An empty variable counts as unset: compose files and charts pass empty defaults on."""
-    value, file = environ.get(name) or None, environ.get(f"{name}_FILE") or None
-    if file is None:
-        return value
-    if value is not None:
-        raise SettingsError(f"{name} and {name}_FILE are both set; set one of them")
-    try:
-        return Path(file).read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise SettingsError(f"{name}_FILE={file}: cannot be read ({reason})") from None
 
 
 def _lines(settings: type[Section], values: Mapping[str, str], error: ValidationError) -> list[str]:

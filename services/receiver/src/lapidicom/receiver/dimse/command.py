@@ -94,17 +94,41 @@ class Command(NamedTuple):  # the hot path makes one per instance: a frozen data
 _AFFECTED_SOP_CLASS_UID = 0x0002_0000
 _REQUESTED_SOP_CLASS_UID = 0x0003_0000
 _COMMAND_FIELD = 0x0100_0000
-_MESSAGE_ID = 0x0110_0000
+MESSAGE_ID = 0x0110_0000
 _MESSAGE_ID_BEING_RESPONDED_TO = 0x0120_0000
 _PRIORITY = 0x0700_0000
 _COMMAND_DATA_SET_TYPE = 0x0800_0000
-_AFFECTED_SOP_INSTANCE_UID = 0x1000_0000
+AFFECTED_SOP_INSTANCE_UID = 0x1000_0000
 _REQUESTED_SOP_INSTANCE_UID = 0x1001_0000
 _MOVE_ORIGINATOR_AE_TITLE = 0x1030_0000
 _MOVE_ORIGINATOR_MESSAGE_ID = 0x1031_0000
 
 _ELEMENT_HEADER = struct.Struct("<II")
 _unpack_header = _ELEMENT_HEADER.unpack_from
+
+
+def places_of_values(data: bytes) -> dict[int, slice]:
+    """Where the value of each element lies, by tag as the constants here; of equal tags the last counts.
+
+    Raises:
+        CommandError: the lengths contradict one another, or exceed the limit.
+    """
+    end = len(data)
+    if end > MOST_COMMAND_BYTES:
+        raise CommandError(f"command set of {end} bytes")
+    places: dict[int, slice] = {}
+    offset = 0
+    try:
+        while offset < end:
+            tag, length = _unpack_header(data, offset)
+            start = offset + 8
+            offset = start + length
+            places[tag] = slice(start, offset)
+    except struct.error:
+        raise CommandError(f"an element header is cut off, {end - offset} bytes before the end") from None
+    if offset != end:
+        raise CommandError(f"the last element ends {offset - end} bytes behind the command set")
+    return places
 
 
 def decode_command(data: bytes) -> Command:
@@ -116,24 +140,10 @@ def decode_command(data: bytes) -> Command:
     Raises:
         CommandError: whatever is wrong with it.
     """
-    end = len(data)
-    if end > MOST_COMMAND_BYTES:
-        raise CommandError(f"command set of {end} bytes")
-    values: dict[int, bytes] = {}
-    offset = 0
-    try:
-        while offset < end:
-            tag, length = _unpack_header(data, offset)
-            start = offset + 8
-            offset = start + length
-            values[tag] = data[start:offset]
-    except struct.error:
-        raise CommandError(f"an element header is cut off, {end - offset} bytes before the end") from None
-    if offset != end:
-        raise CommandError(f"the last element ends {offset - end} bytes behind the command set")
+    values = {tag: data[place] for tag, place in places_of_values(data).items()}
     get = values.get
     command_field = _us(get(_COMMAND_FIELD), "Command Field (0000,0100)")
-    message_id = get(_MESSAGE_ID)
+    message_id = get(MESSAGE_ID)
     if message_id is None or command_field & _RESPONSE or command_field == CommandField.C_CANCEL_RQ:
         message_id = get(_MESSAGE_ID_BEING_RESPONDED_TO, message_id)
     priority = get(_PRIORITY)
@@ -144,13 +154,13 @@ def decode_command(data: bytes) -> Command:
     return Command(
         command_field,
         _us(message_id, "Message ID (0000,0110)"),
-        _text(get(_AFFECTED_SOP_CLASS_UID, b"")),
-        _text(get(_AFFECTED_SOP_INSTANCE_UID, b"")),
+        text_of(get(_AFFECTED_SOP_CLASS_UID, b"")),
+        text_of(get(AFFECTED_SOP_INSTANCE_UID, b"")),
         _us(get(_COMMAND_DATA_SET_TYPE), "Command Data Set Type (0000,0800)"),
         _us(priority, "Priority (0000,0700)") if priority else 0,
-        _text(requested_class) if requested_class else "",
-        _text(requested_instance) if requested_instance else "",
-        _text(originator) if originator else "",
+        text_of(requested_class) if requested_class else "",
+        text_of(requested_instance) if requested_instance else "",
+        text_of(originator) if originator else "",
         _us(originator_id, "Move Originator Message ID (0000,1031)") if originator_id else 0,
     )
 
@@ -163,7 +173,8 @@ def _us(value: bytes | None, element: str) -> int:
     return value[0] | value[1] << 8
 
 
-def _text(value: bytes) -> str:
+def text_of(value: bytes) -> str:
+    """The text of a UID or an AE title, without the NULs and blanks around it."""
     return value.strip(b"\0 ").decode("latin-1")
 
 
@@ -178,7 +189,7 @@ _ERROR_COMMENT = 0x0902_0000
 _GROUP_LENGTH_HEADER = _HEADER(0, 4)
 _NO_DATA_SET_ELEMENT = _US_ELEMENT(_COMMAND_DATA_SET_TYPE, 2, NO_DATA_SET)
 _SUCCESS_TAIL = (
-    _NO_DATA_SET_ELEMENT + _US_ELEMENT(_STATUS, 2, 0) + struct.pack("<I", _AFFECTED_SOP_INSTANCE_UID)
+    _NO_DATA_SET_ELEMENT + _US_ELEMENT(_STATUS, 2, 0) + struct.pack("<I", AFFECTED_SOP_INSTANCE_UID)
 )
 
 
@@ -213,7 +224,7 @@ def encode_c_store_response(
         )
     tail = _failure(status, comment, offending)
     if uid:
-        tail += _HEADER(_AFFECTED_SOP_INSTANCE_UID, size) + uid
+        tail += _HEADER(AFFECTED_SOP_INSTANCE_UID, size) + uid
     return _with_group_length(prefix + _SHORT(command.message_id) + tail)
 
 

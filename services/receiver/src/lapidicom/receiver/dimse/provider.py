@@ -11,11 +11,11 @@ from lapidicom.receiver.dimse.command import (
     Command,
     CommandError,
     CommandField,
-    decode_command,
     encode_c_echo_response,
     encode_c_store_response,
     encode_response,
 )
+from lapidicom.receiver.dimse.command_decoder import CommandDecoder
 from lapidicom.receiver.dimse.store import StoreService
 from lapidicom.receiver.errors import Refusal, SOPClassNotSupported, UnrecognisedOperation
 from lapidicom.receiver.upper_layer.abstract_syntaxes import VERIFICATION_SOP_CLASS
@@ -48,6 +48,7 @@ class ServiceProvider:
         self._store = store
         self._reader = reader
         self._send = send
+        self._decoder = CommandDecoder()
         self._partial = bytearray()  # a command set that came in several fragments
         self._partial_context = 0
         self._command: Command | None = None  # its data set is awaited
@@ -71,7 +72,6 @@ class ServiceProvider:
             if is_last:
                 self._answer(context_id, self._command)
         else:
-            self._reader.spill = self._store.spill
             self._store.feed(data)
             if is_last:
                 self._answer(context_id, self._command)
@@ -85,13 +85,16 @@ class ServiceProvider:
             if len(self._partial) > MOST_COMMAND_BYTES:
                 raise DimseViolation("command set longer than 16 KiB")
             return
-        encoded = bytes(self._partial) + bytes(data)
-        self._partial.clear()
+        if self._partial:
+            encoded = bytes(self._partial) + bytes(data)
+            self._partial.clear()
+        else:
+            encoded = bytes(data)
         context = self._contexts.get(context_id)
         if context is None:
             raise DimseViolation("presentation context was not accepted")
         try:
-            command = decode_command(encoded)
+            command = self._decoder.decode(encoded)
         except CommandError as error:
             raise DimseViolation(f"command set: {error}") from error
         self._storing = command.command_field == CommandField.C_STORE_RQ
@@ -99,6 +102,8 @@ class ServiceProvider:
             self._store.begin(command, context)
         if command.has_data_set:
             self._command, self._command_context = command, context_id
+            if self._storing:
+                self._reader.spill = self._store.spill
         else:
             self._answer(context_id, command)
 

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from lapidicom.common.instance.age import age_in_days
 from lapidicom.common.instance.charset import decode, decode_plain
 from lapidicom.common.instance.path import file_name_of, series_folder
+from lapidicom.common.instance.registration import registration_fields
 from lapidicom.common.instance.tags import RawValues, check
+from lapidicom.common.journal import records
 from lapidicom.receiver.association_info import AssociationInfo
 from lapidicom.receiver.errors import Refusal
-from lapidicom.receiver.journal import records
 from lapidicom.receiver.journal.writer import Entry, Journal, SeriesKey
 from lapidicom.receiver.storage.folders import SeriesFolder, SeriesFolders
 from lapidicom.receiver.storage.instance_file import cannot_write
@@ -24,21 +24,6 @@ from lapidicom.receiver.upper_layer.presentation_context import ContextResult
 
 _MOST_ENTRIES: Final = 64
 """Per association; interleaved series beyond that are decoded anew."""
-
-_REGISTRATION_TAGS: Final = (
-    "StudyInstanceUID",
-    "SeriesInstanceUID",
-    "PatientID",
-    "StudyDate",
-    "PatientName",
-    "PatientBirthDate",
-    "PatientSex",
-    "AccessionNumber",
-    "Modality",
-    "ProtocolName",
-    "StudyDescription",
-    "SeriesDescription",
-)
 
 
 class Series:
@@ -76,14 +61,14 @@ class SeriesEntry:
         """Name of the instance's file."""
         return file_name_of(decode_plain(instance_number), sop_instance_uid)
 
-    def record(self, name: str, sop_instance_uid: str, size: int) -> bytes:
+    def record(self, name: str, sop_instance_uid: str, size: int, received_at: bytes) -> bytes:
         """Body of the instance's record. Name and UID have no character that JSON escapes."""
         return b'%b/%b","SOPInstanceUID":"%b","size":%d,"received_at":"%b",%b' % (
             self._before,
             name.encode("ascii"),
             sop_instance_uid.encode("ascii"),
             size,
-            datetime.now(UTC).isoformat(timespec="milliseconds").encode("ascii"),
+            received_at,
             self._after,
         )
 
@@ -135,15 +120,12 @@ class SeriesBook:
         association = self._association
         folder_path = series_folder(association.pacs_name, tags)
         uid = tags.SeriesInstanceUID or ""
-        age = None
-        if tags.PatientAge is not None:
-            age = age_in_days(tags.PatientAge)
-            if age is None:
-                self._log.warning("patient_age_unparsable", SeriesInstanceUID=uid)
+        values = registration_fields(tags)
+        if tags.PatientAge is not None and values["PatientAge"] is None:
+            self._log.warning("patient_age_unparsable", SeriesInstanceUID=uid)
         common = {
             "pacs_name": association.pacs_name,
-            **{keyword: getattr(tags, keyword) for keyword in _REGISTRATION_TAGS},
-            "PatientAge": age,
+            **values,
             "association_id": association.association_id,
             "calling_ae_title": association.calling_ae_title,
             "called_ae_title": association.called_ae_title,

@@ -15,6 +15,7 @@ from lapidicom.receiver.association_info import AssociationInfo
 from lapidicom.receiver.counters import Counters
 from lapidicom.receiver.dimse.command import Command
 from lapidicom.receiver.dimse.series import SeriesBook, SeriesEntry
+from lapidicom.receiver.dimse.time_of_receipt import TimeOfReceipt
 from lapidicom.receiver.errors import (
     CannotUnderstand,
     DoesNotMatchSOPClass,
@@ -64,6 +65,7 @@ class StoreService:
         self._is_verbose = bool(log.is_enabled_for(logging.DEBUG))
         self._association = association
         self._series = SeriesBook(association, store.folders, journal, log)
+        self._time = TimeOfReceipt()
         self._scanners: dict[str, HeaderScanner] = {}
         self._file_meta: dict[tuple[str, str], FileMeta] = {}
         self._chunks: list[bytes | memoryview] = []
@@ -171,7 +173,7 @@ class StoreService:
             file.write(self._chunks)
         entry.folder, placed = file.place(self._series.folder(entry), name)
         self._file = None
-        self._make_known(entry, entry.record(name, uid, file.size))
+        self._make_known(entry, entry.record(name, uid, file.size, self._time.now()))
         self._stored(entry, placed, file.size)
 
     def _make_known(self, entry: SeriesEntry, record: bytes) -> None:

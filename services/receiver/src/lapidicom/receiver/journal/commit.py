@@ -8,8 +8,8 @@ is left, and the next batch begins a new life.
 import threading
 from collections.abc import Callable, Sequence
 
+from lapidicom.common.journal.format import SEGMENT_LIMIT
 from lapidicom.receiver.journal.entry import Entry
-from lapidicom.receiver.journal.format import SEGMENT_LIMIT
 from lapidicom.receiver.journal.kept_end_records import KeptEndRecords
 from lapidicom.receiver.journal.life import GONE, Life
 from lapidicom.receiver.journal.lives import Lives

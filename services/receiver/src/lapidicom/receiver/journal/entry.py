@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Final
 
-from lapidicom.receiver.journal.format import Position
-from lapidicom.receiver.journal.records import SeriesKey
+from lapidicom.common.journal.format import Position
+from lapidicom.common.journal.records import SeriesKey
 
 
 class Entry:

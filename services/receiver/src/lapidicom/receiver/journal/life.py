@@ -10,8 +10,8 @@ import os
 from pathlib import Path
 from typing import Final
 
-from lapidicom.receiver.file_system import FileSystem
-from lapidicom.receiver.journal.format import (
+from lapidicom.common.file_system import FileSystem
+from lapidicom.common.journal.format import (
     COMMITTED,
     FILE_MODE,
     FOLDER_MODE,

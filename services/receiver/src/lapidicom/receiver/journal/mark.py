@@ -1,15 +1,15 @@
 """The mark: how far readers may publish, moved over what is durable and settled.
 
-Threads of associations settle their entries while others are committed: all that touches the
-progress of the mark, or its file, is done under the one lock of the mark.
+Threads of associations settle their entries while others are committed. One thread at a time moves
+the mark, for all: who finds another at it leaves, instead of waiting for its write.
 """
 
 import threading
 from collections import deque
 from collections.abc import Iterable
 
+from lapidicom.common.journal.format import Position
 from lapidicom.receiver.journal.entry import Entry
-from lapidicom.receiver.journal.format import Position
 from lapidicom.receiver.journal.life import Life
 from lapidicom.receiver.journal.observer import Observer
 
@@ -26,6 +26,14 @@ class Progress:
     def add(self, entry: Entry) -> None:
         """The entry is durable, behind all that were added before."""
         self._entries.append(entry)
+
+    @property
+    def can_advance(self) -> bool:
+        """Whether the mark may move; any thread may ask while another moves it."""
+        try:
+            return self._entries[0].settled
+        except IndexError:
+            return False
 
     def advance(self) -> Position | None:
         """Where the mark may move now: over the longest prefix of settled entries; None if it must stay."""
@@ -49,52 +57,53 @@ class Mark:
 
     def __init__(self, observe: Observer) -> None:
         self._observe = observe
-        self._lock = threading.Lock()
+        self._moving = threading.Lock()
         self._life: Life | None = None
         self.progress = Progress()
         self.due: Position | None = None
 
     def begin(self, life: Life) -> None:
         """Move the mark of this life from now on."""
-        with self._lock:
+        with self._moving:
             self._life = life
             self.progress = Progress()
             self.due = None
 
     def leave(self) -> None:
         """Close the present life: nobody may write to a descriptor that is closed, or another's by now."""
-        with self._lock:
+        with self._moving:
             life, self._life = self._life, None
             if life is not None:
                 life.close()
 
     def add(self, entries: Iterable[Entry]) -> None:
-        """These entries are durable, one behind the other."""
-        with self._lock:
-            for entry in entries:
-                entry.durable = True
-                self.progress.add(entry)
-            self._move()
+        """These entries are durable, one behind the other. Called by one thread at a time."""
+        for entry in entries:
+            entry.durable = True
+            self.progress.add(entry)
+        self.move()
 
     def settle(self, entry: Entry) -> None:
         """The sync of the entry's folder is done or given up: the mark may pass it."""
-        with self._lock:
-            entry.settled = True
-            self._move()
+        entry.settled = True
+        self.move()
 
     def move(self) -> None:
         """Move as far as it may go; try again what failed."""
-        with self._lock:
-            self._move()
+        while self._moving.acquire(blocking=False):
+            try:
+                position = self.progress.advance() or self.due
+                if position is not None:
+                    self._write(position)
+            finally:
+                self._moving.release()
+            # Whoever was turned away meanwhile relies on this second look.
+            if not self.progress.can_advance:
+                return
 
     def move_to(self, position: Position) -> None:
         """Everything before this position is durable and settled."""
-        with self._lock:
-            self._write(position)
-
-    def _move(self) -> None:
-        position = self.progress.advance() or self.due
-        if position is not None:
+        with self._moving:
             self._write(position)
 
     def _write(self, position: Position) -> None:

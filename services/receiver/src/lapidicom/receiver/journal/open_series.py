@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
+from lapidicom.common.journal.records import OpenSeries, SeriesKey, series_fields_of
 from lapidicom.receiver.journal.entry import Entry
-from lapidicom.receiver.journal.records import OpenSeries, SeriesKey, series_fields_of
 
 
 class OpenSeriesList:

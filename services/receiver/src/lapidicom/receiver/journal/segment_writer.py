@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+from lapidicom.common.journal.format import Position, frame
+from lapidicom.common.journal.records import segment_opened
 from lapidicom.receiver.journal.entry import Entry
-from lapidicom.receiver.journal.format import Position, frame
 from lapidicom.receiver.journal.life import Segment
 from lapidicom.receiver.journal.lives import Lives
 from lapidicom.receiver.journal.open_series import OpenSeriesList
-from lapidicom.receiver.journal.records import segment_opened
 
 _LINE_OVERHEAD: Final = 48
 """CRC, blank, braces, sequence number and newline of a line, at most."""

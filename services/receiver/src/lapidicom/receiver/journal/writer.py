@@ -12,15 +12,15 @@ from typing import Final, Self
 
 import structlog
 
+from lapidicom.common.file_system import FileSystem
+from lapidicom.common.journal.format import MAX_BODY, SEGMENT_LIMIT
+from lapidicom.common.journal.records import SeriesKey
 from lapidicom.receiver.errors import JournalUnavailable
-from lapidicom.receiver.file_system import FileSystem
 from lapidicom.receiver.journal.commit import GroupCommit
 from lapidicom.receiver.journal.entry import Entry
-from lapidicom.receiver.journal.format import MAX_BODY, SEGMENT_LIMIT
 from lapidicom.receiver.journal.life import Life
 from lapidicom.receiver.journal.observer import Observer
 from lapidicom.receiver.journal.parent import parent_identity
-from lapidicom.receiver.journal.records import SeriesKey
 
 __all__ = ["Entry", "Journal", "SeriesKey"]
 

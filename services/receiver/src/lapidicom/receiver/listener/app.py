@@ -5,9 +5,9 @@ from typing import Final
 
 import structlog
 
+from lapidicom.common.file_system import FileSystem
 from lapidicom.receiver import child
 from lapidicom.receiver.control import ControlSocket
-from lapidicom.receiver.file_system import FileSystem
 from lapidicom.receiver.listener.places import Places
 from lapidicom.receiver.listener.service import Service
 from lapidicom.receiver.listener.shell import Shell

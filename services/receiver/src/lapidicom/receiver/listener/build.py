@@ -11,13 +11,13 @@ from typing import Any
 import structlog
 
 from lapidicom.common import telemetry
+from lapidicom.common.file_system import FileSystem
+from lapidicom.common.journal.format import folder_name
 from lapidicom.common.telemetry import Tracing
 from lapidicom.receiver.association_info import AssociationInfo
 from lapidicom.receiver.control import Connection
 from lapidicom.receiver.counters import Counters, Tally
 from lapidicom.receiver.dimse.store import StoreService
-from lapidicom.receiver.file_system import FileSystem
-from lapidicom.receiver.journal.format import folder_name
 from lapidicom.receiver.journal.writer import Journal
 from lapidicom.receiver.listener.places import Places
 from lapidicom.receiver.listener.volume_watch import VolumeWatch

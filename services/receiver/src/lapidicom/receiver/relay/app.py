@@ -12,13 +12,13 @@ import structlog
 
 from lapidicom.common import telemetry
 from lapidicom.common.broker import BrokerError, publishers
+from lapidicom.common.file_system import FileSystem
+from lapidicom.common.journal.reader import JournalFolder
 from lapidicom.common.telemetry import Tracing
 from lapidicom.common.topology import topology
 from lapidicom.receiver import child
 from lapidicom.receiver.control import ControlSocket
-from lapidicom.receiver.file_system import FileSystem
 from lapidicom.receiver.journal.parent import parent_identity
-from lapidicom.receiver.journal.reader import JournalFolder
 from lapidicom.receiver.relay.counts import Counts
 from lapidicom.receiver.relay.follower import Follower
 from lapidicom.receiver.relay.journals import Journals, RelayIdentity

@@ -3,9 +3,9 @@
 import os
 from typing import Final
 
-from lapidicom.receiver.journal.format import FILE_MODE, aside_name
+from lapidicom.common.journal.format import FILE_MODE, aside_name
+from lapidicom.common.journal.reader import JournalFolder
 from lapidicom.receiver.journal.life import DIRECTORY
-from lapidicom.receiver.journal.reader import JournalFolder
 
 _APPEND: Final = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 _BLOCK: Final = 1 << 20

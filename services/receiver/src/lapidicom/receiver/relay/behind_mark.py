@@ -8,10 +8,10 @@ passed over: the relay then goes back to the first of these.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lapidicom.receiver.journal import records
-from lapidicom.receiver.journal.format import Line, Position
+from lapidicom.common.journal import records
+from lapidicom.common.journal.format import Line, Position
+from lapidicom.common.journal.records import RecordError
 from lapidicom.receiver.journal.observer import Observer
-from lapidicom.receiver.journal.records import RecordError
 from lapidicom.receiver.relay.counts import Counts
 from lapidicom.receiver.relay.stored_files import StoredFiles
 

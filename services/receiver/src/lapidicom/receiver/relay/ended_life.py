@@ -4,10 +4,10 @@ import contextlib
 from collections.abc import Iterable
 
 from lapidicom.common.broker.publisher import Envelope
-from lapidicom.receiver.journal.format import FINISHED, Position
+from lapidicom.common.journal.format import FINISHED, Position
+from lapidicom.common.journal.reader import JournalFolder
+from lapidicom.common.journal.records import RecordError
 from lapidicom.receiver.journal.observer import Observer
-from lapidicom.receiver.journal.reader import JournalFolder
-from lapidicom.receiver.journal.records import RecordError
 from lapidicom.receiver.relay.envelopes import broken_off
 from lapidicom.receiver.relay.open_series import LeftOpen
 from lapidicom.receiver.relay.position_file import write_position

@@ -7,10 +7,10 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from lapidicom.common.broker.publisher import Envelope
+from lapidicom.common.journal import records
+from lapidicom.common.journal.records import RecordError
 from lapidicom.common.messages import InstanceStored, Message, SeriesReceived
 from lapidicom.common.topology import EXCHANGE
-from lapidicom.receiver.journal import records
-from lapidicom.receiver.journal.records import RecordError
 
 _MESSAGES: Final[Mapping[str, type[Message]]] = {
     records.INSTANCE_RECEIVED: InstanceStored,

@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol, TypeVar
 
 from lapidicom.common.broker.publisher import Envelope
-from lapidicom.receiver.journal.format import BEGINNING, Line, Position, segment_name
+from lapidicom.common.journal.format import BEGINNING, Line, Position, segment_name
+from lapidicom.common.journal.reader import Extent, JournalFolder, Reached
 from lapidicom.receiver.journal.observer import Observer
-from lapidicom.receiver.journal.reader import Extent, JournalFolder, Reached
 from lapidicom.receiver.relay.behind_mark import BehindMark
 from lapidicom.receiver.relay.counts import Counts
 from lapidicom.receiver.relay.ended_life import EndedLife

@@ -5,8 +5,8 @@ Of a living owner's journal nothing behind the mark is read. That of an ended li
 
 from typing import Final
 
-from lapidicom.receiver.journal.format import BEGINNING, Position
-from lapidicom.receiver.journal.reader import Chunk, JournalFolder, read_chunk
+from lapidicom.common.journal.format import BEGINNING, Position
+from lapidicom.common.journal.reader import Chunk, JournalFolder, read_chunk
 from lapidicom.receiver.relay.position_file import Cursor
 
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from lapidicom.receiver.file_system import FileSystem
-from lapidicom.receiver.journal.format import CLAIM, parse_folder_name
+from lapidicom.common.file_system import FileSystem
+from lapidicom.common.journal.format import CLAIM, parse_folder_name
+from lapidicom.common.journal.reader import JournalFolder
 from lapidicom.receiver.journal.observer import Observer
-from lapidicom.receiver.journal.reader import JournalFolder
 from lapidicom.receiver.relay.follower import Follower
 from lapidicom.receiver.relay.position_file import replace_file
 from lapidicom.receiver.relay.standing import StandStill

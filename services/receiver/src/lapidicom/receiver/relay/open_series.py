@@ -5,9 +5,9 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lapidicom.receiver.journal import records
-from lapidicom.receiver.journal.reader import JournalFolder, Reached, read_chunk
-from lapidicom.receiver.journal.records import RecordError, SeriesKey
+from lapidicom.common.journal import records
+from lapidicom.common.journal.reader import JournalFolder, Reached, read_chunk
+from lapidicom.common.journal.records import RecordError, SeriesKey
 
 _LINES_AT_ONCE: Final = 256
 

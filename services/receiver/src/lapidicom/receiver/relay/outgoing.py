@@ -4,11 +4,11 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from lapidicom.common.broker.publisher import Envelope
-from lapidicom.receiver.journal import records
-from lapidicom.receiver.journal.format import Line, Position
+from lapidicom.common.journal import records
+from lapidicom.common.journal.format import Line, Position
+from lapidicom.common.journal.reader import JournalFolder
+from lapidicom.common.journal.records import RecordError
 from lapidicom.receiver.journal.observer import Observer
-from lapidicom.receiver.journal.reader import JournalFolder
-from lapidicom.receiver.journal.records import RecordError
 from lapidicom.receiver.relay.aside import set_aside
 from lapidicom.receiver.relay.behind_mark import BehindMark
 from lapidicom.receiver.relay.counts import Counts

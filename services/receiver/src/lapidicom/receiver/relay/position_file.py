@@ -3,8 +3,8 @@
 import os
 from typing import Final
 
-from lapidicom.receiver.journal.format import BEGINNING, CURSOR, FILE_MODE, Position, encode_position
-from lapidicom.receiver.journal.reader import JournalFolder
+from lapidicom.common.journal.format import BEGINNING, CURSOR, FILE_MODE, Position, encode_position
+from lapidicom.common.journal.reader import JournalFolder
 
 _WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from lapidicom.receiver.file_system import FileSystem
-from lapidicom.receiver.journal.format import (
+from lapidicom.common.file_system import FileSystem
+from lapidicom.common.journal.format import (
     CLAIM,
     COMMITTED,
     CURSOR,
@@ -18,8 +18,8 @@ from lapidicom.receiver.journal.format import (
     parse_segment_name,
     segment_name,
 )
+from lapidicom.common.journal.reader import JournalFolder
 from lapidicom.receiver.journal.observer import Observer
-from lapidicom.receiver.journal.reader import JournalFolder
 
 _DAY: Final = 86_400.0
 _BLOCK: Final = 1 << 20

@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from lapidicom.receiver.file_system import FileSystem
+from lapidicom.common.file_system import FileSystem
 from lapidicom.receiver.journal.life import DIRECTORY
 
 _MISSING: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})

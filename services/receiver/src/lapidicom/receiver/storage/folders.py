@@ -5,7 +5,7 @@ import os
 import threading
 from collections import OrderedDict
 
-from lapidicom.receiver.file_system import FileSystem
+from lapidicom.common.file_system import FileSystem
 from lapidicom.receiver.storage.volume import FOLDER_MODE, PACS_FOLDER, Volume
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC

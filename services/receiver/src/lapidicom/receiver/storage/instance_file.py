@@ -11,8 +11,8 @@ import os
 from collections.abc import Sequence
 from typing import Final, Literal
 
+from lapidicom.common.file_system import FileSystem
 from lapidicom.receiver.errors import OutOfResources
-from lapidicom.receiver.file_system import FileSystem
 from lapidicom.receiver.storage.folders import SeriesFolder, SeriesFolders
 from lapidicom.receiver.storage.part10 import PREFIX_END, data_set_offset
 from lapidicom.receiver.storage.volume import FILE_MODE, Volume

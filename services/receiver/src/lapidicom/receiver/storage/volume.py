@@ -11,10 +11,10 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+from lapidicom.common.file_system import FileSystem
+from lapidicom.common.spool import SENTINEL
 from lapidicom.receiver.errors import OutOfResources
-from lapidicom.receiver.file_system import FileSystem
 
-SENTINEL = "volume-id"
 PACS_FOLDER = ("SERVICES", "PACS")
 FOLDER_MODE = 0o775
 FILE_MODE = 0o664

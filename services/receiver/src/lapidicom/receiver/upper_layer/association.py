@@ -40,6 +40,7 @@ from lapidicom.receiver.upper_layer.pdu_reader import (
     PDUReader,
     PeerClosed,
     PeerSilent,
+    acknowledger,
     set_timeout,
     socket_receiver,
 )
@@ -71,6 +72,7 @@ class Association:
         self._counters = acceptor.tally.begin()
         self._reader = PDUReader(
             socket_receiver(sock),
+            acknowledge=acknowledger(sock),
             max_p_data=acceptor.max_pdu_length if acceptor.strict and acceptor.max_pdu_length else None,
         )
         self._state = State.STA1

@@ -10,6 +10,7 @@ import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, NamedTuple
 
 BUFFER_SIZE: Final = 1 << 20
@@ -21,6 +22,7 @@ MAX_OTHER_PDU: Final = BUFFER_SIZE - 6
 P_DATA_TF: Final = 0x04
 _HEADER = struct.Struct(">BxI")
 _PDV_HEADER = struct.Struct(">IBB")
+_BOTH_HEADERS = struct.Struct(">BxIIBB")
 
 
 class PeerClosed(Exception):
@@ -69,10 +71,16 @@ class PDUReader:
     Args:
         receive_into: fills a view and returns the number of bytes, at least one; `all_of_it` asks to
             wait until the view is full. Raises PeerClosed or PeerSilent.
+        acknowledge: tells the peer what has arrived; called before a read amid a message. What ends a
+            message needs no such thing: its answer goes out at once.
         max_p_data: longest P-DATA-TF that is taken, bytes; None = any.
+
+    Attributes:
+        spill: set while a message is under way of which fragments are kept.
     """
 
     __slots__ = (
+        "_acknowledge",
         "_context_id",
         "_control",
         "_end",
@@ -90,10 +98,12 @@ class PDUReader:
         self,
         receive_into: Callable[[memoryview, bool], int],
         *,
+        acknowledge: Callable[[], object] = lambda: None,
         max_p_data: int | None = None,
         size: int = BUFFER_SIZE,
     ) -> None:
         self.receive_into = receive_into
+        self._acknowledge = acknowledge
         self._view = memoryview(bytearray(size))
         self._size = size
         self._start = self._end = 0  # what has arrived and was not handed out yet
@@ -113,6 +123,9 @@ class PDUReader:
         if not self._pdv_left:
             if not self._pdu_left:
                 self._fill(6)
+                fragment = self._whole_fragment()
+                if fragment is not None:
+                    return fragment
                 kind, length = _HEADER.unpack_from(self._view, self._start)
                 self._start += 6
                 if kind != P_DATA_TF:
@@ -125,6 +138,27 @@ class PDUReader:
                 is_command, is_last = bool(self._control & 1), bool(self._control & 2)
                 return Fragment(self._context_id, is_command, is_last, self._view[:0])
         return self._fragment()
+
+    def _whole_fragment(self) -> Fragment | None:
+        """Hand out the next PDU in one go if it is a P-DATA-TF of a single PDV and has arrived as a whole.
+
+        That is the form in which nearly all come. Whatever else it is, or is amiss with it, shows when
+        it is read step by step.
+        """
+        data = self._start + 12
+        if data > self._end:
+            return None
+        kind, length, item_length, context_id, control = _BOTH_HEADERS.unpack_from(self._view, self._start)
+        end = data + item_length - 2
+        if (
+            kind != P_DATA_TF
+            or length != item_length + 4
+            or not data <= end <= self._end
+            or (self._max_p_data is not None and length > self._max_p_data)
+        ):
+            return None
+        self._start = end
+        return Fragment(context_id, control & 1 == 1, control & 2 == 2, self._view[data:end])
 
     def _begin_pdv(self) -> None:
         self._fill(6) if self._pdu_left >= 6 else self._truncated()
@@ -175,8 +209,11 @@ class PDUReader:
         if self._start + need > self._size:
             self._make_room()
         view, goal = self._view, self._start + need
+        if self.spill is not None:
+            self._acknowledge()
         self._end += self.receive_into(view[self._end :], False)
         while self._end < goal:
+            self._acknowledge()
             self._end += self.receive_into(view[self._end : goal], True)
 
     def _make_room(self) -> None:
@@ -190,16 +227,12 @@ class PDUReader:
 def socket_receiver(sock: socket.socket, deadline: float | None = None) -> Callable[[memoryview, bool], int]:
     """Receive from a plain TCP socket.
 
-    TCP_QUICKACK is not permanent (tcp(7)) and is re-armed after each read: a sender with Nagle's
-    algorithm on would otherwise wait 40 ms for each delayed ACK.
-
     Args:
         sock: blocking; SO_RCVTIMEO bounds the silence before a single read.
         deadline: of time.monotonic(), for all reads together, however slowly the bytes drip in;
             sets SO_RCVTIMEO before each.
     """
-    receive, set_option = sock.recv_into, sock.setsockopt
-    tcp, quick_ack, wait_all = socket.IPPROTO_TCP, socket.TCP_QUICKACK, socket.MSG_WAITALL
+    receive, wait_all = sock.recv_into, socket.MSG_WAITALL
 
     def receive_into(view: memoryview, all_of_it: bool) -> int:
         try:
@@ -210,7 +243,6 @@ def socket_receiver(sock: socket.socket, deadline: float | None = None) -> Calla
                 set_timeout(sock, socket.SO_RCVTIMEO, left)
             count = receive(view, 0, wait_all if all_of_it else 0)
             if count:
-                set_option(tcp, quick_ack, 1)
                 return count
         except BlockingIOError:
             raise PeerSilent from None
@@ -219,6 +251,15 @@ def socket_receiver(sock: socket.socket, deadline: float | None = None) -> Calla
         raise PeerClosed
 
     return receive_into
+
+
+def acknowledger(sock: socket.socket) -> Callable[[], None]:
+    """Let the kernel acknowledge at once what has arrived: what a reader of a TCP socket has to call.
+
+    A sender with Nagle's algorithm on would otherwise wait 40 ms for each delayed ACK. TCP_QUICKACK is not
+    permanent (tcp(7)), so it is set anew each time.
+    """
+    return partial(sock.setsockopt, socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
 def set_timeout(sock: socket.socket, option: int, seconds: float) -> None:

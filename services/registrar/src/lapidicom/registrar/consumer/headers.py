@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from lapidicom.common.broker import Header
+from lapidicom.common.headers import Header
 from lapidicom.registrar.cube.outcomes import Verdict
 
 ATTEMPTS: Final = "lapidicom-attempts"

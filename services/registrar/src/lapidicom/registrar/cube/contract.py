@@ -10,6 +10,9 @@ ACCEPT: Final = "application/json"
 
 AUTH_TOKEN: Final = "auth-token/"  # noqa: S105 (a route)
 PACS_FILES: Final = "pacsfiles/"
+PACS_FILES_SEARCH: Final = "pacsfiles/search/"
+"""Ignores parameters that it does not know: then it gives everything."""
+
 PROBE: Final = "chrisinstance/1/"
 """An authenticated read that touches the database: the API's root answers 200 without one."""
 

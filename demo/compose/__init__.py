@@ -1,0 +1,1 @@
+"""The stack of docker-compose.yml, used: a study pushed through it, and its containers killed meanwhile."""

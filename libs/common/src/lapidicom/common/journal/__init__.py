@@ -1,0 +1,1 @@
+"""The journal as readers see it: format, records, folders. Writing stays with its owner, the receiver."""

@@ -1,0 +1,194 @@
+"""`lapidicom reconcile`."""
+
+import sys
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lapidicom.cli.errors import ExitStatus, OperatorError
+from lapidicom.cli.filters import parse_time
+from lapidicom.cli.rates import parse_rate
+from lapidicom.cli.shell import Shell, command
+
+if TYPE_CHECKING:
+    from lapidicom.cli.reconcile.findings import Findings
+    from lapidicom.cli.reconcile.resume import StateFile
+    from lapidicom.cli.reconcile.run import Wishes
+    from lapidicom.common.settings import CubeSection
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    command(
+        app,
+        "reconcile",
+        examples=[
+            "lapidicom reconcile --dry-run",
+            "lapidicom reconcile --since 2d --pacs MY_PACS",
+            "lapidicom reconcile --yes --rate 5/s --state reconcile.json --because 'queue purged'",
+        ],
+    )(reconcile)
+
+
+def reconcile(
+    shell: Shell,
+    since: Annotated[
+        str | None, typer.Option(help="Only what was received since: 2h, 3d, or an ISO date, UTC.")
+    ] = None,
+    pacs: Annotated[
+        str | None, typer.Option(help="Only of this PACS: its folder below SERVICES/PACS.")
+    ] = None,
+    older_than: Annotated[
+        str, typer.Option(help="Leave alone what is younger: it may just be on its way.")
+    ] = "5m",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is missing; do nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Enqueue without asking.")] = False,
+    rate: Annotated[str, typer.Option(help="Questions to CUBE a second, at most.")] = "20/s",
+    even_if_waiting: Annotated[
+        bool,
+        typer.Option(
+            "--even-if-waiting", help="Enqueue although messages wait in RabbitMQ that may be the same ones."
+        ),
+    ] = False,
+    wait: Annotated[
+        float, typer.Option(min=0, help="Seconds to wait for a moment in which no message waits.")
+    ] = 5.0,
+    without_journals: Annotated[
+        bool, typer.Option("--without-journals", help="Go on where no journals can be seen.")
+    ] = False,
+    state: Annotated[
+        Path | None,
+        typer.Option(help="Keep in this file how far it is; with a file that exists, go on from there."),
+    ] = None,
+    why: Annotated[str, typer.Option("--because", help="Why; goes into the audit.")] = "",
+    limit: Annotated[int, typer.Option(min=0, help="Files of each kind to show; 0: up to 1000.")] = 20,
+    show_phi: Annotated[
+        bool, typer.Option("--show-phi", help="Show paths in full: they hold patient data.")
+    ] = False,
+) -> ExitStatus:
+    """Find what is on the volume, in the journals and in CUBE, and enqueue registrations that were lost.
+
+    What waits, is not relayed yet or is a dead letter is told and left alone. Nothing is taken from any
+    queue; a message too many ends in one registration all the same. It can be ended at any time and begun
+    again.
+
+    Exit status: 0 nothing is missing, or what was lost is enqueued; 1 something is missing still;
+    2 volume, journals, CUBE or RabbitMQ are not visible, or CUBE registers series (v6).
+    """
+    from lapidicom.cli.reconcile.report import document, tell
+    from lapidicom.cli.reconcile.resume import StateFile
+    from lapidicom.cli.reconcile.run import Wishes
+
+    now = datetime.now(UTC)
+    wishes = Wishes(
+        pacs=pacs,
+        since=parse_time("--since", since, now),
+        settled_before=parse_time("--older-than", older_than, now) or now,
+        dry_run=dry_run,
+        even_if_waiting=even_if_waiting,
+        wait_seconds=wait,
+    )
+    _check_pacs(pacs)
+    if not (dry_run or yes or sys.stdin.isatty()):
+        raise OperatorError("nobody can be asked here", "give --yes, or --dry-run", ExitStatus.UNUSABLE)
+    section, root, spool = _places(shell, without_journals=without_journals)
+    scope = {"root": str(root), "cube": section.cube_url, "pacs": pacs or "", "since": since or ""}
+    kept = StateFile(None if dry_run else state, scope)
+    run = f"{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
+
+    def may_enqueue(count: int) -> bool:
+        return yes or typer.confirm(f"Enqueue {count} registrations?", err=True)
+
+    per_second = parse_rate(rate)
+    findings = shell.run(_run(shell, wishes, kept, section, root, spool, per_second, run, why, may_enqueue))
+    if shell.output.json:
+        shell.output.document(document(findings, run=run, dry_run=dry_run, limit=limit, show_phi=show_phi))
+    else:
+        tell(shell.output, findings, dry_run=dry_run, limit=limit, show_phi=show_phi)
+    return ExitStatus.OK if findings.is_sound else ExitStatus.FAILED
+
+
+async def _run(
+    shell: Shell,
+    wishes: "Wishes",
+    state: "StateFile",
+    section: "CubeSection",
+    root: Path,
+    spool: Path | None,
+    per_second: float,
+    run: str,
+    why: str,
+    may_enqueue: Callable[[int], bool],
+) -> "Findings":
+    from lapidicom.cli.cube import catalogue
+    from lapidicom.cli.publishing import publishing
+    from lapidicom.cli.reconcile.enqueueing import Enqueueing
+    from lapidicom.cli.reconcile.run import Places, Run
+
+    settings = shell.settings
+    amqp_url = settings.amqp_url.get_secret_value()
+    told = {"pacs": wishes.pacs, "since": wishes.since.isoformat() if wishes.since else None}
+    async with catalogue(section, per_second) as cube:
+        await cube.check_generation()
+        places = Places(root, spool, cube, shell.connection, (*settings.retry_delays, settings.park_delay))
+        enqueueing = Enqueueing(lambda: publishing(amqp_url, shell.command), run, why=why, told=told)
+        work = Run(places, wishes, state, enqueueing, may_enqueue, shell.output.progress)
+        try:
+            return await work.run()
+        except BaseException as error:
+            if work.findings.enqueued:
+                done = f"run {run} had enqueued {work.findings.enqueued} registrations"
+                shell.output.warn(f"{done}; another run finds the rest")
+            if isinstance(error, OSError):
+                raise _volume_fails(error, root) from error
+            raise
+
+
+def _volume_fails(error: OSError, root: Path) -> OperatorError:
+    return OperatorError(
+        f"the volume {root} cannot be read: {error.strerror or type(error).__name__}",
+        "check its mount and CHRIS_FILES_ROOT; then run it again",
+        ExitStatus.UNUSABLE,
+    )
+
+
+def _places(shell: Shell, *, without_journals: bool) -> "tuple[CubeSection, Path, Path | None]":
+    from lapidicom.common.instance.path import PACS_ROOT
+    from lapidicom.common.journal.survey import JOURNALS
+
+    settings = shell.settings
+    section, root, spool = settings.cube, settings.files_root, settings.spool
+    if section is None:
+        raise OperatorError(
+            "CUBE is not visible from here",
+            "set CHRIS_URL, CHRIS_USERNAME and CHRIS_PASSWORD",
+            ExitStatus.UNUSABLE,
+        )
+    if root is None or not (root / PACS_ROOT).is_dir():
+        raise OperatorError(
+            "the volume is not visible from here"
+            if root is None
+            else f"there is no {PACS_ROOT} below {root}",
+            "set CHRIS_FILES_ROOT to CUBE's storage root as it is mounted here",
+            ExitStatus.UNUSABLE,
+        )
+    if spool is None or not (spool / JOURNALS).is_dir():
+        if not without_journals:
+            raise OperatorError(
+                f"there are no journals below {spool}",
+                "set CHRIS_SPOOL_DIR; or --without-journals, where what is not relayed yet seems lost",
+                ExitStatus.UNUSABLE,
+            )
+        spool = None
+    return section, root, spool
+
+
+def _check_pacs(name: str | None) -> None:
+    if name is not None and (not name.strip(".") or "/" in name):
+        raise OperatorError(
+            f"--pacs {name!r} is no name of a folder", "give it as it stands in paths", ExitStatus.UNUSABLE
+        )

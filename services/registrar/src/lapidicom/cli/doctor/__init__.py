@@ -1,0 +1,1 @@
+"""Everything that lapidicom needs, checked one by one, each failure with its remedy."""

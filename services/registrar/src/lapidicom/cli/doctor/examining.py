@@ -1,0 +1,100 @@
+"""Makes all checks, each area by itself: what is away fails alone."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import partial
+from typing import Final
+
+import httpx
+
+from lapidicom.cli.connection import connected
+from lapidicom.cli.cube_look import NO_CUBE, cube_client
+from lapidicom.cli.doctor import broker
+from lapidicom.cli.doctor.check import Check, failed, unseen
+from lapidicom.cli.doctor.cube import AREA as CUBE
+from lapidicom.cli.doctor.cube import check_cube
+from lapidicom.cli.doctor.environment import check_clock, check_settings
+from lapidicom.cli.doctor.volume import check_volume
+from lapidicom.cli.in_thread import in_thread
+from lapidicom.cli.management import NO_MANAGEMENT, Management, management, vhost_of
+from lapidicom.cli.settings import CommandSettings
+from lapidicom.cli.visibility import NotVisible
+from lapidicom.common.broker import BrokerError, redacted
+from lapidicom.common.settings import Section
+from lapidicom.common.topology import topology
+
+_VOLUME_SECONDS: Final = 20.0
+_DATE_SECONDS: Final = 5.0
+
+Models = Mapping[str, type[Section]]
+
+
+async def examine(settings: CommandSettings, models: Models, environ: Mapping[str, str]) -> list[Check]:
+    """Make all checks.
+
+    Args:
+        settings: of the command.
+        models: settings of the services that are installed here.
+        environ: of this process.
+    """
+    url = settings.management_url
+    amqp_url = settings.amqp_url.get_secret_value()
+    async with management(url.get_secret_value() if url else None, amqp_url) as api:
+        return [
+            *await _volume(
+                partial(check_volume, settings.files_root, settings.spool, int(settings.min_free_space))
+            ),
+            *await _broker(settings, api),
+            *await _cube(settings),
+            check_settings(models, environ),
+            *await _clocks(settings, api),
+        ]
+
+
+async def _volume(look_at: Callable[[], list[Check]]) -> list[Check]:
+    try:
+        return await in_thread(look_at, _VOLUME_SECONDS)
+    except TimeoutError:
+        told = f"it does not answer within {_VOLUME_SECONDS:g} s"
+        return [failed("volume", "answers", told, "mend the (network) file system")]
+    except OSError as error:
+        return [failed("volume", "answers", str(error.strerror), "mend the file system")]
+
+
+async def _broker(settings: CommandSettings, api: Management | None) -> list[Check]:
+    amqp_url = settings.amqp_url.get_secret_value()
+    declared = topology(settings.retry_delays, settings.park_delay)
+    try:
+        async with connected(amqp_url, "doctor") as link:
+            return await broker.check_broker(link, api, declared, vhost_of(amqp_url))
+    except BrokerError as error:
+        told = f"{redacted(amqp_url)}: {error}"
+        return [failed(broker.AREA, "reachable", told, "check AMQP_URL, its user, and that RabbitMQ runs")]
+
+
+async def _cube(settings: CommandSettings) -> list[Check]:
+    section = settings.cube
+    if section is None:
+        return [unseen(CUBE, "reachable", NO_CUBE, "set them as the registrar has them")]
+    async with cube_client(section) as cube:
+        return await check_cube(cube, section.cube_url, settings.registration_unit)
+
+
+async def _clocks(settings: CommandSettings, api: Management | None) -> list[Check]:
+    theirs = NO_MANAGEMENT if api is None else await api.clock()
+    checks = [check_clock("RabbitMQ", theirs, datetime.now(UTC))]
+    theirs = NO_CUBE if settings.cube_url is None else await _date(settings.cube_url)
+    return [*checks, check_clock(CUBE, theirs, datetime.now(UTC))]
+
+
+async def _date(url: str) -> datetime | NotVisible:
+    """What a server's Date header says; asked without credentials."""
+    try:
+        async with httpx.AsyncClient(timeout=_DATE_SECONDS, trust_env=False) as http:
+            response = await http.get(url, headers={"Accept": "application/json"})
+        return parsedate_to_datetime(response.headers["date"])
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return NotVisible(f"no answer: {type(error).__name__}")
+    except (KeyError, ValueError):
+        return NotVisible("its answer has no Date header")

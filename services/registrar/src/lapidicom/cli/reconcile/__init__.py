@@ -1,0 +1,1 @@
+"""Compares volume, journals and CUBE, and enqueues the registrations that were lost."""

@@ -1,0 +1,95 @@
+"""Publishes what is lost: confirmed, within the audit, and not what CUBE took meanwhile."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from itertools import groupby
+from typing import Any, Final
+
+from lapidicom.cli.audit import audited
+from lapidicom.cli.cube import Catalogue
+from lapidicom.cli.output import Advance
+from lapidicom.cli.reconcile.findings import Findings
+from lapidicom.cli.reconcile.message import Made
+from lapidicom.common.broker import Publisher
+
+ACT: Final = "reconcile"
+IN_FLIGHT: Final = 100
+
+
+class Enqueueing:
+    """Puts registrations into the work queue.
+
+    Args:
+        publishing: makes a publisher.
+        run: id of this run; goes into a header of each message.
+        why: the operator's reason.
+        told: what the audit tells of the run besides; no patient data.
+    """
+
+    def __init__(
+        self,
+        publishing: Callable[[], AbstractAsyncContextManager[Publisher]],
+        run: str,
+        *,
+        why: str,
+        told: dict[str, Any],
+    ) -> None:
+        self._publishing = publishing
+        self._run = run
+        self._why = why
+        self._told = told
+
+    async def enqueue(
+        self, lost: Sequence[Made], cube: Catalogue, findings: Findings, advance: Advance
+    ) -> None:
+        """Enqueue messages of files that are lost.
+
+        Args:
+            lost: the messages, those of one series folder together.
+            cube: asked once more for each folder: since the first look minutes may have passed.
+            findings: where it is counted.
+            advance: told how many more are done.
+
+        Raises:
+            BrokerError: not all were confirmed; what was is counted, and another run finds the rest.
+            OperatorError: CUBE went away.
+        """
+        before = {"run": self._run, "lost": len(lost), **self._told}
+        async with (
+            self._publishing() as publisher,
+            audited(publisher, ACT, why=self._why, before=before) as after,
+        ):
+            count = findings.enqueued
+            try:
+                for folder, made in groupby(lost, lambda one: one.message.path.rpartition("/")[0]):
+                    await self._enqueue_folder(folder, list(made), publisher, cube, findings, advance)
+            finally:
+                after.update(run=self._run, enqueued=findings.enqueued - count)
+
+    async def _enqueue_folder(
+        self,
+        folder: str,
+        lost: Sequence[Made],
+        publisher: Publisher,
+        cube: Catalogue,
+        findings: Findings,
+        advance: Advance,
+    ) -> None:
+        taken = (await cube.list(fname=f"{folder}/")).files
+        left = [one for one in lost if one.message.path not in taken]
+        findings.taken_meanwhile += len(lost) - len(left)
+        advance(len(lost) - len(left))
+        for batch in _batches(left):
+            results = await asyncio.gather(
+                *(publisher.publish(one.envelope(self._run)) for one in batch), return_exceptions=True
+            )
+            failures = [result for result in results if isinstance(result, BaseException)]
+            findings.enqueued += len(batch) - len(failures)
+            advance(len(batch))
+            if failures:
+                raise failures[0]
+
+
+def _batches(messages: Sequence[Made]) -> Iterable[Sequence[Made]]:
+    return (messages[start : start + IN_FLIGHT] for start in range(0, len(messages), IN_FLIGHT))

@@ -1,0 +1,244 @@
+"""A run of reconcile: folder by folder, in windows of bounded size, each settled before the next begins."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from lapidicom.cli.cube import Catalogue
+from lapidicom.cli.dead_letters.letter import read_letter
+from lapidicom.cli.dead_letters.look import look
+from lapidicom.cli.output import Advance
+from lapidicom.cli.queues import waiting
+from lapidicom.cli.reconcile import journals
+from lapidicom.cli.reconcile.enqueueing import Enqueueing
+from lapidicom.cli.reconcile.findings import Fate, Findings, Missing
+from lapidicom.cli.reconcile.journals import Gone, Scope
+from lapidicom.cli.reconcile.message import Made, NoMessage, message_of
+from lapidicom.cli.reconcile.resume import StateFile
+from lapidicom.cli.reconcile.volume import SeriesFolder, series_folders
+from lapidicom.common.instance.path import PACS_ROOT
+
+if TYPE_CHECKING:
+    from aio_pika.abc import AbstractConnection
+
+WINDOW: Final = 5_000
+"""Missing files that are settled together: the journals are read once for each window."""
+
+_LOOK_SECONDS: Final = 0.25
+
+Progress = Callable[[str, int | None], AbstractContextManager[Advance]]
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the operator wants.
+
+    Attributes:
+        pacs: only this PACS.
+        since: only what was received since then.
+        settled_before: what was received later is left alone.
+        dry_run: tell, and do nothing.
+        even_if_waiting: enqueue although messages wait that may be the very ones.
+        wait_seconds: for a moment in which no message waits.
+    """
+
+    pacs: str | None
+    since: datetime | None
+    settled_before: datetime
+    dry_run: bool
+    even_if_waiting: bool
+    wait_seconds: float
+
+
+@dataclass(frozen=True)
+class Places:
+    """What a run looks at.
+
+    Attributes:
+        root: CUBE's storage root, as we see it.
+        spool: the receivers' spool; None: there are no journals to read.
+        cube: CUBE's registered files.
+        connection: makes a connection to RabbitMQ; none is held while volume and CUBE are looked at.
+        delays: seconds of the delay queues.
+    """
+
+    root: Path
+    spool: Path | None
+    cube: Catalogue
+    connection: "Callable[[], AbstractAsyncContextManager[AbstractConnection]]"
+    delays: tuple[int, ...]
+
+
+class Run:
+    """One run.
+
+    Args:
+        places: what it looks at.
+        wishes: of the operator.
+        state: how far everything is settled.
+        enqueueing: publishes.
+        may_enqueue: asks the operator, given how many.
+        progress: shows how far it is.
+        window: missing files that are settled together.
+    """
+
+    def __init__(
+        self,
+        places: Places,
+        wishes: Wishes,
+        state: StateFile,
+        enqueueing: Enqueueing,
+        may_enqueue: Callable[[int], bool],
+        progress: Progress,
+        *,
+        window: int = WINDOW,
+    ) -> None:
+        self.findings = Findings()
+        self._places = places
+        self._wishes = wishes
+        self._state = state
+        self._enqueueing = enqueueing
+        self._may_enqueue = may_enqueue
+        self._progress = progress
+        self._window_size = window
+        self._after = state.read()
+        self._is_whole = not self._after and wishes.since is None
+        self._pacs = ""
+        self._rows_of_pacs = 0
+        scope = Scope(places.root, wishes.pacs, wishes.since)
+        self._gone: Gone | None = Gone(scope, wishes.settled_before)
+
+    async def run(self) -> Findings:
+        """Look at everything, and enqueue what is lost.
+
+        Raises:
+            OperatorError: CUBE went away.
+            BrokerError: RabbitMQ did.
+            OSError: volume or journals cannot be read.
+        """
+        wishes = self._wishes
+        folders = series_folders(
+            self._places.root,
+            pacs=wishes.pacs,
+            since=wishes.since.timestamp() if wishes.since else 0.0,
+            after=self._after,
+        )
+        is_over = False
+        while not is_over:
+            window: dict[str, Missing] = {}
+            with self._progress("series folders", None) as advance:
+                is_over = await self._fill(window, folders, advance)
+            await self._settle(window)
+            self._state.write(self._after)
+        self._state.remove()
+        return self.findings
+
+    async def _fill(
+        self, window: dict[str, Missing], folders: Iterator[SeriesFolder], advance: Advance
+    ) -> bool:
+        """Look at folders until enough is missing; whether there are no more."""
+        for folder in folders:
+            await self._enter_pacs(folder.pacs_name)
+            await self._compare(folder, window)
+            self._after = folder.path
+            advance(1)
+            if len(window) >= self._window_size:
+                return False
+            if not window:
+                self._state.write(self._after)
+        await self._enter_pacs("")
+        return True
+
+    async def _enter_pacs(self, name: str) -> None:
+        """Count a PACS' rows before its folders are looked at: later rows must not seem to be elsewhere."""
+        if name == self._pacs or not self._is_whole:
+            return
+        if self._pacs and self._rows_of_pacs > 0:
+            self.findings.rows_elsewhere[self._pacs] = self._rows_of_pacs
+        self._pacs = name
+        self._rows_of_pacs = await self._places.cube.count(fname=f"{PACS_ROOT}/{name}/") if name else 0
+
+    async def _compare(self, folder: SeriesFolder, window: dict[str, Missing]) -> None:
+        """Ask CUBE for the rows of one folder."""
+        findings = self.findings
+        listing = await self._places.cube.list(fname=f"{folder.path}/")
+        self._rows_of_pacs -= len(listing.files) + listing.unlistable
+        findings.folders += 1
+        findings.lost_by_cube += listing.unlistable
+        since = self._wishes.since.timestamp() if self._wishes.since else 0.0
+        for name, file in folder.files.items():
+            path = f"{folder.path}/{name}"
+            if file.modified < since:
+                continue
+            findings.files += 1
+            if path in listing.files or (listing.unlistable and await self._places.cube.is_registered(path)):
+                findings.registered += 1
+            else:
+                window[path] = Missing(path, file.modified)
+        for path in listing.files.keys() - {f"{folder.path}/{name}" for name in folder.files}:
+            if not (self._places.root / path).exists():
+                findings.only_in_cube.add(path)
+
+    async def _settle(self, window: dict[str, Missing]) -> None:
+        """Find out why each is missing, tell it, and enqueue what is lost."""
+        self._read_journals(window)
+        if not window:
+            return
+        async with self._places.connection() as link:
+            await _read_letters(link, window)
+            may_wait = not self._wishes.even_if_waiting and await self._may_wait(link)
+        lost: list[Made] = []
+        settled_before = self._wishes.settled_before.timestamp()
+        for missing in window.values():
+            if missing.judge(settled_before=settled_before, may_wait=may_wait) is Fate.LOST:
+                made = self._make(missing)
+                if made is not None:
+                    lost.append(made)
+        self.findings.note(window.values())
+        if lost and not self._wishes.dry_run and self._may_enqueue(len(lost)):
+            with self._progress("enqueued", len(lost)) as advance:
+                await self._enqueueing.enqueue(lost, self._places.cube, self.findings, advance)
+
+    def _read_journals(self, window: Mapping[str, Missing]) -> None:
+        """Once for each window; the first time all records are looked at."""
+        spool = self._places.spool
+        if spool is None or not (window or self._gone):
+            return
+        with self._progress("reading journals", journals.size(spool)) as advance:
+            journals.attach(spool, window, self._gone, advance)
+        if self._gone is not None:
+            self.findings.only_in_journal = self._gone.found
+            self._gone = None
+
+    def _make(self, missing: Missing) -> Made | None:
+        missing.why = "no journal tells of it" if missing.record is None else ""
+        try:
+            return message_of(self._places.root, missing)
+        except NoMessage as error:
+            missing.fate, missing.why = Fate.UNREADABLE, str(error)
+        except FileNotFoundError:
+            missing.fate = None  # removed meanwhile: no file is missing in CUBE
+        return None
+
+    async def _may_wait(self, link: "AbstractConnection") -> bool:
+        """Whether messages wait at each look: one moment without any is enough, for ours are older."""
+        until = time.monotonic() + self._wishes.wait_seconds
+        while (await waiting(link, self._places.delays)).total:
+            if time.monotonic() >= until:
+                return True
+            await asyncio.sleep(_LOOK_SECONDS)
+        return False
+
+
+async def _read_letters(link: "AbstractConnection", window: Mapping[str, Missing]) -> None:
+    async with look(link) as letters:
+        async for held in letters:
+            letter = read_letter(held.body, held.properties)
+            missing = window.get(letter.path)
+            if missing is not None:
+                missing.letter = (letter.id, letter.reason)

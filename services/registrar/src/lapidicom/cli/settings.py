@@ -1,0 +1,104 @@
+"""The command's settings: the services' variables, of which only AMQP_URL must be set.
+
+What is not set is *not visible from here*: the command says so and never guesses.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import ByteSize, Field, SecretStr
+
+from lapidicom.common.settings import (
+    AmqpSection,
+    CubeSection,
+    DelaySection,
+    FilesSection,
+    SettingsError,
+    UnitSection,
+    load,
+)
+
+_CUBE = CubeSection.model_fields
+_FILES = FilesSection.model_fields
+
+
+class CommandSettings(AmqpSection, DelaySection, UnitSection):
+    """All settings of the command."""
+
+    management_url: SecretStr | None = Field(
+        default=None,
+        alias="AMQP_MANAGEMENT_URL",
+        description="RabbitMQ's management API, as http(s)://user:password@host:15672. Gives rates, policies "
+        "and what at-least-once dead-lettering holds back. Unset: these are not visible.",
+    )
+    cube_url: Annotated[str, Field(pattern=r"^https?://[^/]+/.*")] | None = Field(
+        default=None, alias="CHRIS_URL", description=_CUBE["cube_url"].description
+    )
+    cube_username: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None, alias="CHRIS_USERNAME", description=_CUBE["cube_username"].description
+    )
+    cube_password: SecretStr | None = Field(
+        default=None, alias="CHRIS_PASSWORD", description=_CUBE["cube_password"].description
+    )
+    files_root: Path | None = Field(
+        default=None, alias="CHRIS_FILES_ROOT", description=_FILES["files_root"].description
+    )
+    spool_dir: Path | None = Field(
+        default=None,
+        alias="CHRIS_SPOOL_DIR",
+        description="The receiver's spool, for its journals. Unset: <CHRIS_FILES_ROOT>/.lapidicom.",
+    )
+    min_free_space: ByteSize = Field(
+        default=ByteSize(1 << 30),
+        alias="CHRIS_MIN_FREE_SPACE",
+        description="Free space below which receivers refuse, as they have it set.",
+    )
+
+    @property
+    def spool(self) -> Path | None:
+        """The receiver's spool, if it can be seen from here."""
+        if self.spool_dir is None and self.files_root is not None:
+            return self.files_root / ".lapidicom"
+        return self.spool_dir
+
+    @property
+    def cube(self) -> CubeSection | None:
+        """CUBE's address and account; None unless all three variables are set."""
+        if self.cube_url is None or self.cube_username is None or self.cube_password is None:
+            return None
+        account = {
+            "CHRIS_URL": self.cube_url,
+            "CHRIS_USERNAME": self.cube_username,
+            "CHRIS_PASSWORD": self.cube_password,
+        }
+        return CubeSection.model_validate(account)
+
+
+def read_settings(environ: Mapping[str, str]) -> CommandSettings:
+    """Read the settings and check what the models cannot.
+
+    Raises:
+        SettingsError: with one line per fault.
+    """
+    from urllib.parse import urlsplit
+
+    from lapidicom.common.broker.url import check
+
+    settings = load(CommandSettings, environ)
+    faults = []
+    try:
+        check(settings.amqp_url.get_secret_value())
+    except ValueError as error:
+        faults.append(f"AMQP_URL=***: {error}")
+    if settings.management_url is not None:
+        try:
+            parts = urlsplit(settings.management_url.get_secret_value())
+            usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable:
+            faults.append("AMQP_MANAGEMENT_URL=***: must look like http://user:password@host:15672")
+    if faults:
+        raise SettingsError("\n".join(faults))
+    return settings

@@ -1,0 +1,128 @@
+"""Looks at the journals on the volume: what of them is not known to be in RabbitMQ. Only reads.
+
+A relay writes its cursor once a second, so what is relayed may be told as unrelayed for that long.
+"""
+
+import contextlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from lapidicom.cli.status.snapshot import JournalLook
+from lapidicom.cli.visibility import NotVisible
+from lapidicom.common.file_system import FileSystem
+from lapidicom.common.journal.format import (
+    BEGINNING,
+    CURSOR,
+    FINISHED,
+    HEARTBEAT,
+    Position,
+    parse_folder_name,
+    segment_name,
+)
+from lapidicom.common.journal.reader import JournalFolder, Reached, read_chunk
+from lapidicom.common.journal.records import INSTANCE_RECEIVED, SERIES_ENDED, RecordError, parse
+from lapidicom.common.journal.survey import JOURNALS
+
+_LINES: Final = 64
+_MESSAGES: Final = {INSTANCE_RECEIVED: "received_at", SERIES_ENDED: "ended_at"}
+"""The records that lead to a message, and where it says when it was made."""
+
+_MOST_CHUNKS: Final = 200
+"""Refusals lead to no message: after so many chunks of nothing else the time is not looked for any longer."""
+
+
+def look_at_journals(spool: Path | None) -> Sequence[JournalLook] | NotVisible:
+    """All journals of a spool, by name; blocks for as long as the volume does."""
+    if spool is None:
+        return NotVisible("CHRIS_FILES_ROOT is not set")
+    try:
+        names = sorted(path.name for path in (spool / JOURNALS).iterdir() if parse_folder_name(path.name))
+    except FileNotFoundError:
+        return [] if spool.is_dir() else NotVisible(f"{spool} is not there: the volume is not mounted here")
+    except OSError as error:
+        return NotVisible(f"{spool / JOURNALS}: {error.strerror}")
+    found = []
+    for name in names:
+        try:
+            with contextlib.suppress(FileNotFoundError):  # deleted just now: everything of it was relayed
+                found.append(_look_at(spool / JOURNALS / name))
+        except OSError as error:
+            return NotVisible(f"{spool / JOURNALS / name}: {error.strerror}")
+    return found
+
+
+def _look_at(path: Path) -> JournalLook:
+    folder = JournalFolder(FileSystem(), str(path))
+    cursor = folder.position(CURSOR) or BEGINNING
+    finished = folder.position(FINISHED)
+    rest = _unrelayed(folder, cursor)
+    is_finished = finished is not None and all(
+        Position(number, start + size) <= finished for number, start, size in rest
+    )
+    if is_finished:
+        rest = []
+    return JournalLook(
+        name=path.name,
+        unrelayed_bytes=sum(size for _, _, size in rest),
+        oldest=_oldest(folder, rest),
+        beat=_modified(path / HEARTBEAT),
+        finished=is_finished,
+        set_aside=sum(_lines_of(aside) for aside in path.glob("*.aside")),
+    )
+
+
+def _unrelayed(folder: JournalFolder, cursor: Position) -> list[tuple[int, int, int]]:
+    """Segment, offset and length of each stretch behind the cursor."""
+    stretches = []
+    for number, done in folder.segments().items():
+        if done or number < cursor.segment:
+            continue
+        start = cursor.offset if number == cursor.segment else 0
+        with contextlib.suppress(FileNotFoundError):  # renamed meanwhile: relayed
+            size = folder.fs.stat(f"{folder.path}/{segment_name(number)}").st_size
+            if size > start:
+                stretches.append((number, start, size - start))
+    return stretches
+
+
+def _oldest(folder: JournalFolder, stretches: Sequence[tuple[int, int, int]]) -> datetime | None:
+    """When the first record was made that leads to a message."""
+    chunks = 0
+    for number, offset, _ in stretches:
+        fd = folder.open_segment(number)
+        if fd is None:
+            continue
+        try:
+            reached = Reached.MORE
+            while reached is Reached.MORE and chunks < _MOST_CHUNKS:
+                chunk = read_chunk(folder.fs, fd, offset, None, _LINES)
+                for line in chunk.lines:
+                    made = _made_at(line.text)
+                    if made is not None:
+                        return made
+                reached, offset, chunks = chunk.reached, chunk.end, chunks + 1
+        finally:
+            folder.fs.close(fd)
+    return None
+
+
+def _made_at(text: bytes) -> datetime | None:
+    try:
+        record: dict[str, Any] = parse(text)
+        return datetime.fromisoformat(record["message"][_MESSAGES[record["record"]]])
+    except (RecordError, KeyError, TypeError, ValueError):
+        return None
+
+
+def _modified(path: Path) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    except FileNotFoundError:
+        return None
+
+
+def _lines_of(path: Path) -> int:
+    with path.open("rb") as lines:
+        return sum(1 for _ in lines)

@@ -1,0 +1,1 @@
+"""The story of an instance or a series: from journals, volume, dead letters and CUBE."""

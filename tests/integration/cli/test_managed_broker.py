@@ -1,0 +1,226 @@
+"""What status, topology and doctor see by RabbitMQ's management API, on a node of their own that has it."""
+
+import asyncio
+from collections.abc import Iterator
+
+import aio_pika
+import httpx
+import pytest
+
+from lapidicom.cli.dead_letters.look import look
+from lapidicom.common.broker import Envelope, connection
+from lapidicom.common.topology import (
+    DEAD_LETTER_QUEUE,
+    EXCHANGE,
+    WORK_QUEUE,
+    delay_queue,
+    topology,
+)
+from tests.support import requirements
+from tests.support.broker import PASSWORD, USER
+from tests.support.command import Ended, in_process
+from tests.support.dead_letters import bury, dead_letter
+from tests.support.polling import eventually
+from tests.support.queues import publish
+from tests.support.rabbitmq import MISSING
+from tests.support.rabbitmq_node import LocalBroker, server_script
+
+DECLARED = topology((1,), 1)
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[LocalBroker]:
+    """A node with the management API."""
+    if server_script() is None:
+        requirements.missing(MISSING)
+    with LocalBroker(8, management=True) as broker:
+        yield broker
+
+
+class Managed:
+    """A virtual host of the node, and its administrator."""
+
+    def __init__(self, node: LocalBroker) -> None:
+        self.vhost = node.fresh_vhost()
+        self.url = node.url(self.vhost)
+        self.management_url = node.management_url
+        self.api = httpx.Client(base_url=f"{node.management_url}/api/", timeout=10)
+        publish(self.url, DECLARED, [])
+
+    def run(self, *arguments: str, **settings: str) -> Ended:
+        """Run the command with the API."""
+        delays = {"CHRIS_RETRY_DELAYS": "1", "CHRIS_PARK_DELAY": "1"}
+        given = {"AMQP_URL": self.url, "AMQP_MANAGEMENT_URL": self.management_url, **delays, **settings}
+        return in_process(*arguments, **given)
+
+    def put(self, path: str, **body: object) -> None:
+        """Make something."""
+        assert self.api.put(path, json=body).is_success
+
+    def delete(self, path: str) -> None:
+        """Remove something."""
+        assert self.api.delete(path).is_success
+
+
+@pytest.fixture
+def managed(node: LocalBroker) -> Iterator[Managed]:
+    """A fresh virtual host, in which everything is declared."""
+    one = Managed(node)
+    yield one
+    one.api.close()
+
+
+def test_a_missing_binding_is_seen_and_made_again_and_the_audit_tells_so(managed: Managed) -> None:
+    assert managed.run("topology", "check").status == 0
+    managed.delete(f"bindings/{managed.vhost}/e/{EXCHANGE}/q/{WORK_QUEUE}/{WORK_QUEUE}")
+    check = managed.run("topology", "check", "--json")
+    assert check.status == 1
+    name = f"{EXCHANGE} -- {WORK_QUEUE} -> {WORK_QUEUE}"
+    assert [row["name"] for row in check.document["rows"] if row["state"] == "missing"] == [name]
+    assert check.document["not_visible"] == {}
+    assert managed.run("topology", "apply", "--because", "it was gone").status == 0
+    assert managed.run("topology", "check").status == 0
+    entries = managed.run("audit", "--json")
+    assert "it was gone" in entries.out
+    assert name in entries.out
+
+
+def test_policies_that_break_a_guarantee_are_told_with_their_reasons(managed: Managed) -> None:
+    definition = {"max-length": 3, "overflow": "drop-head"}
+    managed.put(
+        f"policies/{managed.vhost}/careless",
+        pattern="dead-letters$",
+        definition=definition,
+        **{"apply-to": "queues"},
+    )
+    managed.put(
+        f"operator-policies/{managed.vhost}/strict",
+        pattern=f"^{WORK_QUEUE}$",
+        definition={"delivery-limit": 2},
+        **{"apply-to": "queues"},
+    )
+    check = managed.run("topology", "check", "--json")
+    assert check.status == 1
+    assert not check.document["sound"]
+    told = {(one["queue"], one["policy"], one["key"]) for one in check.document["policies"]}
+    assert told == {
+        (WORK_QUEUE, "strict", "delivery-limit"),
+        (DEAD_LETTER_QUEUE, "careless", "max-length"),
+        (DEAD_LETTER_QUEUE, "careless", "overflow"),
+    }
+    assert "rabbitmqctl clear_operator_policy -p VHOST strict" in managed.run("topology", "check").out
+    assert "careless sets overflow" in managed.run("doctor").out
+
+
+def test_all_arguments_that_differ_are_named_not_only_the_first(managed: Managed) -> None:
+    name = delay_queue(1)
+    managed.delete(f"queues/{managed.vhost}/{name}")
+    arguments = {"x-queue-type": "quorum", "x-message-ttl": 7, "x-overflow": "drop-head"}
+    managed.put(f"queues/{managed.vhost}/{name}", durable=True, arguments=arguments)
+    check = managed.run("topology", "check", "--json")
+    (row,) = [one for one in check.document["rows"] if one["state"] == "different"]
+    assert row["name"] == name
+    for part in (
+        "x-message-ttl is 7, declared 1000",
+        "x-overflow is drop-head",
+        "x-dead-letter-exchange is absent",
+    ):
+        assert part in row["told"]
+
+
+def test_delay_queues_of_former_settings_are_named(managed: Managed) -> None:
+    check = managed.run("topology", "check", "--json", CHRIS_RETRY_DELAYS="2", CHRIS_PARK_DELAY="2")
+    states = {one["name"]: one["state"] for one in check.document["rows"] if one["kind"] == "queue"}
+    assert states[delay_queue(1)] == "left over"
+    assert states[delay_queue(2)] == "missing"
+
+
+def test_messages_that_dead_lettering_holds_back_are_seen_though_amqp_counts_none(managed: Managed) -> None:
+    managed.delete(f"bindings/{managed.vhost}/e/{EXCHANGE}/q/{WORK_QUEUE}/{WORK_QUEUE}")
+    letter = dead_letter()
+    bare = Envelope(EXCHANGE, delay_queue(1), letter.type, 1, letter.lapidicom_id, letter.body)
+    _publish_only(managed.url, bare)
+
+    def held_back() -> bool:
+        return bool(managed.run("status", "--json").document["held_back"] == 1)
+
+    eventually(held_back, 30, every=0.3, what="the message is seen")
+    told = managed.run("status", "--json").document
+    assert told["delayed"]["messages"] == 0
+    assert [one["level"] for one in told["findings"] if one["area"] == "delayed"] == ["note"]
+    assert told["broker"]["alarms"] == []
+    unseen = managed.run("status", "--json", AMQP_MANAGEMENT_URL="").document
+    assert unseen["held_back"] is None
+    assert unseen["not_visible"]["held_back"] == "AMQP_MANAGEMENT_URL is not set"
+
+
+def test_behind_another_operator_dead_letters_are_counted_but_not_told_apart(managed: Managed) -> None:
+    bury(managed.url, [dead_letter(number) for number in range(3)])
+
+    async def while_somebody_looks() -> dict[str, Ended]:
+        async with connection(managed.url, "somebody") as link, look(link) as letters:
+            async for _ in letters:
+                pass
+            for _ in range(100):
+                seen = await asyncio.to_thread(managed.run, "status", "--json")
+                if seen.document["dead_letters"]["count"] == 3:
+                    break
+                await asyncio.sleep(0.2)
+            blind = await asyncio.to_thread(managed.run, "status", "--json", AMQP_MANAGEMENT_URL="")
+            return {"seen": seen, "blind": blind}
+
+    ended = asyncio.run(while_somebody_looks())
+    seen, blind = ended["seen"].document, ended["blind"].document
+    assert seen["dead_letters"] == {"count": 3, "reasons": None}
+    assert seen["not_visible"]["dead_letters.reasons"] == "another operator is at the dead letters"
+    assert blind["dead_letters"] == {"count": None, "reasons": None}
+    afterwards = managed.run("status", "--json").document["dead_letters"]
+    assert (afterwards["count"], afterwards["reasons"][0]["reason"]) == (3, "refused: StudyDate")
+
+
+def test_rights_are_found_out_without_using_them(managed: Managed) -> None:
+    bury(managed.url, [dead_letter()])
+    user = f"weak-{managed.vhost}"
+    managed.put(f"users/{user}", password="weak", tags="monitoring")
+    managed.put(
+        f"permissions/{managed.vhost}/{user}", configure="^lapidicom$", write="", read=r"^lapidicom(\..*)?$"
+    )
+    url = managed.url.replace(f"{USER}:{PASSWORD}", f"{user}:weak")
+    management_url = managed.management_url.replace(f"{USER}:{PASSWORD}", f"{user}:weak")
+    before = _definitions(managed)
+    doctor = managed.run("doctor", "--json", AMQP_URL=url, AMQP_MANAGEMENT_URL=management_url)
+    assert doctor.status == 1
+    told = {check["name"]: check for check in doctor.document["checks"]}
+    assert told["right to consume"]["result"] == "pass"
+    assert told["right to publish"]["told"] == "refused: lapidicom, lapidicom.dead-letter"
+    assert told["right to configure"]["told"].startswith(f"refused: {WORK_QUEUE}, ")
+    assert told["right to bind"]["result"] == "fail"
+    assert told["exchanges and queues"]["result"] == "pass"  # by the API: AMQP compares for the rightful only
+    assert told["feature flags"]["result"] == "not visible"
+    assert _definitions(managed) == before
+    assert managed.run("status", "--json").document["dead_letters"]["count"] == 1
+
+
+def test_an_administrator_passes_every_check_of_rabbitmq(managed: Managed) -> None:
+    before = _definitions(managed)
+    checks = managed.run("doctor", "--json").document["checks"]
+    assert {check["result"] for check in checks if check["area"] == "RabbitMQ"} == {"pass"}
+    assert {check["name"]: check["result"] for check in checks}["as RabbitMQ's"] == "pass"
+    assert _definitions(managed) == before
+
+
+def _definitions(managed: Managed) -> object:
+    """Everything that is declared in the virtual host."""
+    told = managed.api.get(f"definitions/{managed.vhost}").json()
+    return {name: told[name] for name in ("queues", "exchanges", "bindings")}
+
+
+def _publish_only(url: str, envelope: Envelope) -> None:
+    """Publish without declaring anything: what was taken away stays away."""
+
+    async def send() -> None:
+        async with asyncio.timeout(20), await aio_pika.connect(url) as link:
+            exchange = await (await link.channel()).get_exchange(envelope.exchange, ensure=False)
+            await exchange.publish(aio_pika.Message(envelope.body), envelope.routing_key)
+
+    asyncio.run(send())

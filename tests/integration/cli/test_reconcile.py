@@ -1,0 +1,320 @@
+"""`lapidicom reconcile` against a real receiver, broker and registrar, and the stand-in CUBE."""
+
+import asyncio
+import json
+import os
+from collections.abc import Iterator, MutableMapping
+from pathlib import Path
+from typing import Any
+
+import aio_pika
+import pytest
+from structlog.testing import capture_logs
+
+from lapidicom.cli.audit import parse
+from lapidicom.cli.reconcile.message import RECONCILE, id_of_path
+from lapidicom.common.messages import HEADER_ID, InstanceStored
+from lapidicom.common.topology import AUDIT_QUEUE, DEAD_LETTER_QUEUE, WORK_QUEUE
+from tests.support.command import Ended, in_process, lapidicom, start
+from tests.support.instances import EXPLICIT, IMPLICIT, Instance, instance, leaks
+from tests.support.journals import records_of
+from tests.support.polling import eventually
+from tests.support.queues import look, take_all
+from tests.support.receiver import Receiver
+from tests.support.scus import pynetdicom_store
+from tests.support.whole_path import OBSERVER_QUEUE, WholePath
+
+DEAD = instance(1)
+GONE = [instance(1), instance(2), instance(3, series=2)]
+
+
+class World:
+    """A volume with journals, a CUBE, and a registrar only where a test starts one."""
+
+    def __init__(self, folder: Path, path: WholePath, receiver: Receiver) -> None:
+        self.path = path
+        self.root = path.files_root
+        self._folder = folder
+        self._receiver = receiver
+
+    @property
+    def settings(self) -> dict[str, str]:
+        return {
+            "AMQP_URL": self.path.amqp_url,
+            "CHRIS_URL": self.path.cube.url,
+            "CHRIS_USERNAME": self.path.cube.username,
+            "CHRIS_PASSWORD": self.path.cube.password,
+            "CHRIS_FILES_ROOT": str(self.root),
+            "CHRIS_RETRY_DELAYS": "1",
+            "CHRIS_PARK_DELAY": "1",
+        }
+
+    def receive(self, calling: str, *instances: Instance) -> list[str]:
+        """Let the receiver store them, and wait until their messages are in the work queue."""
+        before = look(self.path.amqp_url, OBSERVER_QUEUE).ready
+        assert set(pynetdicom_store(self._receiver.scp_port, calling, instances, self._folder)) == {0}
+        series = len({one.tags.SeriesInstanceUID for one in instances})
+        published = before + len(instances) + series
+        eventually(lambda: look(self.path.amqp_url, OBSERVER_QUEUE).ready == published, 20)
+        return [one.path(calling) for one in instances]
+
+    def place(self, calling: str, *instances: Instance) -> list[str]:
+        """Put files on the volume of which no journal tells."""
+        for one in instances:
+            file = self.root / one.path(calling)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(one.file)
+        return [one.path(calling) for one in instances]
+
+    def lose_registrations(self) -> None:
+        """What must never happen: somebody purges the work queue."""
+        asyncio.run(_purge(self.path.amqp_url))
+
+    def reconcile(self, calling: str, *options: str) -> Ended:
+        given = ("--pacs", calling, "--older-than", "0s", "--rate", "1000/s", "--wait", "1", *options)
+        return in_process("reconcile", *given, **self.settings)
+
+
+@pytest.fixture(autouse=True)
+def log() -> Iterator[list[MutableMapping[str, Any]]]:
+    """The lines of the log, which only a process of its own writes to standard error."""
+    with capture_logs() as lines:
+        yield lines
+
+
+async def _purge(url: str) -> None:
+    async with asyncio.timeout(20), await aio_pika.connect(url) as connection:
+        channel = await connection.channel()
+        await (await channel.get_queue(WORK_QUEUE)).purge()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, amqp_url_of_module: str) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("reconcile")
+    with WholePath(folder, amqp_url_of_module) as path, path.receiver() as receiver:
+        world = World(folder / "scu", path, receiver)
+        registrar = path.registrar()
+        path.cube.control.fail(400, '{"Modality":["no"]}', path_contains="SERVICES/PACS/DEAD/", count=1)
+        world.receive("DEAD", DEAD)
+        gone = world.receive("GONE", *GONE)
+        eventually(lambda: look(path.amqp_url, DEAD_LETTER_QUEUE).ready == 1, 30)
+        eventually(lambda: set(gone) <= path.cube.control.paths(), 30)
+        assert registrar.stop() == 0
+        yield world
+        assert set(path.cube.control.counts().values()) <= {1}
+
+
+def test_registrations_lost_in_rabbitmq_are_enqueued_again_as_their_records_tell_them(world: World) -> None:
+    world.receive("PURGED", *(instance(number, series=1 + number % 2) for number in range(1, 6)))
+    world.lose_registrations()
+    told = world.reconcile("PURGED", "--dry-run", "--json").document
+    assert told["not_in_cube"]["lost"]["count"] == 5
+    assert told["enqueued"] == 0
+    assert look(world.path.amqp_url, WORK_QUEUE).ready == 0
+
+    ended = lapidicom(
+        "reconcile",
+        "--yes",
+        "--older-than",
+        "0s",
+        "--because",
+        "purged",
+        "--pacs",
+        "PURGED",
+        **world.settings,
+    )
+    assert ended.status == 0, ended.out + ended.err
+    assert "enqueued 5 of 5 lost registrations" in ended.out
+    assert leaks(ended.out + ended.err) == []
+
+    messages = take_all(world.path.amqp_url, WORK_QUEUE)
+    records = records_of(world.path.spool, "instance_received", "PURGED")
+    lives = {folder.name.rpartition(".")[2] for folder in (world.path.spool / "journal").iterdir()}
+    ids = {f"{life}.{record['sequence']}" for life in lives for record in records}
+    assert {message.headers[HEADER_ID] for message in messages} <= ids
+    bodies = [InstanceStored.model_validate_json(message.body) for message in messages]
+    assert sorted(bodies, key=lambda one: one.path) == sorted(
+        (InstanceStored.model_validate(record["message"]) for record in records), key=lambda one: one.path
+    )
+    assert len({message.headers[RECONCILE] for message in messages}) == 1
+
+
+def test_each_act_is_in_the_audit_with_its_reason_and_counts(world: World) -> None:
+    world.place("AUDITED", instance(1))
+    take_all(world.path.amqp_url, AUDIT_QUEUE)
+    assert world.reconcile("AUDITED", "--yes", "--because", "night shift").status == 0
+    entries = [parse(message.body) for message in take_all(world.path.amqp_url, AUDIT_QUEUE)]
+    world.lose_registrations()
+    assert [(entry.act, entry.phase, entry.why) for entry in entries if entry] == [
+        ("reconcile", "begun", "night shift"),
+        ("reconcile", "ended", "night shift"),
+    ]
+    assert [dict(entry.told).get("enqueued") for entry in entries if entry] == [None, 1]
+    assert leaks(str(entries)) == []
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT])
+def test_a_file_without_a_record_yields_the_message_that_the_receiver_would_have_sent(
+    world: World, syntax: str
+) -> None:
+    calling = f"FILE_{syntax.replace('.', '')[-6:]}"
+    [path] = world.receive(calling, instance(1, series=7, transfer_syntax=syntax))
+    [record] = records_of(world.path.spool, "instance_received", calling)
+    world.lose_registrations()
+    hidden = world.path.spool / "journal"
+    hidden.rename(hidden.with_name("hidden"))
+    try:
+        assert world.reconcile(calling, "--yes").status == 2
+        ended = world.reconcile(calling, "--yes", "--without-journals")
+    finally:
+        hidden.with_name("hidden").rename(hidden)
+    assert ended.status == 0, ended.out + ended.err
+    [message] = take_all(world.path.amqp_url, WORK_QUEUE)
+    assert message.headers[HEADER_ID] == id_of_path(path)
+    made = InstanceStored.model_validate_json(message.body)
+    sent = InstanceStored.model_validate(record["message"])
+    unknown = {"association_id": "unknown", "peer_address": "unknown", "receiver": "unknown"}
+    assert made == sent.model_copy(update={**unknown, "received_at": made.received_at})
+    assert abs((made.received_at - sent.received_at).total_seconds()) < 60
+
+
+def test_what_may_wait_is_told_and_left_alone_unless_the_operator_insists(world: World) -> None:
+    world.receive("WAITS", instance(1), instance(2))
+    ended = world.reconcile("WAITS", "--yes")
+    assert ended.status == 1
+    assert "on the volume, not in CUBE: waiting" in ended.out
+    assert look(world.path.amqp_url, WORK_QUEUE).ready == 3
+    insisted = world.reconcile("WAITS", "--yes", "--even-if-waiting")
+    assert insisted.status == 0
+    assert look(world.path.amqp_url, WORK_QUEUE).ready == 5
+    world.lose_registrations()
+
+
+def test_a_dead_letter_is_told_with_its_id_and_not_enqueued(world: World) -> None:
+    told = world.reconcile("DEAD", "--yes", "--json")
+    assert told.status == 1
+    dead = told.document["not_in_cube"]["dead letter"]
+    assert dead["count"] == 1
+    assert dead["files"][0]["why"].startswith("refused: Modality (")
+    assert told.document["enqueued"] == 0
+    assert leaks(told.out) == []
+    take_all(world.path.amqp_url, DEAD_LETTER_QUEUE)
+
+
+def test_what_is_younger_than_asked_for_is_left_alone(world: World) -> None:
+    [old, young] = world.place("YOUNG", instance(1), instance(2))
+    os.utime(world.root / old, (1_000_000_000, 1_000_000_000))
+    ended = world.reconcile("YOUNG", "--older-than", "5m", "--dry-run", "--json", "--show-phi")
+    told = ended.document["not_in_cube"]
+    assert [one["path"] for one in told["lost"]["files"]] == [old]
+    assert [one["path"] for one in told["too young"]["files"]] == [young]
+    since = world.reconcile("YOUNG", "--since", "1h", "--dry-run", "--json").document
+    assert since["files"] == since["not_in_cube"]["lost"]["count"] == 1
+
+
+def test_what_is_no_instance_is_told_and_temporary_files_do_not_count(world: World) -> None:
+    [path] = world.place("FOREIGN", instance(1, without=["PatientID"], PatientName="X"))
+    (world.root / path).with_name("rest.part").write_bytes(b"x")
+    (world.root / path).with_name("0009-1.2.3.dcm").write_bytes(b"no DICOM")
+    told = world.reconcile("FOREIGN", "--yes", "--json").document
+    assert told["files"] == 2
+    assert {one["why"] for one in told["not_in_cube"]["unreadable"]["files"]} == {
+        "the file is no DICOM file (PS3.10)",
+        "PatientID (0010,0020) is missing",
+    }
+
+
+def test_what_cube_and_journals_have_and_the_volume_has_not_is_told(world: World) -> None:
+    _, gone, other = (one.path("GONE") for one in GONE)
+    (world.root / gone).unlink()
+    (world.root / other).unlink()
+    (world.root / other).parent.rmdir()
+    ended = world.reconcile("GONE", "--yes", "--json")
+    assert ended.status == 1
+    told = ended.document
+    assert (told["files"], told["registered"]) == (1, 1)
+    assert told["not_on_volume"]["unnamed"] == 1
+    assert told["not_on_volume"]["in_other_folders"] == {"GONE": 1}
+    assert told["in_journal_without_file"]["count"] == 2
+    assert leaks(ended.out) == []
+
+
+def test_a_run_goes_on_where_another_one_was(world: World, tmp_path: Path) -> None:
+    folders = sorted(
+        path.rpartition("/")[0]
+        for path in world.place("RESUMED", *(instance(1, series=n) for n in (1, 2, 3)))
+    )
+    state = tmp_path / "state.json"
+    scope = {"root": str(world.root), "cube": world.path.cube.url, "pacs": "RESUMED", "since": ""}
+    state.write_text(json.dumps({"scope": scope, "after": folders[1]}))
+    told = world.reconcile("RESUMED", "--yes", "--json", "--state", str(state)).document
+    assert (told["folders"], told["enqueued"]) == (1, 1)
+    assert not state.exists()
+    state.write_text(json.dumps({"scope": {**scope, "pacs": "OTHER"}, "after": folders[1]}))
+    refused = world.reconcile("RESUMED", "--yes", "--state", str(state))
+    assert refused.status == 2
+    assert "is of a run with other options" in refused.err
+    world.lose_registrations()
+
+
+def test_without_an_answer_to_its_question_nothing_is_enqueued(world: World) -> None:
+    world.place("ASKED", instance(1))
+    ended = lapidicom("reconcile", "--older-than", "0s", **world.settings)
+    assert ended.status == 2
+    assert "nobody can be asked here: give --yes, or --dry-run" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("CHRIS_URL", "CUBE is not visible from here"),
+        ("CHRIS_FILES_ROOT", "the volume is not visible from here"),
+    ],
+)
+def test_what_it_cannot_see_it_says(world: World, name: str, told: str) -> None:
+    settings = {key: value for key, value in world.settings.items() if key != name}
+    ended = in_process("reconcile", "--dry-run", **settings)
+    assert ended.status == 2
+    assert told in ended.err
+
+
+def test_a_cube_that_registers_series_is_refused(world: World) -> None:
+    root = json.dumps({"collection_links": {"pacsfiles": "x", "pacsseries": "x"}})
+    world.path.cube.control.fail(200, root, method="GET", count=1)
+    ended = world.reconcile("ANY", "--dry-run")
+    assert ended.status == 2
+    assert "registers series (v6 or later)" in ended.err
+    unit = in_process("reconcile", "--dry-run", **world.settings, REGISTRATION_UNIT="series")
+    assert unit.status == 2
+
+
+def test_killed_at_any_moment_and_begun_again_all_that_is_stored_is_registered_once(world: World) -> None:
+    instances = [instance(number, series=series) for series in range(1, 5) for number in range(1, 9)]
+    placed = set(world.place("KILLED", *instances))
+    received = set(world.receive("LOST", instance(1), instance(2)))
+    world.lose_registrations()
+    paths = placed | received
+    dead_before = look(world.path.amqp_url, DEAD_LETTER_QUEUE).ready
+    registrar = world.path.registrar()
+    options = ("--older-than", "0s", "--yes")
+    for _ in range(2):
+        before = len(placed & world.path.cube.control.paths())
+        with start("reconcile", *options, "--rate", "2/s", "--pacs", "KILLED", **world.settings) as process:
+            _until_registered(world, placed, before + 1)
+            assert process.poll() is None, process.communicate()
+            process.kill()
+        eventually(lambda: look(world.path.amqp_url, WORK_QUEUE).ready == 0, 30)
+    last = in_process("reconcile", *options, "--json", **world.settings)
+    assert last.document["not_in_cube"]["waiting"]["count"] == 0
+    _until_registered(world, paths, len(paths))
+    again = world.reconcile("KILLED", "--yes")
+    assert (again.status, again.lines[-1]) == (0, "nothing is missing")
+    assert "32 instances in 4 series folders, 32 of them in CUBE" in again.out
+    assert registrar.stop() == 0
+    counts = world.path.cube.control.counts()
+    assert {counts[path] for path in paths} == {1}
+    assert look(world.path.amqp_url, DEAD_LETTER_QUEUE).ready == dead_before
+
+
+def _until_registered(world: World, paths: set[str], count: int) -> None:
+    eventually(lambda: len(paths & world.path.cube.control.paths()) >= count, 60)

@@ -1,0 +1,254 @@
+"""`lapidicom status` and `doctor` against receiver, RabbitMQ, registrar and the stand-in CUBE."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lapidicom.common.topology import DEAD_LETTER_QUEUE, WORK_QUEUE
+from tests.support.command import Ended, in_process, start, surroundings
+from tests.support.cube.accounts import USERS
+from tests.support.dead_letters import bury, dead_letter
+from tests.support.instances import instance
+from tests.support.polling import eventually
+from tests.support.queues import look, take_all
+from tests.support.scus import pynetdicom_store
+from tests.support.whole_path import WholePath
+
+CALLING = "STATUS"
+
+
+@pytest.fixture(scope="module")
+def settings(path: WholePath, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """What the command is given; everything runs, and one instance is registered."""
+    with path.receiver() as receiver:
+        folder = tmp_path_factory.mktemp("scu")
+        assert pynetdicom_store(receiver.scp_port, CALLING, [instance(1)], folder) == [0]
+        eventually(lambda: len(path.cube.control.paths()) == 1, 30, what="registered")
+        yield {
+            "AMQP_URL": path.amqp_url,
+            "CHRIS_URL": path.cube.url,
+            "CHRIS_USERNAME": path.cube.username,
+            "CHRIS_PASSWORD": path.cube.password,
+            "CHRIS_FILES_ROOT": str(path.files_root),
+            "CHRIS_RETRY_DELAYS": "1",
+            "CHRIS_PARK_DELAY": "1",
+            "CHRIS_MIN_FREE_SPACE": "1",
+        }
+
+
+def status(settings: dict[str, str], **changes: str) -> tuple[int, dict[str, Any]]:
+    ended = in_process("status", "--json", **(settings | changes))
+    return ended.status, ended.document
+
+
+def results(ended: Ended) -> dict[tuple[str, str], str]:
+    return {(check["area"], check["name"]): check["result"] for check in ended.document["checks"]}
+
+
+def test_a_system_that_works_is_healthy(settings: dict[str, str]) -> None:
+    def is_healthy() -> dict[str, Any] | None:
+        exit_status, told = status(settings)
+        return told if exit_status == 0 and told["oldest_unrelayed"] is None else None
+
+    told = eventually(is_healthy, 30, what="healthy")
+    assert told["status"] == "healthy"
+    assert told["work"]["consumers"] == 1
+    assert told["dead_letters"] == {"count": 0, "reasons": []}
+    assert told["cube"]["generation"] == "CUBE up to v5"
+    assert told["cube"]["token_accepted"]
+    assert told["volume"]["sentinel"]
+    assert [one["finished"] for one in told["journals"]] == [False]
+    assert set(told["not_visible"]) == {
+        "broker.alarms",
+        "work.unacknowledged",
+        "work.held_back",
+        "work.publish_rate",
+        "work.ack_rate",
+        "delayed.held_back",
+        "held_back",
+    }
+
+
+def test_the_screen_that_is_piped_has_a_row_for_each_area(settings: dict[str, str]) -> None:
+    ended = in_process("status", **settings)
+    assert ended.status == 0
+    areas = [line.split("  ")[0] for line in ended.lines[2:9]]
+    assert areas == ["volume", "journals", "RabbitMQ", "work queue", "delayed", "dead letters", "CUBE"]
+    assert "\x1b" not in ended.out
+
+
+def test_dead_letters_are_told_by_reason_and_looking_leaves_them_as_they_are(
+    settings: dict[str, str],
+) -> None:
+    url = settings["AMQP_URL"]
+    letters = [
+        dead_letter(number, f"refused: {'StudyDate' if number % 3 else 'path'}") for number in range(30)
+    ]
+    bury(url, letters)
+    for _ in range(3):
+        exit_status, told = status(settings)
+        assert exit_status == 1
+        assert [(one["reason"], one["count"]) for one in told["dead_letters"]["reasons"]] == [
+            ("refused: StudyDate", 20),
+            ("refused: path", 10),
+        ]
+        assert told["dead_letters"]["count"] == 30
+    taken = take_all(url, DEAD_LETTER_QUEUE)
+    assert [message.headers["lapidicom-id"] for message in taken] == [one.lapidicom_id for one in letters]
+
+
+@pytest.mark.parametrize("how", ["hang", "refuse connections"])
+def test_a_cube_that_is_away_is_down_and_says_so(path: WholePath, settings: dict[str, str], how: str) -> None:
+    if how == "hang":
+        path.cube.pause()
+    else:
+        path.cube.stop()
+    try:
+        exit_status, told = status(settings)
+    finally:
+        path.cube.resume()
+        path.cube.start()
+    assert exit_status == 2
+    assert told["cube"]["reachable"] is False
+    assert next(one["area"] for one in told["findings"] if one["level"] == "down") == "cube"
+
+
+def test_a_broker_that_is_away_is_down_and_the_rest_is_told_all_the_same(settings: dict[str, str]) -> None:
+    exit_status, told = status(settings, AMQP_URL="amqp://user:geheim@127.0.0.1:1/v")
+    assert exit_status == 2
+    assert told["broker"]["fault"]
+    assert "geheim" not in json.dumps(told)
+    assert told["work"] is None
+    assert told["not_visible"]["work"] == "RabbitMQ is not reachable"
+    assert told["cube"]["token_accepted"]
+    assert told["volume"]["sentinel"]
+
+
+def test_what_is_not_set_is_not_visible(settings: dict[str, str]) -> None:
+    exit_status, told = status(
+        {"AMQP_URL": settings["AMQP_URL"], "CHRIS_RETRY_DELAYS": "1", "CHRIS_PARK_DELAY": "1"}
+    )
+    assert exit_status == 0
+    assert [told["cube"], told["volume"], told["journals"]] == [None, None, None]
+    assert told["not_visible"]["volume"] == "CHRIS_FILES_ROOT is not set"
+
+
+def test_a_watch_tells_again_and_again_and_ends_with_the_level_of_its_last_look(
+    settings: dict[str, str],
+) -> None:
+    watching = start("status", "--watch", "--every", "0.5", **settings)
+    try:
+        assert watching.stdout is not None
+        heads = 0
+        while heads < 2:
+            heads += watching.stdout.readline().startswith("lapidicom is healthy")
+        watching.send_signal(signal.SIGINT)
+        _, told = watching.communicate(timeout=30)
+    finally:
+        watching.kill()
+    assert (watching.returncode, told) == (0, "")
+
+
+def test_a_watch_at_a_terminal_refreshes_in_place_and_gives_the_screen_back(settings: dict[str, str]) -> None:
+    master, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lapidicom.cli", "status", "--watch", "--every", "0.5"],
+        env=surroundings(**settings, TERM="xterm", COLUMNS="120"),
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+    )
+    os.close(terminal)
+    try:
+        shown = b""
+        while shown.count(b"lapidicom is healthy") < 2:
+            shown += os.read(master, 65536)
+        process.send_signal(signal.SIGINT)
+        while b"\x1b[?1049l" not in shown:
+            shown += os.read(master, 65536)
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master)
+    assert b"\x1b[?1049h" in shown
+    assert b"Traceback" not in shown
+
+
+def test_the_doctor_finds_everything_well_and_leaves_no_trace(
+    path: WholePath, settings: dict[str, str]
+) -> None:
+    registered = path.cube.control.counts()
+    before = sorted(one.name for one in path.spool.iterdir())
+    ended = in_process("doctor", "--json", **settings)
+    assert ended.status == 0, ended.out
+    assert ended.document["passed"] is True
+    told = results(ended)
+    assert told["CUBE", "right to register"] == "pass"
+    assert told["volume", "write, fsync, rename"] == "pass"
+    assert told["clock", "as CUBE's"] == "pass"
+    assert {name for name, result in told.items() if result == "not visible"} == {
+        ("RabbitMQ", "feature flags"),
+        ("RabbitMQ", "alarms"),
+        ("RabbitMQ", "bindings"),
+        ("RabbitMQ", "policies"),
+        ("clock", "as RabbitMQ's"),
+    }
+    assert path.cube.control.counts() == registered
+    assert sorted(one.name for one in path.spool.iterdir()) == before
+    assert look(settings["AMQP_URL"], WORK_QUEUE).ready == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "failing", "remedy"),
+    [
+        (
+            {"CHRIS_USERNAME": "somebody", "CHRIS_PASSWORD": USERS["somebody"]},
+            ("CUBE", "right to register"),
+            "CHRIS_USERNAME must be `chris`",
+        ),
+        ({"CHRIS_PASSWORD": "wrong"}, ("CUBE", "token"), "check CHRIS_USERNAME and CHRIS_PASSWORD"),
+        ({"CHRIS_MIN_FREE_SPACE": "900TiB"}, ("volume", "free space"), "free or add space"),
+        ({"CHRIS_RETRY_DELAYS": "9"}, ("RabbitMQ", "exchanges and queues"), "lapidicom topology apply"),
+        ({"CHRIS_SCP_AETT": "X"}, ("settings", "names of CHRIS_* variables"), "is CHRIS_SCP_AET meant?"),
+        ({"AMQP_URL": "amqp://127.0.0.1:1/v"}, ("RabbitMQ", "reachable"), "check AMQP_URL"),
+    ],
+)
+def test_each_fault_fails_its_check_alone_with_its_remedy(
+    settings: dict[str, str], changes: dict[str, str], failing: tuple[str, str], remedy: str
+) -> None:
+    ended = in_process("doctor", "--json", **(settings | changes))
+    assert ended.status == 1
+    assert [name for name, result in results(ended).items() if result == "fail"] == [failing]
+    (told,) = [check for check in ended.document["checks"] if check["result"] == "fail"]
+    assert remedy in told["remedy"]
+
+
+def test_a_volume_that_is_not_mounted_is_told(settings: dict[str, str], tmp_path: Path) -> None:
+    exit_status, told = status(settings, CHRIS_FILES_ROOT=str(tmp_path))
+    assert exit_status == 1
+    assert told["journals"] is None
+    assert "not mounted" in told["not_visible"]["journals"]
+    assert [one["area"] for one in told["findings"]] == ["volume"]
+
+
+def test_what_a_receiver_stored_while_rabbitmq_is_away_from_it_is_told_as_not_relayed(
+    path: WholePath, settings: dict[str, str], tmp_path: Path
+) -> None:
+    nowhere = "amqp://127.0.0.1:1/v"
+    with path.receiver(amqp_url=nowhere, CHRIS_JOURNAL_TAKEOVER="600") as receiver:
+        assert pynetdicom_store(receiver.scp_port, CALLING, [instance(2)], tmp_path) == [0]
+        _, told = status(settings)
+    waiting = [one for one in told["journals"] if one["oldest"] is not None]
+    assert len(waiting) == 1
+    assert waiting[0]["unrelayed_bytes"] > 0
+    assert told["oldest_unrelayed"] == waiting[0]["oldest"]
+    assert told["status"] == "healthy"  # it waits for less than a minute

@@ -1,0 +1,206 @@
+"""`lapidicom trace` against a real receiver, broker and registrar, and the stand-in CUBE."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lapidicom.common.topology import DEAD_LETTER_QUEUE, WORK_QUEUE
+from tests.support.command import Ended, in_process, lapidicom
+from tests.support.instances import ROOT, Instance, instance, leaks
+from tests.support.journals import records_of
+from tests.support.polling import eventually
+from tests.support.queues import look
+from tests.support.receiver import Receiver
+from tests.support.scus import pynetdicom_store
+from tests.support.whole_path import OBSERVER_QUEUE, WholePath
+
+CALLING = "TRACER"
+
+REGISTERED = instance(1, series=1)
+REFUSED_BY_US = instance(2, series=2, without=["PatientID"])
+DEAD = instance(3, series=3)
+WAITING = [instance(number, series=4) for number in (1, 2, 3)]
+REFUSED_BY_CUBE = '{"StudyDate":["Date has wrong format."]}'
+
+
+class World:
+    """One run of the whole path, at which all tests of this module look."""
+
+    def __init__(self, folder: Path, path: WholePath, receiver: Receiver) -> None:
+        self.path = path
+        self._folder = folder
+        self._receiver = receiver
+        self.settings = {
+            "AMQP_URL": path.amqp_url,
+            "CHRIS_URL": path.cube.url,
+            "CHRIS_USERNAME": path.cube.username,
+            "CHRIS_PASSWORD": path.cube.password,
+            "CHRIS_FILES_ROOT": str(path.files_root),
+            "CHRIS_RETRY_DELAYS": "1",
+            "CHRIS_PARK_DELAY": "1",
+        }
+
+    def send(self, *instances: Instance) -> list[int]:
+        return pynetdicom_store(self._receiver.scp_port, CALLING, instances, self._folder)
+
+    def trace(self, uid: str, *options: str, without: tuple[str, ...] = ()) -> Ended:
+        settings = {name: value for name, value in self.settings.items() if not name.startswith(without)}
+        return in_process("trace", uid, *options, **(settings if without else self.settings))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, amqp_url_of_module: str) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("trace")
+    with WholePath(folder, amqp_url_of_module) as path, path.receiver() as receiver:
+        world = World(folder / "scu", path, receiver)
+        registrar = path.registrar()
+        path.cube.control.fail(400, REFUSED_BY_CUBE, path_contains=DEAD.sop_instance)
+        assert world.send(REGISTERED, DEAD) == [0, 0]
+        assert world.send(REGISTERED, REFUSED_BY_US) == [0, 0xC000]
+        eventually(lambda: look(path.amqp_url, DEAD_LETTER_QUEUE).ready == 1, 20)
+        eventually(lambda: REGISTERED.path(CALLING) in path.cube.control.paths(), 20)
+        # Three instances and three ends of series: none of them may be left for nobody.
+        eventually(lambda: look(path.amqp_url, OBSERVER_QUEUE).ready == 6, 20)
+        eventually(lambda: look(path.amqp_url, WORK_QUEUE).ready == 0, 20)
+        assert registrar.stop() == 0
+        assert world.send(*WAITING) == [0, 0, 0]
+        # The last SeriesReceived stands behind the three instances.
+        eventually(lambda: look(path.amqp_url, WORK_QUEUE).ready == 4, 20)
+        eventually(lambda: world.trace(WAITING[0].sop_instance).status == 10, 20, every=0.3)
+        yield world
+
+
+def test_a_registered_instance_is_told_with_both_receptions_and_cubes_link(world: World) -> None:
+    ended = world.trace(REGISTERED.sop_instance)
+    assert ended.status == 0, ended.out
+    assert f"SOP Instance {REGISTERED.sop_instance} of PACS {CALLING}: registered" in ended.out
+    assert f"CUBE:    {world.path.cube.url}pacsfiles/" in ended.out
+    rows = [line for line in ended.lines if "received" in line and CALLING in line]
+    times = [line.split("Z")[0] for line in rows]
+    assert len(rows) == 2
+    assert times == sorted(times)
+    assert all("relayed to RabbitMQ" in line for line in rows)
+
+
+def test_patient_data_is_masked_unless_asked_for(world: World) -> None:
+    for uid in (REGISTERED.sop_instance, f"{ROOT}.1", DEAD.sop_instance):
+        for options in ((), ("--json",)):
+            ended = world.trace(uid, *options)
+            assert leaks(ended.out + ended.err) == []
+    assert REGISTERED.path(CALLING) in world.trace(REGISTERED.sop_instance, "--show-phi").out
+
+
+def test_a_refused_instance_is_told_with_status_reason_and_tag(world: World) -> None:
+    ended = world.trace(REFUSED_BY_US.sop_instance)
+    assert ended.status == 13
+    assert "refused" in ended.out
+    assert "0xC000 PatientID (0010,0020) is missing (0010,0020)" in ended.out
+    assert "the SCU still has its copy" in ended.out
+
+
+def test_a_dead_letter_is_told_with_its_reason_and_what_to_do(world: World) -> None:
+    ended = world.trace(DEAD.sop_instance)
+    assert ended.status == 12
+    life = next(
+        record
+        for record in records_of(world.path.spool, "instance_received")
+        if record["message"]["SOPInstanceUID"] == DEAD.sop_instance
+    )
+    assert f".{life['sequence']} since" in ended.out
+    assert "refused: StudyDate, HTTP 400" in ended.out
+    assert "lapidicom dlq show" in ended.out
+
+
+def test_a_series_is_summed_up_and_listed_up_to_the_limit(world: World) -> None:
+    ended = world.trace(f"{ROOT}.4", "--limit", "2")
+    assert ended.status == 10
+    assert f"Series {ROOT}.4: waiting" in ended.out
+    assert ["waiting", "3"] in [line.split() for line in ended.lines]
+    listed = [line for line in ended.lines if line.startswith(f"{ROOT}.4.")]
+    assert len(listed) == 2
+    assert "1 more: --limit 0 shows all" in ended.out
+    assert "4 messages are in the work queue, 0 are delayed" in ended.out
+    [association] = [line for line in ended.lines if line.endswith("3        0")]
+    assert CALLING in association
+
+
+def test_json_tells_the_same(world: World) -> None:
+    ended = world.trace(f"{ROOT}.4", "--json", "--limit", "0")
+    told = ended.document
+    assert told["is"] == "SeriesInstanceUID"
+    assert told["counts"] == {"waiting": 3}
+    assert [one["SOPInstanceUID"] for one in told["instances"]] == [one.sop_instance for one in WAITING]
+    assert {one["file_size"] for one in told["instances"]} == {one["size"] for one in told["instances"]}
+    assert told["waiting"] == {"work": 4, "delayed": 0}
+    assert told["not_visible"] == {}
+    [event] = told["instances"][0]["events"]
+    assert event["calling_ae_title"] == CALLING
+    assert event["peer_address"].startswith("127.0.0.1:")
+    assert event["receiver"] == "receiver-1"
+
+
+def test_a_study_is_told_as_its_series(world: World) -> None:
+    ended = world.trace(f"{ROOT}.0")
+    assert ended.status == 1
+    assert f"lapidicom trace {ROOT}.4" in ended.out
+
+
+def test_what_nobody_knows_is_unknown_and_the_reach_of_the_journals_is_told(world: World) -> None:
+    ended = world.trace("1.2.3.4.5.6.7")
+    assert ended.status == 1
+    assert "1.2.3.4.5.6.7: unknown" in ended.out
+    assert "The journals reach back to 20" in ended.out
+
+
+def test_what_is_no_uid_is_refused(world: World) -> None:
+    ended = world.trace("KRNK-7731-ZX")
+    assert (ended.status, ended.out) == (2, "")
+    assert "this is no UID" in ended.err
+
+
+def test_without_the_volume_cube_and_dead_letters_still_tell(world: World) -> None:
+    registered = world.trace(REGISTERED.sop_instance, without=("CHRIS_FILES",))
+    assert registered.status == 0
+    assert "journals: not visible from here (set CHRIS_FILES_ROOT or CHRIS_SPOOL_DIR)" in registered.out
+    assert world.trace(DEAD.sop_instance, without=("CHRIS_FILES",)).status == 12
+    assert world.trace(f"{ROOT}.1", without=("CHRIS_FILES",)).status == 0
+
+
+def test_without_cube_nobody_guesses_whether_it_is_registered(world: World) -> None:
+    ended = world.trace(REGISTERED.sop_instance, without=("CHRIS_URL",))
+    assert ended.status == 16
+    assert "CUBE: not visible from here (set CHRIS_URL" in ended.out
+
+
+def test_without_rabbitmq_the_rest_is_told(world: World) -> None:
+    settings = world.settings | {"AMQP_URL": "amqp://guest:guest@127.0.0.1:1/"}
+    ended = in_process("trace", REGISTERED.sop_instance, **settings)
+    assert ended.status == 0
+    assert "dead letters: not visible from here" in ended.out
+
+
+def test_a_registered_file_that_is_gone_is_told_as_such(world: World) -> None:
+    file = world.path.files_root / REGISTERED.path(CALLING)
+    content = file.read_bytes()
+    file.unlink()
+    try:
+        ended = world.trace(REGISTERED.sop_instance)
+        of_series = world.trace(f"{ROOT}.1")
+    finally:
+        file.write_bytes(content)
+    assert ended.status == of_series.status == 0
+    assert "CUBE:    registered, but CUBE does not find its file" in ended.out
+    assert "volume:  no file" in ended.out
+    assert "registered, but CUBE does not find its file" in of_series.out
+
+
+def test_nothing_was_taken_from_any_queue(world: World) -> None:
+    before = [look(world.path.amqp_url, queue).ready for queue in (WORK_QUEUE, DEAD_LETTER_QUEUE)]
+    ended = lapidicom("trace", f"{ROOT}.3", "--json", **world.settings)
+    assert json.loads(ended.out)["state"] == "dead letter"
+    assert ended.err == ""
+    assert ended.status == 12
+    assert before == [4, 1]
+    assert [look(world.path.amqp_url, queue).ready for queue in (WORK_QUEUE, DEAD_LETTER_QUEUE)] == before

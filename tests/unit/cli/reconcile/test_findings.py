@@ -1,0 +1,84 @@
+"""Why a stored file is not in CUBE, and what is done about it, as a table."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from lapidicom.cli.reconcile.findings import MOST_SHOWN, Fate, Findings, Kept, Missing, Recorded
+from lapidicom.common.journal.survey import Relay
+
+NOW = 1_700_000_000.0
+OLD, JUST_NOW = NOW - 3600, NOW - 1
+SETTLED_BEFORE = NOW - 300
+PATH = "SERVICES/PACS/P/a/b/c/0001-1.2.dcm"
+
+
+def recorded(relay: Relay = Relay.RELAYED, received: float = OLD) -> Recorded:
+    return Recorded("life.1", b"", relay, datetime.fromtimestamp(received, UTC))
+
+
+def letter(reason: str) -> tuple[str, str]:
+    return "life.1", reason
+
+
+CASES = [
+    (Missing(PATH, OLD), False, Fate.LOST),
+    (Missing(PATH, OLD), True, Fate.WAITING),
+    (Missing(PATH, JUST_NOW), False, Fate.YOUNG),
+    (Missing(PATH, OLD, recorded()), False, Fate.LOST),
+    (Missing(PATH, OLD, recorded()), True, Fate.WAITING),
+    (Missing(PATH, OLD, recorded(received=JUST_NOW)), False, Fate.YOUNG),
+    (Missing(PATH, OLD, recorded(Relay.NOT_RELAYED)), False, Fate.NOT_RELAYED),
+    (Missing(PATH, OLD, recorded(Relay.NOT_RELAYED)), True, Fate.NOT_RELAYED),
+    (Missing(PATH, OLD, recorded(Relay.BEHIND_MARK)), False, Fate.NOT_RELAYED),
+    (Missing(PATH, JUST_NOW, recorded(Relay.BEHIND_MARK, JUST_NOW)), False, Fate.YOUNG),
+    (Missing(PATH, OLD, recorded(Relay.NEVER_ANSWERED_OR_RELAYED)), False, Fate.LOST),
+    (Missing(PATH, OLD, recorded(Relay.SET_ASIDE)), False, Fate.LOST),
+    (Missing(PATH, OLD, recorded(), letter("refused: path")), False, Fate.DEAD_LETTER),
+    (Missing(PATH, JUST_NOW, None, letter("http_500")), True, Fate.DEAD_LETTER),
+    (Missing(PATH, OLD, recorded(), letter("undecodable")), False, Fate.LOST),
+    (Missing(PATH, OLD, recorded(), letter("unsupported-version: 0")), False, Fate.LOST),
+]
+
+
+@pytest.mark.parametrize(("missing", "may_wait", "fate"), CASES)
+def test_the_fate_of_a_missing_file(missing: Missing, may_wait: bool, fate: Fate) -> None:
+    assert missing.judge(settled_before=SETTLED_BEFORE, may_wait=may_wait) is fate
+
+
+def test_all_are_counted_and_only_the_first_are_kept() -> None:
+    kept = Kept()
+    for number in range(MOST_SHOWN + 5):
+        kept.add(str(number))
+    assert (kept.count, len(kept.first)) == (MOST_SHOWN + 5, MOST_SHOWN)
+
+
+def found(*fates: Fate) -> Findings:
+    findings = Findings()
+    findings.note(Missing(PATH, OLD, fate=fate) for fate in fates)
+    return findings
+
+
+def test_a_run_is_sound_once_all_that_was_lost_is_enqueued_or_registered_meanwhile() -> None:
+    findings = found(Fate.LOST, Fate.LOST, Fate.YOUNG)
+    assert (findings.left, findings.is_sound) == (2, False)
+    findings.enqueued, findings.taken_meanwhile = 1, 1
+    assert (findings.left, findings.is_sound) == (0, True)
+
+
+@pytest.mark.parametrize("fate", [Fate.DEAD_LETTER, Fate.NOT_RELAYED, Fate.WAITING, Fate.UNREADABLE])
+def test_what_is_left_alone_is_missing_still(fate: Fate) -> None:
+    assert not found(fate).is_sound
+
+
+def test_what_only_cube_or_only_a_journal_has_is_not_sound() -> None:
+    for findings in (
+        Findings(lost_by_cube=1),
+        Findings(only_in_cube=Kept(1)),
+        Findings(only_in_journal=Kept(1)),
+    ):
+        assert not findings.is_sound
+    elsewhere = Findings()
+    assert elsewhere.is_sound
+    elsewhere.rows_elsewhere["P"] = 1
+    assert not elsewhere.is_sound

@@ -1,0 +1,171 @@
+"""A run settles window after window: what is missing is enqueued once, and it goes on where it was ended."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lapidicom.cli.cube import Listing, RegisteredFile
+from lapidicom.cli.output import Advance
+from lapidicom.cli.queues import Waiting
+from lapidicom.cli.reconcile import run as module
+from lapidicom.cli.reconcile.findings import Fate, Findings
+from lapidicom.cli.reconcile.message import Made
+from lapidicom.cli.reconcile.resume import StateFile
+from lapidicom.cli.reconcile.run import Places, Run, Wishes
+from tests.support.instances import instance
+
+CALLING = "MODALITY"
+SCOPE = {"root": "x"}
+
+
+class Ended(Exception):
+    """Stands for whatever ends a run."""
+
+
+class FakeCube:
+    """A CUBE that knows some paths."""
+
+    def __init__(self, known: Sequence[str] = ()) -> None:
+        self.known = set(known)
+
+    async def list(self, fname: str) -> Listing:
+        found = [path for path in self.known if path.startswith(fname)]
+        return Listing({path: RegisteredFile(path, "", "") for path in found})
+
+    async def count(self, fname: str) -> int:
+        return len((await self.list(fname)).files)
+
+
+class FakeEnqueueing:
+    """Keeps what is enqueued; ends the run at a given call."""
+
+    def __init__(self, ends_at: int = 0) -> None:
+        self.windows: list[list[str]] = []
+        self._ends_at = ends_at
+
+    async def enqueue(self, lost: Sequence[Made], _: object, findings: Findings, __: Advance) -> None:
+        self.windows.append([made.message.path for made in lost])
+        if len(self.windows) == self._ends_at:
+            raise Ended
+        findings.enqueued += len(lost)
+
+
+class Rig:
+    """A run over a volume of ten files in five series."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.root = root
+        self.state = StateFile(root / "state", SCOPE)
+        self.cube = FakeCube()
+        self.waits = [0]
+        self.asked: list[int] = []
+        files = [instance(number, series=series) for series in range(1, 6) for number in (1, 2)]
+        self.paths = [one.path(CALLING) for one in files]
+        for one, path in zip(files, self.paths, strict=True):
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_bytes(one.file)
+        monkeypatch.setattr(module, "look", self._look)
+        monkeypatch.setattr(module, "waiting", self._waiting)
+        monkeypatch.setattr(module, "_LOOK_SECONDS", 0.001)
+
+    @asynccontextmanager
+    async def _look(self, _: object) -> AsyncIterator[Any]:
+        async def none() -> AsyncIterator[Any]:
+            for letter in ():
+                yield letter
+
+        yield none()
+
+    async def _waiting(self, _: object, __: object) -> Waiting:
+        return Waiting(self.waits.pop(0) if len(self.waits) > 1 else self.waits[0], 0)
+
+    def run(
+        self, enqueueing: FakeEnqueueing, *, window: int = 3, says: bool = True, dry_run: bool = False
+    ) -> Findings:
+        @asynccontextmanager
+        async def connection() -> AsyncIterator[Any]:
+            yield None
+
+        @contextmanager
+        def progress(_: str, __: int | None) -> Iterator[Advance]:
+            yield lambda _: None
+
+        def may_enqueue(count: int) -> bool:
+            self.asked.append(count)
+            return says
+
+        wishes = Wishes(None, None, datetime.now(UTC), dry_run, False, 0.05)
+        places = Places(self.root, None, self.cube, connection, (1,))  # type: ignore[arg-type]
+        work = Run(places, wishes, self.state, enqueueing, may_enqueue, progress, window=window)  # type: ignore[arg-type]
+        return asyncio.run(work.run())
+
+
+@pytest.fixture
+def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
+    return Rig(tmp_path, monkeypatch)
+
+
+def test_all_is_enqueued_once_in_windows_that_end_with_a_folder(rig: Rig) -> None:
+    enqueueing = FakeEnqueueing()
+    findings = rig.run(enqueueing)
+    assert enqueueing.windows == [rig.paths[:4], rig.paths[4:8], rig.paths[8:]]
+    assert (findings.enqueued, findings.files, findings.folders, findings.is_sound) == (10, 10, 5, True)
+    assert not (rig.root / "state").exists()
+
+
+def test_a_run_that_was_ended_goes_on_behind_what_is_settled(rig: Rig) -> None:
+    with pytest.raises(Ended):
+        rig.run(FakeEnqueueing(ends_at=2))
+    enqueueing = FakeEnqueueing()
+    rig.state = StateFile(rig.root / "state", SCOPE)
+    rig.run(enqueueing)
+    assert enqueueing.windows == [rig.paths[4:8], rig.paths[8:]]
+
+
+def test_what_cube_knows_is_not_enqueued(rig: Rig) -> None:
+    rig.cube.known = {*rig.paths[:5], "SERVICES/PACS/MODALITY/x/y/z/1.dcm"}
+    enqueueing = FakeEnqueueing()
+    findings = rig.run(enqueueing, window=100)
+    assert enqueueing.windows == [rig.paths[5:]]
+    assert findings.registered == 5
+    assert dict(findings.rows_elsewhere) == {CALLING: 1}
+
+
+def test_one_moment_without_waiting_messages_is_enough(rig: Rig) -> None:
+    rig.waits = [5, 3, 0, 5]
+    assert rig.run(FakeEnqueueing(), window=100).enqueued == 10
+
+
+def test_as_long_as_messages_wait_nothing_is_enqueued(rig: Rig) -> None:
+    rig.waits = [5]
+    enqueueing = FakeEnqueueing()
+    findings = rig.run(enqueueing, window=100)
+    assert (enqueueing.windows, findings.missing[Fate.WAITING].count) == ([], 10)
+
+
+@pytest.mark.parametrize("answer", [{"says": False}, {"dry_run": True}])
+def test_without_leave_nothing_is_enqueued(rig: Rig, answer: dict[str, bool]) -> None:
+    enqueueing = FakeEnqueueing()
+    findings = rig.run(enqueueing, window=100, **answer)  # type: ignore[arg-type]
+    assert (enqueueing.windows, findings.missing[Fate.LOST].count, findings.is_sound) == ([], 10, False)
+    assert rig.asked == ([10] if "says" in answer else [])
+
+
+def test_a_file_that_disappears_meanwhile_is_not_missing_in_cube(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = module.message_of
+
+    def gone(root: Path, missing: Any) -> Made:
+        if missing.path == rig.paths[0]:
+            (root / missing.path).unlink()
+        return read(root, missing)
+
+    monkeypatch.setattr(module, "message_of", gone)
+    findings = rig.run(FakeEnqueueing(), window=100)
+    assert (findings.enqueued, findings.is_sound) == (9, True)

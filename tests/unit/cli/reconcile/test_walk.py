@@ -1,0 +1,95 @@
+"""The walk over the volume has one order, and goes on behind any folder of it."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from lapidicom.cli.errors import OperatorError
+from lapidicom.cli.reconcile.resume import StateFile
+from lapidicom.cli.reconcile.volume import PROGRESS_FILES, series_folders
+
+FOLDERS = [
+    "SERVICES/PACS/A/p/s-1/c",
+    "SERVICES/PACS/A/p/s/c",
+    "SERVICES/PACS/A/p-2/s/c",
+    "SERVICES/PACS/A-B/p/s/c",
+    "SERVICES/PACS/B/p/s/a",
+    "SERVICES/PACS/B/p/s/b",
+]
+ORDER = sorted(FOLDERS, key=lambda path: path.split("/"))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for folder in FOLDERS:
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "0001-1.2.dcm").write_bytes(b"1234")
+    return tmp_path
+
+
+def walked(root: Path, **options: object) -> list[str]:
+    return [folder.path for folder in series_folders(root, **options)]  # type: ignore[arg-type]
+
+
+def test_folders_come_in_the_order_of_their_components(root: Path) -> None:
+    assert walked(root) == ORDER
+
+
+@pytest.mark.parametrize("number", range(len(ORDER)))
+def test_it_goes_on_behind_each_folder_whether_that_still_exists_or_not(root: Path, number: int) -> None:
+    after = ORDER[number]
+    assert walked(root, after=after) == ORDER[number + 1 :]
+    (root / after / "0001-1.2.dcm").unlink()
+    (root / after).rmdir()
+    assert walked(root, after=after) == ORDER[number + 1 :]
+
+
+def test_one_pacs_alone_is_walked(root: Path) -> None:
+    assert walked(root, pacs="B") == ORDER[-2:]
+    assert walked(root, pacs="NONE") == []
+
+
+def test_folders_in_which_nothing_changed_since_are_left_out(root: Path) -> None:
+    for folder in FOLDERS[:-1]:
+        os.utime(root / folder, (1000, 1000))
+    assert walked(root, since=2000.0) == FOLDERS[-1:]
+
+
+def test_only_instances_count_and_nothing_outside_series_folders(root: Path) -> None:
+    folder = root / FOLDERS[0]
+    (folder / ".0002-1.3.dcm.part").touch()
+    (folder / "sub.dcm").mkdir()
+    (folder / "link.dcm").symlink_to(folder / "0001-1.2.dcm")
+    (folder.parent / "0003-1.4.dcm").touch()
+    (root / "SERVICES/PACS" / PROGRESS_FILES / "SERVICES/PACS/A").mkdir(parents=True)
+    found = {one.path: one.files for one in series_folders(root)}
+    assert sorted(found) == sorted(FOLDERS)
+    assert {name: file.size for name, file in found[FOLDERS[0]].items()} == {"0001-1.2.dcm": 4}
+
+
+SCOPE = {"root": "/data", "pacs": ""}
+
+
+def test_the_state_is_read_again_and_only_by_its_owner(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    state = StateFile(path, SCOPE)
+    assert state.read() == ""
+    state.write(FOLDERS[0])
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert StateFile(path, SCOPE).read() == FOLDERS[0]
+    state.remove()
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"after": 1}', '{"after": "x", "scope": {}}'])
+def test_another_file_is_no_state(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "state"
+    path.write_text(text)
+    with pytest.raises(OperatorError):
+        StateFile(path, SCOPE).read()
+
+
+def test_a_state_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    with pytest.raises(OperatorError, match="cannot be written"):
+        StateFile(tmp_path / "none" / "state", SCOPE).write("x")

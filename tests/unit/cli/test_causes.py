@@ -1,0 +1,184 @@
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lapidicom.cli.causes import ANY_OTHER_STATUS, CAUSES, cause_of, normalise, normalised, remedy
+from lapidicom.cli.dead_letters.letter import BY_BROKER, DELIVERY_LIMIT, UNTOLD
+from lapidicom.registrar import consumer
+from lapidicom.registrar.cube import outcomes
+from lapidicom.registrar.cube.outcomes import Outcome, Question, Verdict, judge, judge_after_probe
+from lapidicom.registrar.cube.replies import Answer, Fault, NoAnswer, Reply
+from tests.support.letters import letter
+
+DEADLY = {"RETRY", "PERMANENT"}
+"""Outcomes that can end in the dead letters."""
+
+RUNBOOK = Path(__file__).parents[3] / "docs/runbook.md"
+
+
+def _reasons_in_code() -> set[str]:
+    """The reasons of all deadly verdicts that the registrar's code spells out, up to a formatted value."""
+    folders = [Path(consumer.__file__).parent, Path(outcomes.__file__).parent]
+    reasons = set()
+    for file in (file for folder in folders for file in folder.glob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                names = {part.attr for part in node.args if isinstance(part, ast.Attribute)}
+                if names & DEADLY:
+                    reasons |= {text for part in node.args if (text := _text(part)) is not None}
+    return reasons
+
+
+def _text(node: ast.expr) -> str | None:
+    match node:
+        case ast.Constant(value=str(text)):
+            return text
+        case ast.JoinedStr(values=[ast.Constant(value=str(text)), *_]):
+            return text
+        case _:
+            return None
+
+
+def _verdicts() -> list[Verdict]:
+    """What becomes of each status, and of each fault, at a CUBE that is well."""
+    replies: list[Reply] = [Answer(status, "text/html", b"") for status in range(100, 600)]
+    replies += [Answer(400, "application/json", body) for body in (b"{", b"[]", b'{"StudyDate":[]}')]
+    replies += [NoAnswer(fault) for fault in Fault]
+    judged = [(reply, judge(reply)) for reply in replies]
+    return [
+        judge_after_probe(reply, well=True) if verdict is Question.IS_CUBE_WELL else verdict
+        for reply, verdict in judged
+        if verdict is not Question.IS_THE_FILE_THERE
+    ]
+
+
+def test_the_table_knows_every_reason_that_the_code_spells_out() -> None:
+    reasons = _reasons_in_code()
+    assert len(reasons) >= 7, reasons
+    assert {reason for reason in reasons if cause_of(reason).reason == UNTOLD} == set()
+
+
+def test_the_table_knows_the_reason_of_every_answer_that_can_end_in_the_dead_letters() -> None:
+    deadly = {verdict.reason for verdict in _verdicts() if verdict.outcome.name in DEADLY}
+    assert {"http_500", "http_418", "no_answer", "refused", "refused: StudyDate"} <= deadly
+    assert {reason for reason in deadly if cause_of(reason).reason == UNTOLD} == set()
+
+
+def test_every_row_of_the_table_can_be_met() -> None:
+    met = {verdict.reason for verdict in _verdicts() if verdict.outcome in {Outcome.RETRY, Outcome.PERMANENT}}
+    met |= _reasons_in_code() | {DELIVERY_LIMIT, f"{BY_BROKER}: expired", UNTOLD}
+    assert {cause_of(reason).reason for reason in met} == {cause.reason for cause in CAUSES}
+
+
+def test_the_runbook_has_a_section_for_each_reason_and_no_other() -> None:
+    titles = re.findall(r"^### `(.+?)`", RUNBOOK.read_text(encoding="utf-8"), re.MULTILINE)
+    assert titles == [cause.reason for cause in CAUSES]
+
+
+def test_the_link_to_the_runbook_is_the_anchor_of_its_section() -> None:
+    assert cause_of("file-missing").section == "docs/runbook.md#file-missing"
+    assert cause_of("http_418").section == "docs/runbook.md#http_"
+
+
+@pytest.mark.parametrize(
+    ("reason", "row"),
+    [
+        ("refused: StudyDate,path", "refused"),
+        ("http_500", "http_500"),
+        ("http_418", ANY_OTHER_STATUS),
+        ("internal-error: KeyError", "internal-error"),
+        ("by-broker: maxlen", BY_BROKER),
+        ("a reason of a later registrar", UNTOLD),
+    ],
+)
+def test_a_reason_is_found_by_what_stands_before_its_colon(reason: str, row: str) -> None:
+    assert cause_of(reason).reason == row
+
+
+def test_the_remedy_names_the_letter_so_that_it_can_be_copied() -> None:
+    told = remedy(letter(7, "refused: Modality"))
+    assert "`lapidicom dlq replay --id 0b3f62c1.7 --set Field=value`" in told
+
+
+@pytest.mark.parametrize(
+    ("reason", "mendable"),
+    [("refused: Modality,PatientName", True), ("refused: Modality,StudyDate", False), ("refused", True)],
+)
+def test_identity_is_mended_at_the_sender_and_never_here(reason: str, mendable: bool) -> None:
+    assert ("--set" in remedy(letter(7, reason))) is mendable
+    assert ("at the sender" in remedy(letter(7, reason))) is not mendable
+
+
+def test_the_remedy_of_a_group_names_its_reason_quoted_for_a_shell() -> None:
+    told = remedy(letter(7, "refused: Modality"), of_group=True)
+    assert "--reason 'refused: Modality' --set" in told
+    assert "dlq show 0b3f62c1.7" in told
+
+
+@pytest.mark.parametrize("cause", CAUSES, ids=lambda cause: cause.reason)
+def test_every_remedy_is_a_command(cause: Any) -> None:
+    assert re.search(r"`lapidicom [a-z]+", cause.remedy)
+
+
+PATIENT = {
+    "PatientName": "DOE^JANE",
+    "PatientID": "MRN-77",
+    "StudyDescription": "Knee left",
+    "path": "SERVICES/PACS/X/MRN-77-DOE_JANE-/a.dcm",
+    "pacs_name": "PACS1",
+}
+
+ANSWERS = [
+    ('{"PatientName":["DOE^JANE is no name, Jane!"]}', "PatientName: … is no name, …!"),
+    (
+        '{"StudyDate":["Date has wrong format. Use one of these formats instead: YYYY-MM-DD."]}',
+        "StudyDate: Date has wrong format. Use one of these formats instead: YYYY-MM-DD.",
+    ),
+    ('{"path":["Could not find SERVICES/PACS/X/MRN-77-DOE_JANE-/a.dcm"]}', "path: Could not find …"),
+    ('{"a":["“12” is wrong"],"b":["no"]}', "a: … is wrong; b: no"),
+    (
+        '{"StudyDescription":["Knee left is too long (401 of 400',
+        "StudyDescription : Knee left is too long (… of …",
+    ),
+    ("<html><head><title>Server Error (500)</title></head><body>DOE", "Server Error (…)"),
+    ("<h1>Bad</h1> <p>IntegrityError at /api/v1/pacsfiles/", "Bad IntegrityError at …"),
+    ('value "x" of 1.2.840.10008.1 at 10.0.0.7:8000', "value … of … at …"),
+    ("", ""),
+]
+
+
+@pytest.mark.parametrize(("answer", "cause"), ANSWERS)
+def test_a_cause_is_the_answer_without_what_belongs_to_one_message(answer: str, cause: str) -> None:
+    fields = PATIENT if "Knee" not in answer else {}
+    assert normalise(answer, fields) == cause
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '{"PatientName":["DOE^JANE"]}',
+        '{"x":["patient Doe with MRN-77"]}',
+        "Knee left / jane",
+        "<p>JANE DOE</p>",
+        '{"StudyDescription":["cut off: Knee left, DOE^J',
+    ],
+)
+def test_no_value_of_the_message_is_left_in_a_cause(answer: str) -> None:
+    told = normalise(answer, PATIENT).lower()
+    assert not {part for part in ("doe", "jane", "mrn-77", "knee left") if part in told}
+
+
+def test_the_same_fault_of_two_messages_is_one_cause() -> None:
+    first, second = (
+        normalised(letter(number, "http_500", 500, f"<p>object 0x7f{number}a at 10.1.1.{number} failed"))
+        for number in (11, 12)
+    )
+    assert first == second == "http_500 (object … at … failed)"
+
+
+def test_endless_or_nested_answers_are_cut_and_survived() -> None:
+    assert len(normalise("word " * 1000, {})) <= 200
+    assert normalise('{"a":' + "[" * 100_000, {}) == "a :"

@@ -1,0 +1,106 @@
+"""The management API's answers, in the shapes that RabbitMQ 3.10 gives, and what stands for no answer."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from lapidicom.cli.management import Management, management, vhost_of
+from lapidicom.cli.visibility import NotVisible
+
+Handler = Callable[[httpx.Request], httpx.Response]
+
+
+def ask(handler: Handler, question: Callable[[Management], Awaitable[Any]]) -> Any:
+    async def run() -> Any:
+        transport = httpx.MockTransport(handler)
+        async with httpx.AsyncClient(base_url="http://rabbit/", transport=transport) as http:
+            return await question(Management(http, "/"))
+
+    return asyncio.run(run())
+
+
+def answering(status: int, document: object) -> Handler:
+    return lambda _: httpx.Response(status, json=document)
+
+
+def test_an_alarm_is_told_by_resource_and_node_though_its_status_is_503() -> None:
+    document = {
+        "alarms": [{"node": "rabbit@a", "resource": "memory"}],
+        "reason": "There are alarms in effect in the cluster",
+        "status": "failed",
+    }
+    assert ask(answering(503, document), lambda api: api.alarms()) == ["memory on rabbit@a"]
+    assert ask(answering(200, {"status": "ok"}), lambda api: api.alarms()) == []
+
+
+def test_statistics_that_are_not_there_yet_are_none_not_zero() -> None:
+    young = {"name": "q", "type": "quorum", "durable": True, "arguments": {}, "vhost": "/"}
+    queue = ask(answering(200, [young]), lambda api: api.queues())["q"]
+    assert (queue.ready, queue.unacknowledged, queue.dead_lettering, queue.ack_rate) == (None,) * 4
+    old = young | {"messages_ready": 1, "message_stats": {"ack_details": {"rate": 2.5}}}
+    queue = ask(answering(200, [old]), lambda api: api.queues())["q"]
+    assert (queue.ready, queue.ack_rate, queue.publish_rate) == (1, 2.5, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("handler", "told"),
+    [
+        (answering(401, {"error": "not_authorised"}), "refuses AMQP_MANAGEMENT_URL's user"),
+        (answering(503, {}), "answers 503"),
+        (lambda _: httpx.Response(200, text="<html>"), "is not RabbitMQ's management API"),
+    ],
+)
+def test_what_is_no_answer_is_not_visible_with_its_reason(handler: Handler, told: str) -> None:
+    found = ask(handler, lambda api: api.queues())
+    assert isinstance(found, NotVisible)
+    assert told in found.reason
+
+
+def test_a_server_that_is_away_is_not_visible() -> None:
+    def away(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("no", request=request)
+
+    for question in (Management.version, Management.alarms, Management.policies, Management.clock):
+        assert isinstance(ask(away, question), NotVisible)
+
+
+def test_the_default_exchange_and_bindings_to_exchanges_are_left_out() -> None:
+    common = {"destination": "d", "routing_key": "k"}
+    listed = [
+        {"source": "", "destination_type": "queue", **common},
+        {"source": "x", "destination_type": "exchange", **common},
+        {"source": "x", "destination_type": "queue", **common},
+    ]
+    (one,) = ask(answering(200, listed), lambda api: api.bindings())
+    assert (one.exchange, one.routing_key, one.queue) == ("x", "k", "d")
+
+
+@pytest.mark.parametrize(
+    ("url", "user"),
+    [("http://a:b%40@rabbit:15672/", ("a", "b@")), ("http://rabbit:15672", ("chris", "geheim"))],
+)
+def test_without_a_user_of_its_own_the_one_of_amqp_is_taken(url: str, user: tuple[str, str]) -> None:
+    async def run() -> tuple[str, str]:
+        async with management(url, "amqp://chris:geheim@rabbit/v") as api:
+            assert api is not None
+            request = httpx.Request("GET", "http://rabbit/")
+            auth = api._http.auth
+            assert auth is not None
+            assert str(api._http.base_url) == "http://rabbit:15672/"
+            sent = next(auth.auth_flow(request)).headers["authorization"]
+            expected = next(httpx.BasicAuth(*user).auth_flow(httpx.Request("GET", "http://rabbit/")))
+            return sent, expected.headers["authorization"]
+
+    sent, expected = asyncio.run(run())
+    assert sent == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "vhost"),
+    [("amqp://h", "/"), ("amqp://h/", "/"), ("amqp://h/%2F", "/"), ("amqp://h/a%20b?heartbeat=2", "a b")],
+)
+def test_the_vhost_is_the_one_that_amqp_means(url: str, vhost: str) -> None:
+    assert vhost_of(url) == vhost

@@ -1,0 +1,208 @@
+import io
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Annotated
+
+import pytest
+import typer
+
+from lapidicom.cli import app as application
+from lapidicom.cli.commands import dlq
+from lapidicom.cli.errors import ExitStatus, OperatorError
+from lapidicom.cli.output import Streams
+from lapidicom.cli.shell import OptionsOf, Shell, command
+from lapidicom.common.broker import ConnectionLost, Refused
+from tests.support.command import Ended, in_process, surroundings
+
+URL = "amqp://who:secret@broker.example:5672/"
+
+
+def make_sum(a: Annotated[int, typer.Option()] = 1, b: Annotated[int, typer.Option()] = 2) -> int:
+    return a + b
+
+
+def probe(
+    shell: Shell, total: Annotated[int, OptionsOf(make_sum)], fault: Annotated[str, typer.Option()] = ""
+) -> ExitStatus:
+    """Do something."""
+    match fault:
+        case "operator":
+            raise OperatorError("it is\nwrong", "do it\nright", ExitStatus.BUSY)
+        case "interrupt":
+            raise KeyboardInterrupt
+        case "lost":
+            shell.run(_fail(ConnectionLost("no answer within 10 s")))
+        case "refused":
+            shell.run(_fail(Refused("no right")))
+    shell.output.document({"total": total, "command": shell.command, "json": shell.output.json})
+    return ExitStatus.FAILED
+
+
+async def _fail(error: Exception) -> None:
+    raise error
+
+
+@pytest.fixture
+def probed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
+    """Runs `lapidicom dlq probe`."""
+
+    def register(group: typer.Typer) -> None:
+        command(group, "probe", examples=["lapidicom dlq probe --a 3"])(probe)
+
+    monkeypatch.setattr(dlq, "register", register)
+    return lambda *arguments: in_process("dlq", "probe", *arguments, AMQP_URL=URL)
+
+
+def test_a_command_gets_its_shell_its_options_and_ends_with_its_status(probed: Callable[..., Ended]) -> None:
+    ended = probed("--a", "40")
+    assert ended.status == 1
+    assert ended.document == {"total": 42, "command": "dlq probe", "json": False}
+    assert probed("--json").document["json"] is True
+
+
+def test_an_operators_error_is_one_line_that_names_the_remedy(probed: Callable[..., Ended]) -> None:
+    ended = probed("--fault", "operator")
+    assert (ended.status, ended.out, ended.err) == (3, "", "lapidicom: it is wrong: do it right\n")
+
+
+def test_ctrl_c_ends_with_130_and_one_line(probed: Callable[..., Ended]) -> None:
+    ended = probed("--fault", "interrupt")
+    assert (ended.status, ended.out, ended.err) == (130, "", "lapidicom: interrupted\n")
+
+
+@pytest.mark.parametrize(("fault", "remedy"), [("lost", "that RabbitMQ runs"), ("refused", "the rights")])
+def test_a_broker_that_fails_is_named_without_its_password(
+    probed: Callable[..., Ended], fault: str, remedy: str
+) -> None:
+    ended = probed("--fault", fault)
+    assert ended.status == 2
+    assert ended.err.startswith("lapidicom: RabbitMQ at amqp://broker.example:5672/: no ")
+    assert remedy in ended.err
+    assert "secret" not in ended.err
+    assert ended.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["dlq", "probe", "--a", "x"], "--a"),
+        (["dlq", "probe", "--nonsense"], "--nonsense"),
+        (["dlq", "probe", "more"], "more"),
+        (["dlq", "nonsense"], "nonsense"),
+        (["dlq"], "command"),
+        (["nonsense"], "nonsense"),
+    ],
+)
+@pytest.mark.usefixtures("probed")
+def test_wrong_use_is_one_line_that_names_the_help(arguments: list[str], told: str) -> None:
+    ended = in_process(*arguments)
+    assert (ended.status, ended.out) == (2, "")
+    assert told in ended.err
+    assert ended.err.startswith("lapidicom")
+    assert ended.err.endswith("--help`)\n")
+    assert ended.err.count("\n") == 1
+
+
+def test_a_setting_that_is_missing_is_one_line() -> None:
+    ended = in_process("dlq", "list")
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err.startswith("lapidicom: AMQP_URL is not set")
+    assert ended.err.count("\n") == 1
+
+
+def test_help_is_the_answer_to_nothing() -> None:
+    assert in_process() == in_process("--help")
+    assert "Exit status: 0" in in_process().out
+
+
+def _all_commands() -> list[tuple[str, ...]]:
+    def below(names: tuple[str, ...], group: object) -> list[tuple[str, ...]]:
+        commands: dict[str, object] | None = getattr(group, "commands", None)
+        if commands is None:
+            return [names]
+        return [found for name, part in commands.items() for found in below((*names, name), part)]
+
+    return below((), typer.main.get_command(application.build()))
+
+
+@pytest.mark.parametrize("names", _all_commands(), ids=" ".join)
+def test_every_command_has_a_help_with_an_example_and_the_common_options(names: tuple[str, ...]) -> None:
+    ended = in_process(*names, "--help")
+    assert ended.status == 0
+    assert f"  lapidicom {' '.join(names)}" in ended.out.partition("Example")[2]
+    assert "--json" in ended.out
+    assert "--no-color" in ended.out
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    assert in_process("--version").out == "lapidicom 0.1.0\n"
+
+
+def test_a_fault_of_ours_is_one_line_that_tells_where_and_no_value(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def register(group: typer.Typer) -> None:
+        command(group, "probe", examples=[])(broken)
+
+    def broken(shell: Shell) -> None:
+        raise KeyError(f"DOE^JANE {shell.command}")
+
+    monkeypatch.setattr(dlq, "register", register)
+    monkeypatch.setattr(sys, "argv", ["lapidicom", "dlq", "probe"])
+    with pytest.raises(SystemExit) as caught:
+        application.main()
+    assert caught.value.code == 70
+    told = capsys.readouterr().err
+    assert re.fullmatch(
+        r"lapidicom: .*KeyError in unit/cli/test_shell.py:[0-9]+: please report this line\n", told
+    )
+
+
+def test_a_reader_that_has_seen_enough_is_no_failure() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as out:
+        done = subprocess.run(
+            [sys.executable, "-m", "lapidicom.cli", "--help"],
+            stdout=out,
+            stderr=subprocess.PIPE,
+            env=surroundings(),
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_what_is_slow_to_import_is_not_imported_before_it_is_needed() -> None:
+    program = "import sys; from lapidicom.cli.app import build; build(); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, check=True)
+    slow = {"aio_pika", "httpx", "pydantic", "rich", "structlog"}
+    assert slow & set(done.stdout.split()) == set()
+
+
+def test_a_terminal_that_lacks_a_character_gets_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    def register(group: typer.Typer) -> None:
+        command(group, "probe", examples=[])(tell)
+
+    def tell(shell: Shell) -> None:
+        shell.output.text("Müller…")
+
+    written = io.BytesIO()
+    monkeypatch.setattr(dlq, "register", register)
+    monkeypatch.setattr(sys, "argv", ["lapidicom", "dlq", "probe"])
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
+    with pytest.raises(SystemExit) as caught:
+        application.main()
+    assert (caught.value.code, written.getvalue()) == (0, b"M?ller?\n")
+
+
+def test_ctrl_c_before_the_work_begins_says_no_more_than_that() -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    err = io.StringIO()
+    streams = Streams(io.StringIO(), err)
+    assert application.run(["dlq", "list"], {"AMQP_URL": URL}, streams, interrupt) == 130
+    assert err.getvalue() == "lapidicom: interrupted\n"
