@@ -249,6 +249,38 @@ def test_a_second_operator_is_told_of_the_first_and_sees_no_empty_list(
     assert ids(amqp_url, DEAD_LETTER_QUEUE) == buried
 
 
+def test_a_consumer_that_knows_no_lock_is_told_of_too(amqp_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lapidicom.cli.dead_letters.reading.SETTLE_SECONDS", 0.1)
+    filled(amqp_url, dead_letter(1))
+
+    async def keep(_: object) -> None:
+        """Never acknowledged."""
+
+    async def work_meanwhile() -> Ended:
+        async with connection(amqp_url, "something else") as link:
+            channel = await link.channel()
+            queue = await channel.get_queue(DEAD_LETTER_QUEUE)
+            await queue.consume(keep)
+            return await asyncio.to_thread(in_process, "dlq", "list", AMQP_URL=amqp_url)
+
+    ended = asyncio.run(work_meanwhile())
+    assert (ended.status, ended.out) == (3, "")
+    assert "something else consumes lapidicom.dead-letters (1 consumers)" in ended.err
+
+
+def test_two_who_read_the_audit_do_not_see_half_of_it(amqp_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lapidicom.cli.dead_letters.lock.PATIENCE_SECONDS", 0.1)
+    bury(amqp_url, [])
+
+    async def read_meanwhile() -> Ended:
+        async with connection(amqp_url, "first operator") as link, lock(link, AUDIT_QUEUE):
+            return await asyncio.to_thread(in_process, "audit", AMQP_URL=amqp_url)
+
+    ended = asyncio.run(read_meanwhile())
+    assert ended.status == 3
+    assert "another operator is at the audit" in ended.err
+
+
 def test_each_act_stands_in_the_audit_before_and_after(amqp_url: str) -> None:
     filled(amqp_url, dead_letter(1), dead_letter(2))
     options = ("--where", "PatientName=DOE*", "--set", "PatientName=ROE", "--because", "spelled wrong")

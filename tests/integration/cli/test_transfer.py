@@ -1,6 +1,7 @@
 """`dlq export`, `dlq import` and `dlq drop` against a real broker."""
 
 import asyncio
+import io
 import stat
 from datetime import UTC, datetime
 from pathlib import Path
@@ -149,6 +150,27 @@ def test_dropped_letters_are_in_the_export_and_the_rest_keeps_its_order(
     dlq(amqp_url, "import", str(file))
     back = [message.headers[HEADER_ID] for message in take_all(amqp_url, DEAD_LETTER_QUEUE)]
     assert back == [letter.lapidicom_id for letter in letters[::2]]
+
+
+class Terminal(io.StringIO):
+    """Standard input at which somebody sits."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("answer", "status", "left"), [("y\n", 0, 1), ("n\n", 1, 2), ("", 1, 2)])
+def test_a_drop_asks_at_a_terminal(
+    amqp_url: str, answer: str, status: int, left: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bury(amqp_url, [dead_letter(1, "file-missing"), dead_letter(2, "refused: x")])
+    monkeypatch.setattr("sys.stdin", Terminal(answer))
+    ended = dlq(amqp_url, "drop", "--reason", "file-missing", "--no-export")
+    assert ended.status == status
+    assert "Drop these 1 for good?" in ended.err
+    assert "DOE" not in ended.out
+    assert look(amqp_url, DEAD_LETTER_QUEUE).ready == left
+    assert look(amqp_url, AUDIT_QUEUE).ready == (2 if status == 0 else 0)
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,12 @@ class Output:
         """Tell on stderr what an operator must know, piped or not."""
         self._streams.err.write(f"{_one_line(text)}\n")
 
+    def ask(self, text: str) -> None:
+        """Put a question on stderr, behind all that was printed; its answer is the caller's business."""
+        self.flush()
+        self._streams.err.write(f"{_one_line(text)} ")
+        self._streams.err.flush()
+
     @contextmanager
     def progress(self, what: str, total: int | None) -> Iterator[Advance]:
         """A progress bar on stderr, where that is a terminal.

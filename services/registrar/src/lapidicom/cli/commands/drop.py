@@ -89,7 +89,7 @@ async def _drop(shell: Shell, filters: Filters, export: Path | None, yes: bool, 
         with export_file(export) if export is not None else nullcontext() as file:
             found = await find(link, filters, file, EXAMPLES)
         _show(shell, found)
-        if not found.meant or not (yes or await _is_wanted(found)):
+        if not found.meant or not (yes or await _is_wanted(shell, found)):
             return found.meant, 0
         told, private = told_filters(filters)
         before = {"selected": found.meant, "export": str(export) if export else None, **told}
@@ -124,11 +124,11 @@ def _show(shell: Shell, found: "Found") -> None:
     )
 
 
-async def _is_wanted(found: "Found") -> bool:
+async def _is_wanted(shell: Shell, found: "Found") -> bool:
     """Ask; the lock is kept meanwhile, and nothing is held."""
     from lapidicom.cli.in_thread import in_thread
 
-    typer.echo(f"Drop these {found.meant} for good? [y/N] ", nl=False, err=True)
+    shell.output.ask(f"Drop these {found.meant} for good? [y/N]")
     try:
         answer = await in_thread(sys.stdin.readline, ANSWER_SECONDS)
     except TimeoutError:

@@ -39,20 +39,20 @@ class Busy(OperatorError):
 
 @asynccontextmanager
 async def lock(
-    link: AbstractConnection, queue: str = DEAD_LETTER_QUEUE, *, patience: float = PATIENCE_SECONDS
+    link: AbstractConnection, queue: str = DEAD_LETTER_QUEUE, *, patience: float | None = None
 ) -> AsyncIterator[None]:
     """Be the only operator who reads a queue.
 
     Args:
         link: the connection on which it is read; if it ends, so does the lock.
         queue: to be read.
-        patience: seconds to wait for another operator.
+        patience: seconds to wait for another operator, PATIENCE_SECONDS by default.
 
     Raises:
         Busy: another operator has the lock.
         BrokerError: no connection, or no right to declare the lock's queue.
     """
-    until = asyncio.get_running_loop().time() + patience
+    until = asyncio.get_running_loop().time() + (PATIENCE_SECONDS if patience is None else patience)
     while (channel := await _declare(link, lock_of(queue))) is None:
         if asyncio.get_running_loop().time() >= until:
             raise Busy(queue)

@@ -5,13 +5,13 @@ from contextlib import asynccontextmanager
 
 from aio_pika.abc import AbstractConnection
 
-from lapidicom.cli.dead_letters.lock import PATIENCE_SECONDS, lock
+from lapidicom.cli.dead_letters.lock import lock
 from lapidicom.cli.dead_letters.reading import Reading, reading
 from lapidicom.common.topology import DEAD_LETTER_QUEUE
 
 
 @asynccontextmanager
-async def look(link: AbstractConnection, *, patience: float = PATIENCE_SECONDS) -> AsyncIterator[Reading]:
+async def look(link: AbstractConnection, *, patience: float | None = None) -> AsyncIterator[Reading]:
     """Look at every dead letter, oldest first; none is changed, lost or moved.
 
         async with look(link) as letters:
