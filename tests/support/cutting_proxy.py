@@ -195,11 +195,10 @@ def _reset(writer: asyncio.StreamWriter) -> None:
 
 
 def proxy_of(url: str, cuts: Iterable[Cut] = ()) -> CuttingProxy:
-    """A proxy to the host of a URL."""
+    """A proxy to the host of a URL; AMQP's port where it names none."""
     parts = urlsplit(url)
     assert parts.hostname is not None
-    assert parts.port is not None
-    return CuttingProxy(parts.hostname, parts.port, cuts)
+    return CuttingProxy(parts.hostname, parts.port or 5672, cuts)
 
 
 def through(url: str, port: int) -> str:

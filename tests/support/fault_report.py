@@ -120,7 +120,7 @@ def _run(run: Run) -> Iterator[str]:
     yield ""
     yield f"## RabbitMQ {run.rabbitmq}{f' ({run.kind})' if run.kind else ''}"
     yield ""
-    yield f"{run.date}, {run.size} form, {run.seconds / 60:.0f} minutes; {versions};"
+    yield f"{run.date}, {run.size} form, {run.seconds / 60:.0f} min; {versions};"
     yield f"CUBE's storage root on {run.file_system}."
     yield ""
     yield _row("test", "rounds", *COUNTS, "seconds")
