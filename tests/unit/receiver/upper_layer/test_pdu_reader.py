@@ -164,3 +164,41 @@ def test_an_empty_p_data_is_malformed_or_skipped_but_never_endless() -> None:
     reader = PDUReader(Stream(struct.pack(">BxI", 4, 0) + RELEASE, iter([])))
     with pytest.raises(MalformedPDU):
         reader.read()
+
+
+class Acknowledging(Stream):
+    """Notes for each read whether what came before was acknowledged."""
+
+    def __init__(self, data: bytes, pieces: Iterator[int]) -> None:
+        super().__init__(data, pieces)
+        self._is_acknowledged = False
+        self.reads: list[bool] = []
+
+    def acknowledge(self) -> None:
+        self._is_acknowledged = True
+
+    def __call__(self, view: memoryview, all_of_it: bool) -> int:
+        self.reads.append(self._is_acknowledged)
+        self._is_acknowledged = False
+        return super().__call__(view, all_of_it)
+
+
+def read_acknowledging(pieces: list[int]) -> list[bool]:
+    """Read two messages of command and data set, and a release: which reads an acknowledgement preceded."""
+    message = p_data(pdv(1, 3, b"command")) + p_data(pdv(1, 2, b"data set"))
+    stream = Acknowledging(message * 2 + RELEASE, iter(pieces))
+    reader = PDUReader(stream, acknowledge=stream.acknowledge)
+    read_messages(reader)
+    return stream.reads
+
+
+def test_a_message_that_comes_as_a_whole_is_acknowledged_by_its_answer_alone() -> None:
+    length = len(p_data(pdv(1, 3, b"command"))) + len(p_data(pdv(1, 2, b"data set")))
+    assert read_acknowledging([length, length, len(RELEASE)]) == [True, False, False]
+
+
+def test_whoever_waits_amid_a_message_has_its_beginning_acknowledged() -> None:
+    command, data_set = len(p_data(pdv(1, 3, b"command"))), len(p_data(pdv(1, 2, b"data set")))
+    byte_by_byte = [1] * (command + data_set)
+    reads = read_acknowledging([command, data_set, *byte_by_byte, len(RELEASE)])
+    assert reads == [True, True, False, *[True] * (len(byte_by_byte) - 1), False]

@@ -20,6 +20,9 @@ MAX_OTHER_PDU: Final = BUFFER_SIZE - 6
 """Longest body of any PDU but P-DATA-TF, bytes."""
 
 P_DATA_TF: Final = 0x04
+DATA_SET_LAST: Final = 0x02
+"""Message control header of a data set's last fragment (PS3.8 annex E.2): with it most messages end."""
+
 _HEADER = struct.Struct(">BxI")
 _PDV_HEADER = struct.Struct(">IBB")
 _BOTH_HEADERS = struct.Struct(">BxIIBB")
@@ -122,7 +125,7 @@ class PDUReader:
         """
         if not self._pdv_left:
             if not self._pdu_left:
-                self._fill(6)
+                self._fill(6, is_amid=self._control & 3 != DATA_SET_LAST or self._end > self._start)
                 fragment = self._whole_fragment()
                 if fragment is not None:
                     return fragment
@@ -158,6 +161,7 @@ class PDUReader:
         ):
             return None
         self._start = end
+        self._control = control
         return Fragment(context_id, control & 1 == 1, control & 2 == 2, self._view[data:end])
 
     def _begin_pdv(self) -> None:
@@ -200,8 +204,13 @@ class PDUReader:
         self._start += length
         return WholePDU(kind, body)
 
-    def _fill(self, need: int) -> None:
-        """Receive until `need` bytes are there; take whatever else has arrived along with them."""
+    def _fill(self, need: int, *, is_amid: bool = True) -> None:
+        """Receive until `need` bytes are there; take whatever else has arrived along with them.
+
+        Args:
+            need: bytes.
+            is_amid: a message, or a PDU of it, has begun to arrive.
+        """
         if self._end - self._start >= need:
             return
         if self._start == self._end and self.spill is None:
@@ -209,7 +218,7 @@ class PDUReader:
         if self._start + need > self._size:
             self._make_room()
         view, goal = self._view, self._start + need
-        if self.spill is not None:
+        if is_amid:
             self._acknowledge()
         self._end += self.receive_into(view[self._end :], False)
         while self._end < goal:
