@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.polling import eventually
-from tests.support.requirements import missing
+from tests.support.requirements import not_allowed
 
 
 class FailingDisk:
@@ -50,7 +50,7 @@ def failing_disk(folder: Path, megabytes: int) -> Iterator[FailingDisk]:
     root.mkdir()
     image = folder / "disk.img"
     if os.geteuid() != 0:
-        missing("only root can mount a file system")
+        not_allowed("only root can mount a file system")
     with image.open("wb") as file:
         file.truncate(megabytes << 20)
     disk = FailingDisk(image, root)
@@ -58,7 +58,7 @@ def failing_disk(folder: Path, megabytes: int) -> Iterator[FailingDisk]:
         _run("mkfs.ext4", "-q", str(image))
         disk.mount()
     except (FileNotFoundError, OSError) as error:
-        missing(f"an ext4 in a file cannot be mounted here: {error}")
+        not_allowed(f"an ext4 in a file cannot be mounted here: {error}")
     try:
         yield disk
     finally:

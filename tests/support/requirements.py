@@ -1,4 +1,4 @@
-"""What a test needs from the machine: missing on a laptop it skips, missing in CI it fails."""
+"""What a test needs from the machine: a program missing on a laptop skips it, missing in CI it fails."""
 
 import os
 import shutil
@@ -18,6 +18,11 @@ def missing(reason: str) -> NoReturn:
     """End the test: it cannot run here."""
     if in_ci():
         pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+def not_allowed(reason: str) -> NoReturn:
+    """Skip the test, in CI too: the machine's owner must grant what it needs, nobody can install it."""
     pytest.skip(reason)
 
 

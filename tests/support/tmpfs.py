@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.requirements import missing
+from tests.support.requirements import not_allowed
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -39,7 +39,7 @@ def small_volume(folder: Path, size: int) -> Iterator[SmallVolume]:
     """Mount a tmpfs of so many bytes on a folder; the test is skipped where that is not allowed."""
     folder.mkdir()
     if os.geteuid() != 0:
-        missing("only root can mount a small tmpfs")
+        not_allowed("only root can mount a small tmpfs")
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)],
         capture_output=True,
@@ -47,7 +47,7 @@ def small_volume(folder: Path, size: int) -> Iterator[SmallVolume]:
         check=False,
     )
     if mounted.returncode:
-        missing(f"a small tmpfs cannot be mounted here: {mounted.stderr.strip()}")
+        not_allowed(f"a small tmpfs cannot be mounted here: {mounted.stderr.strip()}")
     try:
         yield SmallVolume(folder)
     finally:
