@@ -147,9 +147,7 @@ def test_a_replay_that_is_interrupted_ends_what_is_under_way(amqp_url: str) -> N
 
 
 @pytest.mark.parametrize("moment", ["start", "look"])
-def test_a_list_that_is_killed_or_interrupted_leaves_the_dead_letters_in_order(
-    amqp_url: str, moment: str
-) -> None:
+def test_a_list_that_is_killed_or_interrupted_leaves_all_dead_letters(amqp_url: str, moment: str) -> None:
     buried = fill(amqp_url, LETTERS)
     process = start("dlq", "list", "--json", AMQP_URL=amqp_url)
     if moment == "look":
@@ -160,7 +158,10 @@ def test_a_list_that_is_killed_or_interrupted_leaves_the_dead_letters_in_order(
     process.send_signal(signal.SIGKILL if moment == "look" else signal.SIGINT)
     process.communicate(timeout=60)
     eventually(lambda: look(amqp_url, DEAD_LETTER_QUEUE).ready == LETTERS, 30, every=0.1, what="all are back")
-    assert ids(take_all(amqp_url, DEAD_LETTER_QUEUE)) == buried
+    left = ids(take_all(amqp_url, DEAD_LETTER_QUEUE))
+    if moment == "look":  # what a killed reader held stands behind what was ready still
+        left.sort(key=buried.index)
+    assert left == buried
 
 
 def test_looking_more_often_than_any_delivery_limit_changes_nothing(amqp_url: str) -> None:

@@ -97,6 +97,16 @@ def test_more_letters_than_may_be_held_are_passed_over_and_keep_their_order(
     assert [letter["id"] for letter in listed] == [name for name in buried if name not in buried[2::3]]
 
 
+def test_a_replay_that_ends_early_leaves_the_order_of_the_rest(
+    amqp_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lapidicom.cli.replay.engine.HELD", 10)
+    buried = filled(amqp_url, *map(dead_letter, range(1, 61)))
+    assert replay(amqp_url, "--all", "--limit", "3").status == 0
+    assert ids(amqp_url, WORK_QUEUE) == buried[:3]
+    assert ids(amqp_url, DEAD_LETTER_QUEUE) == buried[3:]
+
+
 def test_letters_that_are_held_for_long_are_given_back_and_taken_again(
     amqp_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
