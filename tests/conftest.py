@@ -1,6 +1,7 @@
 """Fixtures of all tests: a broker, a fresh virtual host for each test, and one that may be stopped."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +22,10 @@ settings.register_profile("large", print_blob=True, deadline=None)
 settings.load_profile("large" if is_large() else "small")
 
 pytest_plugins = ["tests.support.fault_recorder"]
+
+# Started in the background: what tests start shall take Ctrl-C all the same.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 VHOSTS_OF_THE_RUN = 80
 VHOSTS_OF_A_FAULTY_BROKER = 20

@@ -293,8 +293,13 @@ def refused_for_resources(receiver: Receiver, calling: str, comment: str) -> Non
         scu.release()
     assert temporary_files(receiver.spool) == []
     assert not (receiver.files_root / "SERVICES/PACS" / calling).exists()
-    refused = records_of(receiver.spool, records.INSTANCE_REFUSED, calling)
-    assert [one["status"] for one in refused] == ["0xA700"] * 2
+    # A refusal waits for no record.
+    assert eventually(
+        lambda: (
+            [one["status"] for one in records_of(receiver.spool, records.INSTANCE_REFUSED, calling)]
+            == ["0xA700"] * 2
+        )
+    )
 
 
 def test_below_the_wanted_free_space_instances_are_refused(tmp_path: Path) -> None:
