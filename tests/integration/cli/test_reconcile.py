@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from lapidicom.cli.audit import parse
 from lapidicom.cli.reconcile.message import RECONCILE, id_of_path
+from lapidicom.common.journal.format import COMMITTED, CURSOR
 from lapidicom.common.messages import HEADER_ID, InstanceStored
 from lapidicom.common.topology import AUDIT_QUEUE, DEAD_LETTER_QUEUE, WORK_QUEUE
 from tests.support.command import Ended, in_process, lapidicom, start
@@ -50,13 +51,20 @@ class World:
         }
 
     def receive(self, calling: str, *instances: Instance) -> list[str]:
-        """Let the receiver store them, and wait until their messages are in the work queue."""
+        """Let the receiver store them, and wait until their messages are in the work queue, and noted."""
         before = look(self.path.amqp_url, OBSERVER_QUEUE).ready
         assert set(pynetdicom_store(self._receiver.scp_port, calling, instances, self._folder)) == {0}
         series = len({one.tags.SeriesInstanceUID for one in instances})
         published = before + len(instances) + series
         eventually(lambda: look(self.path.amqp_url, OBSERVER_QUEUE).ready == published, 20)
+        eventually(self._is_relayed, what="the relay's cursor stands at the mark")
         return [one.path(calling) for one in instances]
+
+    def _is_relayed(self) -> bool:
+        return all(
+            (life / CURSOR).exists() and (life / CURSOR).read_bytes() == (life / COMMITTED).read_bytes()
+            for life in (self.path.spool / "journal").iterdir()
+        )
 
     def place(self, calling: str, *instances: Instance) -> list[str]:
         """Put files on the volume of which no journal tells."""

@@ -116,9 +116,8 @@ def test_a_canary_that_fails_keeps_the_rest_where_it_is(settings: Settings) -> N
     assert "the canary was not registered" in ended.err
     assert ended.document["canary_failed"]
     assert (ended.document["sent"], ended.document["returned"]) == (2, {"file-missing": 2})
-    assert [replay_headers.REPLAY in message.headers for message in dead(settings, 5)] == [False] * 3 + [
-        True
-    ] * 2
+    came_back = [replay_headers.REPLAY in message.headers for message in dead(settings, 5)]
+    assert sorted(came_back) == [False] * 3 + [True] * 2  # the order of what returns is RabbitMQ's
 
 
 def test_a_canary_that_is_registered_lets_the_rest_follow(settings: Settings, cube: CubeProcess) -> None:
