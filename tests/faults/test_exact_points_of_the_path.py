@@ -44,7 +44,7 @@ POINTS_OF_A_RELAY = (
 )
 
 COUNT = 40
-MOST_SERIES = 12
+MOST_SERIES = 40
 
 
 def instances(series: int, count: int = COUNT) -> list[Instance]:

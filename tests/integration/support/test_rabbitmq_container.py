@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from tests.support.polling import eventually
 from tests.support.rabbitmq import kinds, open_broker
 from tests.support.rabbitmq_container import ContainerBroker
 
-ENGINE = """#!{python}
+ENGINE = """
 import os, shutil, signal, subprocess, sys, time, pathlib, json
 home = pathlib.Path({home!r})
 SERVER = '''
@@ -52,7 +53,10 @@ elif command in ("pause", "unpause"):
 def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program = tmp_path / "bin" / "docker"
     program.parent.mkdir()
-    program.write_text(ENGINE.format(python=sys.executable, home=str(tmp_path)))
+    engine = tmp_path / "engine.py"
+    engine.write_text(ENGINE.format(home=str(tmp_path)))
+    command = shlex.join([sys.executable, str(engine)])
+    program.write_text(f'#!/bin/sh\nexec {command} "$@"\n')  # a first line cannot name a path with a blank
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
     return tmp_path

@@ -61,6 +61,7 @@ class Session:
         Raises:
             BrokerError: the consuming connection has ended.
         """
+        failures: list[BrokerError] = []
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [
@@ -74,10 +75,9 @@ class Session:
                 for task in tasks:
                     task.cancel()
         except* BrokerError as group_of_errors:
-            error = group_of_errors.exceptions[0]
-            while isinstance(error, BaseExceptionGroup):
-                error = error.exceptions[0]
-            raise error from None
+            failures.append(_first_of(group_of_errors))
+        if failures:  # raised here: before Python 3.11.4 what is raised above comes out in a group
+            raise failures[0]
 
     async def _work(self, cube: Cube) -> None:
         while True:
@@ -117,3 +117,8 @@ class Session:
                 self._stop.set()
             case _:
                 pass
+
+
+def _first_of(group: BaseExceptionGroup[BrokerError]) -> BrokerError:
+    error = group.exceptions[0]
+    return _first_of(error) if isinstance(error, BaseExceptionGroup) else error
