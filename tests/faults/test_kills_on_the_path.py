@@ -4,6 +4,8 @@ import os
 import random
 import signal
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -127,6 +129,25 @@ def test_two_receivers_with_one_id_work_on_one_volume_and_one_dies(path: WholePa
         check_all(path, *scus)
 
 
+def living(receiver: Receiver) -> list[int]:
+    """The listeners that have begun their journals."""
+    return [pid for pid in receiver.children("listener") if any(map(is_in_a_journal, descriptors(pid)))]
+
+
+def descriptors(pid: int) -> list[Path]:
+    try:
+        return [*Path(f"/proc/{pid}/fd").iterdir()]
+    except OSError:
+        return []
+
+
+def is_in_a_journal(descriptor: Path) -> bool:
+    try:
+        return "/journal/" in str(descriptor.readlink())
+    except OSError:
+        return False
+
+
 def pause_until_taken_over(receiver: Receiver, listener: int) -> None:
     """Freeze a listener until its journal is taken over; it goes on beside whoever finishes it."""
     before = len(receiver.events("journal_taken_over"))
@@ -155,11 +176,12 @@ def test_everything_is_killed_and_paused_again_and_again(path: WholePath) -> Non
                         registrar.kill()
                         registrar.start()
                     case "listener" if listeners:
-                        os.kill(rng.choice(listeners), signal.SIGKILL)
+                        os.kill(killed := rng.choice(listeners), signal.SIGKILL)
+                        eventually(partial(is_gone, killed))  # a dying one must not be the next to be frozen
                     case "relay" if relays:
                         os.kill(relays[0], signal.SIGKILL)
-                    case "pause" if listeners:
-                        pause_until_taken_over(receiver, rng.choice(listeners))
+                    case "pause":
+                        pause_until_taken_over(receiver, rng.choice(eventually(partial(living, receiver))))
             for scu in scus:
                 scu.join()
             path.report(*scus).check()
