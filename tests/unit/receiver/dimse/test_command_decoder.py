@@ -53,6 +53,15 @@ def test_a_request_without_an_instance_is_decoded_each_time() -> None:
         assert decoder.decode(data) == decode_command(data)
 
 
+def test_a_request_whose_message_id_stands_in_the_element_of_a_response_is_decoded_each_time() -> None:
+    decoder = CommandDecoder()
+    for message_id in (1, 2):
+        data = command_set(
+            uid(2, CT), us(0x0100, 1), us(0x0120, message_id), us(0x0800, 1), uid(0x1000, "1.2.3")
+        )
+        assert decoder.decode(data) == decode_command(data)
+
+
 def test_elements_out_of_order_are_decoded_each_time() -> None:
     decoder = CommandDecoder()
     for message_id in (1, 2):

@@ -43,8 +43,10 @@ class CommandDecoder:
 
     def _learn(self, data: bytes, command: Command) -> None:
         places = places_of_values(data)
-        message_id, uid = places[MESSAGE_ID], places.get(AFFECTED_SOP_INSTANCE_UID)
-        if uid is not None and message_id.stop <= uid.start:  # the order of PS3.7 6.3.1: ascending tags
+        message_id, uid = places.get(MESSAGE_ID), places.get(AFFECTED_SOP_INSTANCE_UID)
+        if message_id is None or uid is None:
+            return
+        if message_id.stop <= uid.start:  # the order of PS3.7 6.3.1: ascending tags
             if len(self._layouts) >= _MOST_LAYOUTS:
                 self._layouts.clear()
             self._layouts[len(data)] = _Layout(data, command, message_id, uid)
