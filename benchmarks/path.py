@@ -28,7 +28,7 @@ from benchmarks.places import file_system_of
 from benchmarks.processes import ProcessTree
 from benchmarks.queue_watch import QueueWatch, poll
 from benchmarks.results import Result, Sample, Spread, comparisons, samples, table, write
-from benchmarks.rounds import Rounds, Runner
+from benchmarks.rounds import Plan, Rounds, Runner
 from benchmarks.run import RunError, Running, fault
 from benchmarks.sender import shares
 from benchmarks.surroundings import RESULTS, quick, run
@@ -74,19 +74,10 @@ class Row:
         return f"path {self.kind.name} x{self.associations}"
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How much is measured."""
-
-    rows: Sequence[Row]
-    rounds: int
-    seconds: float
-
-
-QUICK: Final = Plan(
+QUICK: Final[Plan[Row]] = Plan(
     (Row(LARGE, 1, 120), Row(LARGE, 16, 320), Row(SMALL, 1, 240), Row(SMALL, 16, 960)), rounds=5, seconds=24
 )
-FULL: Final = Plan(
+FULL: Final[Plan[Row]] = Plan(
     (
         Row(LARGE, 1, 200, registered=True),
         Row(LARGE, 4, 400, registered=True),
@@ -115,7 +106,7 @@ class Bench:
         broker: running.
     """
 
-    def __init__(self, plan: Plan, work: Path, broker: Broker) -> None:
+    def __init__(self, plan: Plan[Row], work: Path, broker: Broker) -> None:
         self._plan = plan
         self._work = work
         self._broker = broker
@@ -258,7 +249,7 @@ def _warm_up(count: int) -> int:
     return max(32, count // 4)
 
 
-def report(plan: Plan, bench: Bench, file_system: str) -> list[Result]:
+def report(plan: Plan[Row], bench: Bench, file_system: str) -> list[Result]:
     """Print each row's table and the goals; return the comparisons."""
     durability = f"file, folder and journal synced before success, {file_system}"
     results: list[Result] = []

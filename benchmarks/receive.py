@@ -30,7 +30,7 @@ from benchmarks.goals import Goal, goals, verdicts
 from benchmarks.instances import LARGE, SMALL, Kind, write_files
 from benchmarks.places import file_system_of, folder_in_memory
 from benchmarks.results import Result, Sample, comparisons, table, write
-from benchmarks.rounds import Rounds
+from benchmarks.rounds import Plan, Rounds
 from benchmarks.run import RunError, Running
 from benchmarks.surroundings import RESULTS, quick, run
 
@@ -63,16 +63,7 @@ class Row:
         return f"receive {self.kind.name} x{self.associations}{scu}"
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How much is measured."""
-
-    rows: Sequence[Row]
-    rounds: int
-    seconds: float
-
-
-QUICK: Final = Plan(
+QUICK: Final[Plan[Row]] = Plan(
     (
         Row(LARGE, 1, 300, 40),
         Row(SMALL, 1, 3000, 100),
@@ -82,7 +73,7 @@ QUICK: Final = Plan(
     rounds=5,
     seconds=34,
 )
-FULL: Final = Plan(
+FULL: Final[Plan[Row]] = Plan(
     (
         Row(LARGE, 1, 1000, 100),
         Row(SMALL, 1, 12_000, 400),
@@ -118,7 +109,7 @@ class Bench:
         work: an empty folder; its file system is the one that is measured.
     """
 
-    def __init__(self, plan: Plan, work: Path) -> None:
+    def __init__(self, plan: Plan[Row], work: Path) -> None:
         self._plan = plan
         self._work = work
         self._rows = {row.name: row for row in plan.rows}
@@ -184,7 +175,7 @@ def _takes_part(contender: Contender, row: Row) -> bool:
     return contender.name != storescp_with_defaults().name
 
 
-def report(plan: Plan, bench: Bench, durability: str) -> list[Result]:
+def report(plan: Plan[Row], bench: Bench, durability: str) -> list[Result]:
     """Print each row's table and the goals; return the comparisons."""
     results: list[Result] = []
     for row in plan.rows:

@@ -7,9 +7,29 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from benchmarks.results import Round, Sample
 from benchmarks.run import RunError
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan(Generic[Row]):
+    """How much is measured.
+
+    Attributes:
+        rows: what is sent in each.
+        rounds: of each row, at most.
+        seconds: for all; no round begins that would probably end later.
+    """
+
+    rows: Sequence[Row]
+    rounds: int
+    seconds: float
+
 
 Runner = Callable[[str, bool], Sample | None]
 """Runs a contender once. Takes the row's name and whether the run only warms up; None: not in this row."""
