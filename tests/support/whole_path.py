@@ -66,6 +66,19 @@ class WholePath:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
+    @property
+    def command_settings(self) -> dict[str, str]:
+        """What the `lapidicom` command is given to see all of it."""
+        return {
+            "AMQP_URL": self.amqp_url,
+            "CHRIS_URL": self.cube.url,
+            "CHRIS_USERNAME": self.cube.username,
+            "CHRIS_PASSWORD": self.cube.password,
+            "CHRIS_FILES_ROOT": str(self.files_root),
+            "CHRIS_RETRY_DELAYS": "1",
+            "CHRIS_PARK_DELAY": "1",
+        }
+
     # --- services ---
 
     @contextmanager

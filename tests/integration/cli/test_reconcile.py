@@ -35,20 +35,9 @@ class World:
     def __init__(self, folder: Path, path: WholePath, receiver: Receiver) -> None:
         self.path = path
         self.root = path.files_root
+        self.settings = path.command_settings
         self._folder = folder
         self._receiver = receiver
-
-    @property
-    def settings(self) -> dict[str, str]:
-        return {
-            "AMQP_URL": self.path.amqp_url,
-            "CHRIS_URL": self.path.cube.url,
-            "CHRIS_USERNAME": self.path.cube.username,
-            "CHRIS_PASSWORD": self.path.cube.password,
-            "CHRIS_FILES_ROOT": str(self.root),
-            "CHRIS_RETRY_DELAYS": "1",
-            "CHRIS_PARK_DELAY": "1",
-        }
 
     def receive(self, calling: str, *instances: Instance) -> list[str]:
         """Let the receiver store them, and wait until their messages are in the work queue, and noted."""

@@ -32,16 +32,7 @@ def settings(path: WholePath, tmp_path_factory: pytest.TempPathFactory) -> Itera
         folder = tmp_path_factory.mktemp("scu")
         assert pynetdicom_store(receiver.scp_port, CALLING, [instance(1)], folder) == [0]
         eventually(lambda: len(path.cube.control.paths()) == 1, 30, what="registered")
-        yield {
-            "AMQP_URL": path.amqp_url,
-            "CHRIS_URL": path.cube.url,
-            "CHRIS_USERNAME": path.cube.username,
-            "CHRIS_PASSWORD": path.cube.password,
-            "CHRIS_FILES_ROOT": str(path.files_root),
-            "CHRIS_RETRY_DELAYS": "1",
-            "CHRIS_PARK_DELAY": "1",
-            "CHRIS_MIN_FREE_SPACE": "1",
-        }
+        yield path.command_settings | {"CHRIS_MIN_FREE_SPACE": "1"}
 
 
 def status(settings: dict[str, str], **changes: str) -> tuple[int, dict[str, Any]]:

@@ -32,15 +32,7 @@ class World:
         self.path = path
         self._folder = folder
         self._receiver = receiver
-        self.settings = {
-            "AMQP_URL": path.amqp_url,
-            "CHRIS_URL": path.cube.url,
-            "CHRIS_USERNAME": path.cube.username,
-            "CHRIS_PASSWORD": path.cube.password,
-            "CHRIS_FILES_ROOT": str(path.files_root),
-            "CHRIS_RETRY_DELAYS": "1",
-            "CHRIS_PARK_DELAY": "1",
-        }
+        self.settings = path.command_settings
 
     def send(self, *instances: Instance) -> list[int]:
         return pynetdicom_store(self._receiver.scp_port, CALLING, instances, self._folder)
