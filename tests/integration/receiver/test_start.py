@@ -30,6 +30,11 @@ def run(**environ: str) -> subprocess.CompletedProcess[str]:
             "PORT='eleven': Input should be a valid integer, unable to parse string as an integer "
             "(TCP port of the SCP; 0 takes a free one and logs it.)",
         ),
+        (
+            {"AMQP_URL": "http://user:s3cret@rabbit/", "CHRIS_FILES_ROOT": "/data"},
+            "AMQP_URL=***: must look like amqp://user:password@host:5672/vhost "
+            "(RabbitMQ, as amqp://user:password@host:5672/vhost. One vhost per CUBE.)",
+        ),
     ],
 )
 def test_a_wrong_setting_is_one_line_and_exit_status_2(environ: dict[str, str], line: str) -> None:

@@ -83,14 +83,7 @@ def read_settings(environ: Mapping[str, str]) -> CommandSettings:
     """
     from urllib.parse import urlsplit
 
-    from lapidicom.common.broker.url import check
-
     settings = load(CommandSettings, environ)
-    faults = []
-    try:
-        check(settings.amqp_url.get_secret_value())
-    except ValueError as error:
-        faults.append(f"AMQP_URL=***: {error}")
     if settings.management_url is not None:
         try:
             parts = urlsplit(settings.management_url.get_secret_value())
@@ -98,7 +91,5 @@ def read_settings(environ: Mapping[str, str]) -> CommandSettings:
         except ValueError:
             usable = False
         if not usable:
-            faults.append("AMQP_MANAGEMENT_URL=***: must look like http://user:password@host:15672")
-    if faults:
-        raise SettingsError("\n".join(faults))
+            raise SettingsError("AMQP_MANAGEMENT_URL=***: must look like http://user:password@host:15672")
     return settings

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import httpx
 import uvloop
 
-from lapidicom.common import broker, logs
+from lapidicom.common import logs
 from lapidicom.common.settings import LogSection, SettingsError, load
 from lapidicom.registrar.app import serve
 from lapidicom.registrar.settings import RegistrarSettings
@@ -23,10 +23,6 @@ def read_settings(environ: Mapping[str, str]) -> RegistrarSettings:
     """
     settings = load(RegistrarSettings, environ)
     faults = []
-    try:
-        broker.check(settings.amqp_url.get_secret_value())
-    except ValueError as error:
-        faults.append(f"AMQP_URL=***: {error}")
     try:
         usable = bool(httpx.URL(settings.cube_url).host)
     except httpx.InvalidURL:

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager, suppress
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
 
+from lapidicom.common.amqp_url import with_heartbeat
 from lapidicom.common.broker.errors import BrokerError, ConnectionLost, boundary
-from lapidicom.common.broker.url import with_heartbeat
 
 CALL_SECONDS = 10.0
 """For one call that the broker answers at once when it is well."""

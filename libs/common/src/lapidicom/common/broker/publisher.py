@@ -17,13 +17,13 @@ from aio_pika import DeliveryMode, Exchange, Message
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange
 from aiormq.channel import Channel
 
+from lapidicom.common.amqp_url import redacted
 from lapidicom.common.broker.backoff import Backoff
 from lapidicom.common.broker.connection import connection, is_blocked, open_channel
 from lapidicom.common.broker.declare import declare
 from lapidicom.common.broker.errors import BrokerError, UnknownOutcome, boundary
 from lapidicom.common.broker.frames import Properties, publish_frames
 from lapidicom.common.broker.together import PublishesTogether
-from lapidicom.common.broker.url import redacted
 from lapidicom.common.headers import HEADER_ID, HEADER_VERSION, Header, own_headers
 from lapidicom.common.topology import Topology
 

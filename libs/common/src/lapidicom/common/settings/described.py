@@ -7,6 +7,7 @@ from enum import StrEnum
 from pydantic import ByteSize
 from pydantic.fields import FieldInfo
 
+from lapidicom.common.amqp_url import redacted
 from lapidicom.common.settings.load import SettingsError, given, is_secret, variable
 from lapidicom.common.settings.sections import Section
 
@@ -97,8 +98,6 @@ def _effective(described: Described, environ: Mapping[str, str]) -> Effective:
 
 
 def _masked(value: str) -> str:
-    from lapidicom.common.broker.url import redacted  # its package is slow to import
-
     return redacted(value) if "://" in value else MASK
 
 

@@ -8,7 +8,9 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
+
+from lapidicom.common import amqp_url
 
 S = TypeVar("S", bound="Section")
 
@@ -50,6 +52,12 @@ class AmqpSection(Section):
         alias="AMQP_URL",
         description="RabbitMQ, as amqp://user:password@host:5672/vhost. One vhost per CUBE.",
     )
+
+    @field_validator("amqp_url")
+    @classmethod
+    def _check(cls, url: SecretStr) -> SecretStr:
+        amqp_url.check(url.get_secret_value())
+        return url
 
 
 class UnitSection(Section):

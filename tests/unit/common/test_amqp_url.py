@@ -1,6 +1,6 @@
 import pytest
 
-from lapidicom.common.broker import check, redacted, with_heartbeat
+from lapidicom.common.amqp_url import check, redacted, with_heartbeat
 
 
 @pytest.mark.parametrize(
