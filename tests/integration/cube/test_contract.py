@@ -1,71 +1,14 @@
 """The stand-in CUBE answers as the contract says, row by row, byte by byte."""
 
-import asyncio
 import json
-from collections.abc import Awaitable, MutableMapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.support.cube.app import StandInCube
 from tests.support.cube.contract import SERVER_ERROR
-from tests.support.cube.rows import OMIT, PATH, REGISTRATION, ROWS, Condition, Row
-
-TOKEN = StandInCube(Path("/"))._accounts.token("chris")
-
-
-class Asgi:
-    """Asks the application without a network."""
-
-    def __init__(self, app: StandInCube) -> None:
-        self.app = app
-
-    def ask(
-        self,
-        method: str,
-        path: str,
-        body: bytes = b"",
-        headers: dict[str, str | None] | None = None,
-        query: str = "",
-    ) -> tuple[int, dict[str, str], str]:
-        wanted: dict[str, str | None] = {
-            "Host": "localhost",
-            "Accept": "application/json",
-            "Content-Type": "application/json",
-            "Authorization": f"Token {TOKEN}",
-            **(headers or {}),
-        }
-        scope: MutableMapping[str, Any] = {
-            "type": "http",
-            "method": method,
-            "path": path,
-            "query_string": query.encode(),
-            "headers": [(k.lower().encode(), v.encode()) for k, v in wanted.items() if v is not None],
-        }
-        sent: list[MutableMapping[str, Any]] = []
-
-        async def receive() -> MutableMapping[str, Any]:
-            return {"type": "http.request", "body": body}
-
-        def send(message: MutableMapping[str, Any]) -> Awaitable[None]:
-            sent.append(message)
-            return asyncio.sleep(0)
-
-        asyncio.run(self.app(scope, receive, send))
-        head = {key.decode(): value.decode() for key, value in sent[0]["headers"]}
-        return sent[0]["status"], head, sent[1]["body"].decode()
-
-    def json(self, method: str, path: str, **options: Any) -> Any:
-        return json.loads(self.ask(method, path, **options)[2])
-
-    def register(self, **fields: Any) -> int:
-        return self.ask("POST", "/api/v1/pacsfiles/", _body(fields))[0]
-
-
-def _body(fields: dict[str, Any]) -> bytes:
-    values = {**REGISTRATION, **fields}
-    return json.dumps({name: value for name, value in values.items() if value is not OMIT}).encode()
+from tests.support.cube.in_process import TOKEN, CubeInProcess, body_of
+from tests.support.cube.rows import OMIT, PATH, ROWS, Condition, Row
 
 
 @pytest.fixture
@@ -77,12 +20,12 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def cube(root: Path) -> Asgi:
-    return Asgi(StandInCube(root))
+def cube(root: Path) -> CubeInProcess:
+    return CubeInProcess(StandInCube(root))
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_each_row_is_answered_as_quoted(cube: Asgi, root: Path, row: Row) -> None:
+def test_each_row_is_answered_as_quoted(cube: CubeInProcess, root: Path, row: Row) -> None:
     path = str(row.fields.get("path", PATH))
     if row.condition is Condition.REGISTERED:
         assert cube.register() == 201
@@ -108,7 +51,7 @@ def test_each_row_is_answered_as_quoted(cube: Asgi, root: Path, row: Row) -> Non
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_bytes(b"DICM")
 
-    body = _body(dict(row.fields)) if row.raw is None else row.raw
+    body = body_of(**row.fields) if row.raw is None else row.raw
     status, headers, text = cube.ask(row.method, f"/api/v1/{row.route}", body, dict(row.headers))
 
     assert status == row.answer.status, text
@@ -125,10 +68,8 @@ def _credentials(row: Row) -> dict[str, str | None]:
     return {name: value for name, value in row.headers.items() if name == "Authorization"}
 
 
-def test_a_registration_shows_all_that_cube_shows(cube: Asgi) -> None:
-    status, headers, text = cube.ask(
-        "POST", "/api/v1/pacsfiles/", _body({"PatientAge": OMIT, "Modality": OMIT})
-    )
+def test_a_registration_shows_all_that_cube_shows(cube: CubeInProcess) -> None:
+    status, headers, text = cube.ask("POST", "/api/v1/pacsfiles/", body_of(PatientAge=OMIT, Modality=OMIT))
     shown = json.loads(text)
     assert status == 201
     assert headers["location"] == shown["url"] == "http://localhost/api/v1/pacsfiles/1/"
@@ -136,20 +77,20 @@ def test_a_registration_shows_all_that_cube_shows(cube: Asgi) -> None:
     assert (shown["PatientAge"], shown["Modality"], shown["StudyDate"]) == (None, "", "2024-01-02")
 
 
-def test_unauthorised_answers_name_the_scheme(cube: Asgi) -> None:
+def test_unauthorised_answers_name_the_scheme(cube: CubeInProcess) -> None:
     assert (
         cube.ask("GET", "/api/v1/pacsfiles/", headers={"Authorization": None})[1]["www-authenticate"]
         == "Token"
     )
 
 
-def test_the_home_tells_the_generation_without_credentials(cube: Asgi) -> None:
+def test_the_home_tells_the_generation_without_credentials(cube: CubeInProcess) -> None:
     links = cube.json("GET", "/api/v1/", headers={"Authorization": None})["collection_links"]
     assert links["pacsfiles"] == "http://localhost/api/v1/pacsfiles/"
     assert "pacsseries" not in links
 
 
-def test_the_home_and_the_users_stay_well_while_the_database_is_down(cube: Asgi) -> None:
+def test_the_home_and_the_users_stay_well_while_the_database_is_down(cube: CubeInProcess) -> None:
     cube.ask("POST", "/_control/database-down")
     for path in ("/api/v1/", "/api/v1/users/"):
         assert cube.ask("GET", path, headers={"Authorization": None})[0] == 200
@@ -158,7 +99,7 @@ def test_the_home_and_the_users_stay_well_while_the_database_is_down(cube: Asgi)
     assert cube.register() == 201
 
 
-def test_a_token_is_given_for_the_password_and_stays_the_same(cube: Asgi) -> None:
+def test_a_token_is_given_for_the_password_and_stays_the_same(cube: CubeInProcess) -> None:
     login = json.dumps({"username": "chris", "password": "chris1234"}).encode()
     tokens = {cube.json("POST", "/api/v1/auth-token/", body=login)["token"] for _ in range(2)}
     assert tokens == {TOKEN}
@@ -168,23 +109,23 @@ def test_a_token_is_given_for_the_password_and_stays_the_same(cube: Asgi) -> Non
     assert cube.json("POST", "/api/v1/auth-token/", body=form, headers=content)["token"] == TOKEN
 
 
-def test_a_wrong_password_gives_no_token(cube: Asgi) -> None:
+def test_a_wrong_password_gives_no_token(cube: CubeInProcess) -> None:
     login = json.dumps({"username": "chris", "password": "x"}).encode()
     status, _, text = cube.ask("POST", "/api/v1/auth-token/", login)
     assert (status, text) == (400, '{"non_field_errors":["Unable to log in with provided credentials."]}')
 
 
-def test_without_accept_the_answer_is_collection_json(cube: Asgi) -> None:
+def test_without_accept_the_answer_is_collection_json(cube: CubeInProcess) -> None:
     for accept in (None, "*/*"):
         status, headers, text = cube.ask(
-            "POST", "/api/v1/pacsfiles/", _body({"PatientID": ""}), {"Accept": accept}
+            "POST", "/api/v1/pacsfiles/", body_of(PatientID=""), {"Accept": accept}
         )
         assert (status, headers["content-type"]) == (400, "application/vnd.collection+json")
         message = json.loads(text)["collection"]["error"]["message"]
         assert json.loads(message) == {"PatientID": ["This field may not be blank."]}
 
 
-def test_a_list_in_accept_works_but_not_for_a_500(cube: Asgi) -> None:
+def test_a_list_in_accept_works_but_not_for_a_500(cube: CubeInProcess) -> None:
     accept: dict[str, str | None] = {"Accept": "application/json, */*;q=0.5"}
     assert (
         cube.ask("GET", "/api/v1/chrisinstance/1/", headers=accept)[1]["content-type"] == "application/json"
@@ -194,11 +135,11 @@ def test_a_list_in_accept_works_but_not_for_a_500(cube: Asgi) -> None:
     assert headers["content-type"] == "application/vnd.collection+json"
 
 
-def test_a_slash_that_is_missing_leads_to_the_path_with_it(cube: Asgi) -> None:
+def test_a_slash_that_is_missing_leads_to_the_path_with_it(cube: CubeInProcess) -> None:
     assert cube.ask("GET", "/api/v1/pacsfiles")[1]["location"] == "/api/v1/pacsfiles/"
 
 
-def _register_many(cube: Asgi, root: Path, count: int) -> None:
+def _register_many(cube: CubeInProcess, root: Path, count: int) -> None:
     for number in range(count):
         path = f"SERVICES/PACS/RowPacs/s{number % 2}/{number}.dcm"
         (root / path).parent.mkdir(exist_ok=True)
@@ -206,7 +147,7 @@ def _register_many(cube: Asgi, root: Path, count: int) -> None:
         assert cube.register(path=path, SeriesInstanceUID=f"1.{number % 2}") == 201
 
 
-def test_the_search_counts_pages_and_filters(cube: Asgi, root: Path) -> None:
+def test_the_search_counts_pages_and_filters(cube: CubeInProcess, root: Path) -> None:
     _register_many(cube, root, 25)
     search = "/api/v1/pacsfiles/search/"
     first = cube.json("GET", search)
@@ -223,16 +164,18 @@ def test_the_search_counts_pages_and_filters(cube: Asgi, root: Path) -> None:
     assert cube.json("GET", search, query="PatientName=a&PatientID=1")["count"] == 25
 
 
-def test_parameters_that_are_no_filters_give_everything(cube: Asgi, root: Path) -> None:
+def test_parameters_that_are_no_filters_give_everything(cube: CubeInProcess, root: Path) -> None:
     _register_many(cube, root, 3)
     assert cube.json("GET", "/api/v1/pacsfiles/search/", query="Modality=CT&pacs_name=x")["count"] == 3
 
 
-def test_a_date_that_is_none_is_refused_by_the_search(cube: Asgi) -> None:
+def test_a_date_that_is_none_is_refused_by_the_search(cube: CubeInProcess) -> None:
     assert cube.ask("GET", "/api/v1/pacsfiles/search/", query="StudyDate=x")[0] == 400
 
 
-def test_a_file_that_is_gone_breaks_each_page_with_it_but_not_the_count(cube: Asgi, root: Path) -> None:
+def test_a_file_that_is_gone_breaks_each_page_with_it_but_not_the_count(
+    cube: CubeInProcess, root: Path
+) -> None:
     _register_many(cube, root, 12)
     (root / "SERVICES/PACS/RowPacs/s0/0.dcm").unlink()
     assert cube.ask("GET", "/api/v1/pacsfiles/")[0] == 200
@@ -241,13 +184,13 @@ def test_a_file_that_is_gone_breaks_each_page_with_it_but_not_the_count(cube: As
     assert cube.json("GET", "/api/v1/pacsfiles/search/", query="limit=1&offset=99999")["count"] == 12
 
 
-def test_a_path_out_of_the_root_is_a_500_and_stored_all_the_same(cube: Asgi) -> None:
+def test_a_path_out_of_the_root_is_a_500_and_stored_all_the_same(cube: CubeInProcess) -> None:
     assert cube.register(path="SERVICES/PACS/RowPacs/../../../../x.dcm") == 500
     assert cube.json("GET", "/_control/counts") == {"SERVICES/PACS/RowPacs/../../../../x.dcm": 1}
     assert cube.ask("GET", "/api/v1/pacsfiles/")[0] == 500
 
 
-def test_the_longest_path_has_512_characters_not_bytes(cube: Asgi, root: Path) -> None:
+def test_the_longest_path_has_512_characters_not_bytes(cube: CubeInProcess, root: Path) -> None:
     folder = "SERVICES/PACS/RowPacs/"
     parts = ["ä" * 100] * 4
     name = "/".join([*parts, "ö" * (512 - len(folder) - 404)])
@@ -257,7 +200,7 @@ def test_the_longest_path_has_512_characters_not_bytes(cube: Asgi, root: Path) -
     assert cube.register(path=folder + name) == 201
 
 
-def test_paths_are_not_normalised(cube: Asgi, root: Path) -> None:
+def test_paths_are_not_normalised(cube: CubeInProcess, root: Path) -> None:
     (root / "SERVICES/PACS/RowPacs/a").mkdir()
     (root / "SERVICES/PACS/RowPacs/a/b").write_bytes(b"")
     assert cube.register(path="SERVICES/PACS/RowPacs/a/b") == 201

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.cube.contract import WRONG_DATE
 from tests.support.cube.process import CubeProcess
 from tests.support.cube.rows import PATH, REGISTRATION
 from tests.support.polling import eventually
@@ -122,3 +123,57 @@ def test_forgetting_makes_it_new(cube: CubeProcess) -> None:
     cube.kill()
     cube.start()
     assert _register(cube) == 201
+
+
+def test_a_drip_takes_long_for_an_answer_that_never_pauses_for_long(cube: CubeProcess) -> None:
+    cube.control.drip(0.01)
+    began = time.monotonic()
+    assert _ask(cube, "POST", "auth-token/", {"username": "x"}) == (
+        400,
+        {"password": ["This field is required."]},
+    )
+    assert time.monotonic() - began > 0.4
+    cube.control.drip(60)
+    statuses: list[int] = []
+    thread = threading.Thread(target=lambda: statuses.append(_ask(cube, "POST", "auth-token/", {}, 20)[0]))
+    thread.start()
+    eventually(lambda: cube.control.answers().get("POST /api/v1/auth-token/ 400") == 2)
+    cube.control.heal()
+    thread.join(10)
+    assert statuses == [400]
+
+
+def test_a_proxy_answers_everything_and_registers_nothing(cube: CubeProcess) -> None:
+    cube.control.answer_everything('{"ok":true}', content_type="application/json")
+    assert _ask(cube, "POST", "auth-token/", {}) == (200, {"ok": True})
+    cube.control.heal()
+    cube.control.answer_everything()
+    with pytest.raises(json.JSONDecodeError):
+        _ask(cube, "POST", "auth-token/", {})
+    assert cube.control.counts() == {}
+
+
+def test_a_firewall_refuses_what_holds_a_text(cube: CubeProcess) -> None:
+    cube.control.firewall('"SOMEBODY ELSE"')
+    assert _register(cube) == 201
+    cube.control.firewall('"1.2.4"', 400, '{"message":"not allowed"}')
+    assert _ask(cube, "POST", "pacsfiles/", dict(REGISTRATION)) == (400, {"message": "not allowed"})
+
+
+def test_a_value_is_refused_as_cube_refuses_one(cube: CubeProcess) -> None:
+    cube.control.refuse_value("StudyDate", "2024-01-02", WRONG_DATE)
+    assert _ask(cube, "POST", "pacsfiles/", dict(REGISTRATION)) == (400, {"StudyDate": [WRONG_DATE]})
+    assert _ask(cube, "POST", "pacsfiles/", {**REGISTRATION, "StudyDate": "2024-01-03"})[0] == 201
+
+
+def test_duplicates_are_let_through_over_a_restart_and_healing(cube: CubeProcess) -> None:
+    cube.let_duplicates_through()
+    assert _register(cube) == 201
+    cube.control.heal()
+    cube.kill()
+    cube.start()
+    assert _register(cube) == 201
+    assert cube.control.counts() == {PATH: 2}
+    cube.let_duplicates_through(yes=False)
+    assert _register(cube) == 400
+    assert (cube.control.created(), cube.control.repeated()) == ({PATH: 1}, {PATH: 1})

@@ -21,12 +21,20 @@ def main() -> None:
         "--allowed-host", action="append", default=[], help="one more name in the Host header"
     )
     parser.add_argument("--connection-close", action="store_true", help="no keep-alive, as CUBE v5")
+    parser.add_argument(
+        "--let-duplicates-through", action="store_true", help="register a path as often as it is asked for"
+    )
+    parser.add_argument(
+        "--race", type=float, default=0.0, help="seconds between a look into the database and a change"
+    )
     arguments = parser.parse_args()
     app = StandInCube(
         arguments.root,
         arguments.state,
         ("127.0.0.1", "localhost", *arguments.allowed_host),
         connection_close=arguments.connection_close,
+        unique=not arguments.let_duplicates_through,
+        race=arguments.race,
     )
     uvicorn.run(
         app,

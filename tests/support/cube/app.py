@@ -5,6 +5,8 @@ another generation is another table.
 """
 
 import asyncio
+import contextlib
+import inspect
 import json
 from collections import Counter
 from pathlib import Path
@@ -24,7 +26,7 @@ from tests.support.cube.request import (
     read_request,
 )
 from tests.support.cube.routes import find
-from tests.support.cube.storage import Registrations
+from tests.support.cube.storage import Registrations, Volume
 from tests.support.cube.v5 import GenerationV5
 
 
@@ -36,6 +38,8 @@ class StandInCube:
         state: file that keeps the registrations over a restart.
         allowed_hosts: names in the Host header that are not answered with 400.
         connection_close: close the connection after each answer, as v5's workers do.
+        unique: whether a path that is registered is refused, as CUBE does; else it is registered once more.
+        race: seconds between the look into the database and each change of it.
     """
 
     def __init__(
@@ -45,8 +49,11 @@ class StandInCube:
         allowed_hosts: tuple[str, ...] = ("127.0.0.1", "localhost"),
         *,
         connection_close: bool = False,
+        unique: bool = True,
+        race: float = 0.0,
     ) -> None:
-        self.registrations = Registrations(root, state)
+        self.registrations = Registrations(state, unique=unique)
+        self.volume = Volume(root)
         self.faults = Faults()
         self.answers: Counter[str] = Counter()
         self.under_way = 0
@@ -54,7 +61,8 @@ class StandInCube:
         self._allowed_hosts = allowed_hosts
         self._closing = [(b"connection", b"close")] if connection_close else []
         self._accounts = Accounts()
-        self._generation = GenerationV5(self.registrations, self._accounts, lambda: self.faults)
+        self._generation = GenerationV5(self.registrations, self.volume, self._accounts, lambda: self.faults)
+        self._generation.gap = race
         self._routes = self._generation.routes()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,8 +82,8 @@ class StandInCube:
 
     async def _serve(self, request: Request, send: Send) -> None:
         faults = self.faults
-        if faults.hanging is not None:
-            await faults.hanging.wait()
+        if faults.hanging:
+            await faults.healed.wait()
         if faults.workers is not None:
             async with faults.workers:
                 await asyncio.sleep(faults.seconds)
@@ -83,21 +91,21 @@ class StandInCube:
             await asyncio.sleep(faults.seconds)
         failure = faults.failure_for(request.method, request.body)
         if failure is None or failure.stored:
-            answer = self.answer(request)
+            answer = await self.answer(request)
         if failure is not None:
             answer = _scripted(failure)
         self.answers[f"{request.method} {request.path} {answer.status}"] += 1
         await self._send(send, answer, request, cut=failure is not None and failure.cut)
 
-    def answer(self, request: Request) -> Answer:
+    async def answer(self, request: Request) -> Answer:
         """Answer a request as CUBE would."""
         try:
-            answer = self._dispatch(request)
+            answer = await self._dispatch(request)
         except RequestRefused as refused:
             answer = refused.answer
         return rendered(answer, request)
 
-    def _dispatch(self, request: Request) -> Answer:
+    async def _dispatch(self, request: Request) -> Answer:
         host = request.header("host").rsplit(":", 1)[0]
         if host not in self._allowed_hosts:
             return contract.HOST_NOT_ALLOWED
@@ -118,21 +126,24 @@ class StandInCube:
         handler = route.methods.get(request.method)
         if handler is None:
             raise RequestRefused(contract.method_not_allowed(request.method))
-        return handler(request, key)
+        answer = handler(request, key)
+        return await answer if inspect.isawaitable(answer) else answer
 
     def _control(self, request: Request) -> Answer:
         faults = self.faults
         options = json.loads(request.body) if request.body else {}
         match request.method, request.path.removeprefix("/_control/"):
             case "GET", "counts":
-                return json_answer(dict(self.registrations.created))
+                return json_answer(self.registrations.counts())
             case "GET", "registrations":
                 return json_answer([{"path": row.fname, **row.tags} for row in self.registrations.rows])
             case "GET", "requests":
                 return json_answer(
                     {
-                        "answers": dict(self.answers),
-                        "attempts": dict(self._generation.attempts),
+                        "answers": self.answers,
+                        "attempts": self._generation.attempts,
+                        "created": self.registrations.created,
+                        "repeated": self.registrations.repeated,
                         "most_under_way": self.most_under_way,
                     }
                 )
@@ -142,19 +153,31 @@ class StandInCube:
             case "POST", "fail":
                 faults.failures.append(Failure(**options))
             case "POST", "hang":
-                faults.hanging = faults.hanging or asyncio.Event()
+                faults.hanging = True
+            case "POST", "drip":
+                faults.dripping = options["seconds"]
+            case "POST", "refuse-value":
+                faults.refused[options["field"]] = options["value"], options["messages"]
             case "POST", "refuse":
                 faults.refusing = True
             case "POST", "database-down":
                 faults.database_down = True
             case "POST", "volume-gone":
                 faults.volume_gone = True
+            case "POST", "volume-vanishes":
+                faults.vanishing = options["when"]
+            case "POST", "volume-swapped":
+                self.volume.swap(other=options["other"])
+            case "POST", "race":
+                self._generation.gap = options["seconds"]
+            case "POST", "unique":
+                self.registrations.unique = options["unique"]
             case "POST", "invalidate-tokens":
                 self._accounts.invalidate_tokens()
             case "POST", "heal":
-                if faults.hanging is not None:
-                    faults.hanging.set()
+                faults.healed.set()
                 self.faults = Faults()
+                self.volume.put_back()
             case "POST", "forget":
                 self.registrations.clear()
                 self.answers.clear()
@@ -179,7 +202,19 @@ class StandInCube:
                 ],
             }
         )
+        if self.faults.dripping and not request.path.startswith("/_control/"):
+            body = await self._drip(send, body)
         await send({"type": "http.response.body", "body": body})
+
+    async def _drip(self, send: Send, body: bytes) -> bytes:
+        """Send the body byte by byte until this fault ends; what is left of it then."""
+        faults = self.faults
+        while len(body) > 1 and not faults.healed.is_set():
+            await send({"type": "http.response.body", "body": body[:1], "more_body": True})
+            body = body[1:]
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(faults.healed.wait(), faults.dripping)
+        return body
 
 
 def _scripted(failure: Failure) -> Answer:

@@ -82,6 +82,7 @@ PATH_PREFIX = "File path must start with 'SERVICES/PACS/'."
 PATH_OF_PACS = "File path must start with 'SERVICES/PACS/{}/'."
 NOT_FOUND = "Could not find this path."
 DUPLICATE = "File has already been registered."
+PACS_EXISTS = "pacs with this identifier already exists."
 
 _CHALLENGE = (("WWW-Authenticate", "Token"),)
 
@@ -92,6 +93,7 @@ def detail(status: int, text: str, headers: tuple[tuple[str, str], ...] = ()) ->
 
 
 ALREADY_REGISTERED = Answer(400, JSON, '{"path":["File has already been registered."]}')
+PACS_ALREADY_EXISTS = Answer(400, JSON, '{"pacs_name":["pacs with this identifier already exists."]}')
 COULD_NOT_FIND_PATH = Answer(400, JSON, '{"path":["Could not find this path."]}')
 NO_CREDENTIALS = detail(401, "Authentication credentials were not provided.", _CHALLENGE)
 WRONG_PASSWORD = detail(401, "Invalid username/password.", _CHALLENGE)

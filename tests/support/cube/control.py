@@ -14,7 +14,10 @@ class CubeControl:
         self.port = port
 
     def counts(self) -> dict[str, int]:
-        """How often each path was answered with 201, over all restarts."""
+        """How often each path was registered, over all restarts: a row each, or a 201 each.
+
+        More than once only where the stand-in lets duplicates through (`CubeProcess(unique=False)`).
+        """
         counts: dict[str, int] = self._ask("GET", "counts")
         return counts
 
@@ -36,6 +39,16 @@ class CubeControl:
         """How many well-formed POSTs came for each path since the start of the process."""
         attempts: dict[str, int] = self._ask("GET", "requests")["attempts"]
         return attempts
+
+    def created(self) -> dict[str, int]:
+        """How often each path was answered with 201 since the start of the process."""
+        created: dict[str, int] = self._ask("GET", "requests")["created"]
+        return created
+
+    def repeated(self) -> dict[str, int]:
+        """How often each path was refused because it was registered, since the start of the process."""
+        repeated: dict[str, int] = self._ask("GET", "requests")["repeated"]
+        return repeated
 
     def most_under_way(self) -> int:
         """The most requests that were served at one time."""
@@ -79,6 +92,38 @@ class CubeControl:
             },
         )
 
+    def answer_everything(
+        self, body: str = "<html>Log in</html>", *, content_type: str = "text/html"
+    ) -> None:
+        """200 with this body to every request, the probe's too: a proxy, or a page to log in."""
+        self.fail(200, body, content_type=content_type, method=None)
+
+    def firewall(self, text: str, status: int = 403, body: str = "<html>Blocked</html>") -> None:
+        """Refuse every POST with this text in its body; all others are served."""
+        content_type = "text/html" if body.startswith("<") else "application/json"
+        self.fail(status, body, content_type=content_type, path_contains=text)
+
+    def refuse_value(self, field: str, value: str, message: str) -> None:
+        """400 as CUBE gives it, for every registration with this value."""
+        self._ask("POST", "refuse-value", {"field": field, "value": value, "messages": [message]})
+
+    def drip(self, seconds: float = 2.0) -> None:
+        """Send each answer's body byte by byte, with that long between two of them."""
+        self._ask("POST", "drip", {"seconds": seconds})
+
+    def race(self, seconds: float) -> None:
+        """Let that long pass between CUBE's look into the database and each change of it; `heal` keeps it.
+
+        POSTs that come within that time find each other as CUBE v5's do. Of one path, one is answered 201,
+        the others 500; those that create one PACS are answered 400 "already exists", but for one. Repeated,
+        they are answered 400 "already registered" and 201.
+        """
+        self._ask("POST", "race", {"seconds": seconds})
+
+    def let_duplicates_through(self, *, yes: bool = True) -> None:
+        """Register a path as often as it is asked for; or, again, refuse it. `heal` keeps it."""
+        self._ask("POST", "unique", {"unique": not yes})
+
     def hang(self) -> None:
         """Answer nothing until `heal`."""
         self._ask("POST", "hang")
@@ -94,6 +139,21 @@ class CubeControl:
     def volume_gone(self) -> None:
         """Every path is one that cannot be found."""
         self._ask("POST", "volume-gone")
+
+    def volume_vanishes(self, *, stored: bool = False) -> None:
+        """Take the volume away in the middle of the next registration, which gets a 500; all others see
+        an empty folder there, the probe is well. `heal` puts it back.
+
+        Args:
+            stored: whether the row is made all the same.
+        """
+        self._ask("POST", "volume-vanishes", {"when": "behind the row" if stored else "before the row"})
+
+    def volume_swapped(self, *, other: bool = True) -> None:
+        """Put another CUBE's empty volume in the place of the storage root, or, without `other`, nothing but
+        the mount point: whoever shares the path sees it. `heal` puts the right one back.
+        """
+        self._ask("POST", "volume-swapped", {"other": other})
 
     def invalidate_tokens(self) -> None:
         """Tokens given out so far are invalid; auth-token/ gives new ones."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from tests.support.cube.contract import JSON
 
@@ -15,6 +16,7 @@ class Failure:
         method: only requests of this method; None = every request, the probe's too.
         stored: a POST is carried out first, so that the failure comes after the registration.
         cut: the answer breaks off after its head.
+        path_contains: only requests with this text in their body.
     """
 
     status: int = 500
@@ -28,17 +30,32 @@ class Failure:
     path_contains: str = ""
 
 
+Vanishing = Literal["before the row", "behind the row"]
+"""When the volume goes while a file is being registered."""
+
+
 @dataclass
 class Faults:
-    """What is wrong with this CUBE just now."""
+    """What is wrong with this CUBE just now.
+
+    Attributes:
+        dripping: seconds between two bytes of an answer's body; 0 = the body is sent at once.
+        refused: values that CUBE refuses, by field, with the messages that it gives.
+        vanishing: the volume goes in the middle of the next registration.
+        healed: set when all this has ended.
+    """
 
     seconds: float = 0.0
     workers: asyncio.Semaphore | None = None
-    hanging: asyncio.Event | None = None
+    hanging: bool = False
+    dripping: float = 0.0
     failures: list[Failure] = field(default_factory=list)
     refusing: bool = False
     database_down: bool = False
     volume_gone: bool = False
+    vanishing: Vanishing | None = None
+    refused: dict[str, tuple[Any, list[str]]] = field(default_factory=dict)
+    healed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def failure_for(self, method: str, body: bytes) -> Failure | None:
         """Take the first scripted failure that fits the request."""

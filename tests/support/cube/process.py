@@ -24,6 +24,9 @@ class CubeProcess:
         connection_close: no keep-alive, as CUBE v5.
         die_with_parent: whether it ends when the thread that started it does.
         folder: where its state and log are kept; without it a temporary folder.
+        unique: whether a path that is registered is refused, as CUBE does. Without it a registration that
+            comes twice is carried out twice, and seen in `control.counts()`.
+        race: seconds between the look into the database and each change of it; see `control.race`.
     """
 
     username = "chris"
@@ -36,10 +39,14 @@ class CubeProcess:
         connection_close: bool = True,
         die_with_parent: bool = True,
         folder: Path | None = None,
+        unique: bool = True,
+        race: float = 0.0,
     ) -> None:
         self.root = root
         self.port = 0
         self._connection_close = connection_close
+        self._unique = unique
+        self._race = race
         self._die_with_parent = die_with_parent
         self._folder = folder or Path(tempfile.mkdtemp(prefix="lapidicom-cube-"))
         self._process: subprocess.Popen[bytes] | None = None
@@ -77,6 +84,11 @@ class CubeProcess:
                 return
             if not attempts_left:
                 raise RuntimeError(f"the stand-in CUBE did not start:\n{self._log()}")
+
+    def let_duplicates_through(self, *, yes: bool = True) -> None:
+        """Register a path as often as it is asked for, also after a restart; or, again, refuse it."""
+        self._unique = not yes
+        self.control.let_duplicates_through(yes=yes)
 
     def stop(self) -> None:
         """Stop it (SIGTERM): connections are refused until `start`."""
@@ -120,6 +132,8 @@ class CubeProcess:
                     ),
                     *("--state", str(self._folder / "state")),
                     *(["--connection-close"] if self._connection_close else []),
+                    *([] if self._unique else ["--let-duplicates-through"]),
+                    *("--race", str(self._race)),
                 ],
                 cwd=CHECKOUT,
                 stdin=subprocess.DEVNULL,

@@ -1,12 +1,12 @@
 """What a path of CUBE's API allows, as data: one table of routes for each generation."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from tests.support.cube.contract import Answer
 from tests.support.cube.request import Request
 
-Handler = Callable[[Request, str], Answer]
+Handler = Callable[[Request, str], Answer | Awaitable[Answer]]
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
-"""What the stand-in remembers: registrations, how often each path was created, and CUBE's storage root."""
+"""CUBE's database and CUBE's volume: what is registered, and whether the files are there."""
 
 import datetime
 import json
 import os
+import shutil
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,17 +20,33 @@ class Registration:
     tags: dict[str, Any]
 
 
+class UniqueViolation(Exception):
+    """The database has a row with this path, or this PACS name, already."""
+
+
 class Registrations:
-    """All registrations, in memory and, with a state file, one JSON line each.
+    """The rows of CUBE's tables, in memory and, with a state file, one JSON line each.
 
     A line is written before the answer is sent, so a killed stand-in forgets nothing that it said.
+
+    Args:
+        state: file that keeps the registrations over a restart.
+        unique: whether a second row for a path is refused, as by CUBE's unique constraint. Without it every
+            registration is carried out, so that one that came twice is seen as two rows.
+
+    Attributes:
+        created: how often each path was answered with 201 since the start of the process.
+        repeated: how often each path was refused because it was registered, since the start of the process.
+        pacs: the PACS names that CUBE knows: each is created on first use.
     """
 
-    def __init__(self, root: Path, state: Path | None = None) -> None:
-        self.root = os.path.realpath(root)
+    def __init__(self, state: Path | None = None, *, unique: bool = True) -> None:
+        self.unique = unique
         self.rows: list[Registration] = []
-        self.by_path: dict[str, Registration] = {}
         self.created: Counter[str] = Counter()
+        self.repeated: Counter[str] = Counter()
+        self.pacs: set[str] = set()
+        self._rows_of: Counter[str] = Counter()
         self._file = None
         if state is not None:
             if state.exists():
@@ -37,8 +54,22 @@ class Registrations:
                     self._remember(Registration(**json.loads(line)))
             self._file = state.open("a", buffering=1)
 
+    def refuses(self, fname: str) -> bool:
+        """Whether the path is registered and must not be registered again."""
+        return self.unique and fname in self._rows_of
+
+    def counts(self) -> Counter[str]:
+        """How often each path was registered: a row each, or a 201 each, whichever is more."""
+        return self._rows_of | self.created
+
     def add(self, fname: str, tags: dict[str, Any]) -> Registration:
-        """Register a path."""
+        """Register a path.
+
+        Raises:
+            UniqueViolation: a row with this path came in since the caller has looked.
+        """
+        if self.refuses(fname):
+            raise UniqueViolation(fname)
         now = datetime.datetime.now(datetime.UTC).isoformat()
         row = Registration(len(self.rows) + 1, fname, now, tags)
         if self._file is not None:
@@ -46,13 +77,41 @@ class Registrations:
         self._remember(row)
         return row
 
+    def add_pacs(self, name: str) -> None:
+        """Make the row of a PACS.
+
+        Raises:
+            UniqueViolation: it came in since the caller has looked.
+        """
+        if name in self.pacs:
+            raise UniqueViolation(name)
+        self.pacs.add(name)
+
     def clear(self) -> None:
         """Forget everything."""
         self.rows.clear()
-        self.by_path.clear()
-        self.created.clear()
+        for counts in (self._rows_of, self.created, self.repeated):
+            counts.clear()
+        self.pacs.clear()
         if self._file is not None:
             self._file.truncate(0)
+
+    def _remember(self, row: Registration) -> None:
+        self.rows.append(row)
+        self._rows_of[row.fname] += 1
+        self.pacs.add(row.tags["pacs_name"])
+
+
+class Volume:
+    """CUBE's storage root.
+
+    Args:
+        root: the folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = os.path.realpath(root)
+        self._aside = Path(f"{self.root}.aside")
 
     def leaves_root(self, fname: str) -> bool:
         """Whether `..` components lead out of the storage root."""
@@ -62,13 +121,24 @@ class Registrations:
         """Whether the file is in the storage; a directory is not."""
         return os.path.isfile(f"{self.root}/{fname}")  # noqa: PTH113
 
-    def size(self, row: Registration) -> int:
+    def size(self, fname: str) -> int:
         """Size of the file, bytes; FileNotFoundError where CUBE would answer 500."""
-        if self.leaves_root(row.fname):
-            raise FileNotFoundError(row.fname)
-        return os.stat(f"{self.root}/{row.fname}").st_size  # noqa: PTH116
+        if self.leaves_root(fname):
+            raise FileNotFoundError(fname)
+        return os.stat(f"{self.root}/{fname}").st_size  # noqa: PTH116
 
-    def _remember(self, row: Registration) -> None:
-        self.rows.append(row)
-        self.by_path[row.fname] = row
-        self.created[row.fname] += 1
+    def swap(self, *, other: bool) -> None:
+        """Put another folder in its place, which all who share the path then see.
+
+        Args:
+            other: another, empty volume of a CUBE; else a mount point without its volume: an empty folder.
+        """
+        root = Path(self.root)
+        root.rename(self._aside)
+        (root / "SERVICES/PACS" if other else root).mkdir(parents=True)
+
+    def put_back(self) -> None:
+        """Put the right folder back, if another one is in its place, with all that was written there."""
+        if self._aside.exists():
+            shutil.rmtree(self.root)
+            self._aside.rename(self.root)

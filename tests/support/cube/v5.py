@@ -1,5 +1,6 @@
 """The routes of generation v5 and what stands behind them (sections 1 to 3 of CUBE's contract)."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,7 @@ from tests.support.cube.faults import Faults
 from tests.support.cube.request import API, Request, json_answer, json_object
 from tests.support.cube.routes import Route, Routes
 from tests.support.cube.search import BadParameter, page, search
-from tests.support.cube.storage import Registration, Registrations
+from tests.support.cube.storage import Registration, Registrations, UniqueViolation, Volume
 
 LINKS = (
     "files", "chrisinstance", "computeresources", "plugin_metas", "plugins", "plugin_instances",
@@ -25,16 +26,24 @@ class GenerationV5:
     """Answers requests that have passed the common rules.
 
     Args:
-        registrations: what is registered, and the storage root.
+        registrations: what is registered.
+        volume: the storage root.
         accounts: gives out tokens.
         faults: asks what is wrong just now.
+
+    Attributes:
+        attempts: how many well-formed POSTs came for each path.
+        gap: seconds that pass between the look into the database and each change of it. CUBE's requests are
+            no transactions: what another client has done meanwhile meets the database's constraints.
     """
 
     def __init__(
-        self, registrations: Registrations, accounts: Accounts, faults: Callable[[], Faults]
+        self, registrations: Registrations, volume: Volume, accounts: Accounts, faults: Callable[[], Faults]
     ) -> None:
         self.attempts: Counter[str] = Counter()
+        self.gap = 0.0
         self._registrations = registrations
+        self._volume = volume
         self._accounts = accounts
         self._faults = faults
 
@@ -140,7 +149,7 @@ class GenerationV5:
             "id": row.id,
             "creation_date": row.creation_date,
             "fname": row.fname,
-            "fsize": self._registrations.size(row),
+            "fsize": self._volume.size(row.fname),
             **tags,
             "pacs_identifier": pacs_name,
             "file_resource": url + row.fname.rsplit("/", 1)[-1],
@@ -148,29 +157,57 @@ class GenerationV5:
 
     # Registering
 
-    def _register(self, request: Request, _key: str) -> Answer:
+    async def _register(self, request: Request, _key: str) -> Answer:
         body = json_object(request)
         values, errors = fields.clean_all(body)
+        for name, (value, messages) in self._faults().refused.items():
+            if body.get(name) == value:
+                errors.setdefault(name, messages)
         if isinstance(body.get("path"), str):
             self.attempts[body["path"]] += 1
         path = ""
         if "path" not in errors:
             path = values.pop("path").strip(" ").strip("/")
-            outside = self._registrations.leaves_root(path)
+            outside = self._volume.leaves_root(path)
             if not path.startswith("SERVICES/PACS/"):
                 errors["path"] = [contract.PATH_PREFIX]
-            elif self._faults().volume_gone or not (outside or self._registrations.is_file(path)):
+            elif self._faults().volume_gone or not (outside or self._volume.is_file(path)):
                 errors["path"] = [contract.NOT_FOUND]
         if errors:
             return json_answer(errors, 400)
         if not path.startswith(f"SERVICES/PACS/{values['pacs_name']}/"):
             return json_answer({"non_field_errors": [contract.PATH_OF_PACS.format(values["pacs_name"])]}, 400)
-        if path in self._registrations.by_path:
-            return json_answer({"path": [contract.DUPLICATE]}, 400)
+        if self._registrations.refuses(path):
+            self._registrations.repeated[path] += 1
+            return contract.ALREADY_REGISTERED
         if len(path) > contract.LONGEST_PATH:
             return contract.SERVER_ERROR
-        row = self._registrations.add(path, values)
-        if outside:
-            return contract.SERVER_ERROR  # and the row is stored all the same
-        described = self._described(row, request)
+        return await self._insert(path, values, request)
+
+    async def _insert(self, path: str, values: dict[str, Any], request: Request) -> Answer:
+        """Make the rows of a registration that the look into the database allowed."""
+        registrations = self._registrations
+        if values["pacs_name"] not in registrations.pacs:
+            await self._others_turn()
+            try:
+                registrations.add_pacs(values["pacs_name"])
+            except UniqueViolation:
+                return contract.PACS_ALREADY_EXISTS
+        await self._others_turn()
+        if self._faults().vanishing:
+            stored = self._faults().vanishing == "behind the row"
+            self._faults().vanishing = None
+            self._volume.swap(other=False)
+            if not stored:
+                return contract.SERVER_ERROR
+        try:
+            row = registrations.add(path, values)
+            described = self._described(row, request)
+        except (UniqueViolation, OSError):
+            return contract.SERVER_ERROR  # a row that was stored stays, although its file cannot be read
+        registrations.created[path] += 1
         return json_answer(described, 201, (("Location", described["url"]),))
+
+    async def _others_turn(self) -> None:
+        if self.gap:
+            await asyncio.sleep(self.gap)
