@@ -148,8 +148,9 @@ def test_filters_and_limit_choose_what_is_shown(on_call: OnCall) -> None:
         letters = on_call.run("dlq", "list", "--json", *options).document["dead_letters"]
         return [letter["id"] for letter in letters]
 
-    assert ids("--reason", "http_500") == ["life.9", "life.10"]
-    assert ids("--status", "418", "--status", "500", "--limit", "2") == ["life.9", "life.10"]
+    assert sorted(ids("--reason", "http_500")) == ["life.10", "life.9"]
+    of_statuses = ("--status", "418", "--status", "500")
+    assert ids(*of_statuses, "--limit", "2") == ids(*of_statuses)[:2]
     assert ids("--id", "life.1") == ["life.1"]
     assert ids("--where", "PatientName=ROE*") == ["life.3"]
     assert ids("--since", "1h", "--pacs", "NOBODY") == []

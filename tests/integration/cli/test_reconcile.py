@@ -254,6 +254,37 @@ def test_a_run_goes_on_where_another_one_was(world: World, tmp_path: Path) -> No
     world.lose_registrations()
 
 
+def test_a_misspelt_pacs_or_a_time_to_come_is_no_success(world: World) -> None:
+    typo = world.reconcile("RESUMD", "--yes")
+    assert typo.status == 2
+    assert "there is no folder RESUMD below SERVICES/PACS, and CUBE has no file there" in typo.err
+    future = world.reconcile("GONE", "--yes", "--since", "2999-01-01")
+    assert future.status == 2
+    assert "lies in the future" in future.err
+
+
+def test_yes_enqueues_no_more_than_its_ceiling(world: World) -> None:
+    world.place("CEILING", *(instance(number) for number in (1, 2, 3)))
+    ended = world.reconcile("CEILING", "--yes", "--at-most", "2", "--json")
+    assert (ended.status, ended.document["enqueued"]) == (1, 0)
+    assert "3 registrations are lost" in ended.err
+    assert "CUBE has 0 of the 3 instances looked at so far: if this is the right CUBE" in ended.err
+    assert look(world.path.amqp_url, WORK_QUEUE).ready == 0
+    assert world.reconcile("CEILING", "--yes", "--at-most", "3").status == 0
+    world.lose_registrations()
+
+
+@pytest.mark.parametrize("options", [(), ("--show-phi",), ("--json", "--show-phi")])
+def test_a_name_that_is_not_utf_8_is_told_and_ends_nothing(world: World, options: tuple[str, ...]) -> None:
+    folder = world.root / "SERVICES/PACS/BYTES/p/s" / os.fsdecode(b"caf\xe9")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "1.dcm").touch()
+    ended = world.reconcile("BYTES", "--yes", *options)
+    assert ended.status == 1, ended.err
+    assert "its path is not UTF-8" in ended.out
+    assert (r"caf\xe9" in ended.out.replace("\\\\", "\\")) == ("--show-phi" in options)
+
+
 def test_without_an_answer_to_its_question_nothing_is_enqueued(world: World) -> None:
     world.place("ASKED", instance(1))
     ended = lapidicom("reconcile", "--older-than", "0s", **world.settings)

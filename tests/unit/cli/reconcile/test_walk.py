@@ -1,13 +1,14 @@
 """The walk over the volume has one order, and goes on behind any folder of it."""
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from lapidicom.cli.errors import OperatorError
 from lapidicom.cli.reconcile.resume import StateFile
-from lapidicom.cli.reconcile.volume import PROGRESS_FILES, series_folders
+from lapidicom.cli.reconcile.volume import PROGRESS_FILES, _files, series_folders
 
 FOLDERS = [
     "SERVICES/PACS/A/p/s-1/c",
@@ -29,7 +30,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def walked(root: Path, **options: object) -> list[str]:
-    return [folder.path for folder in series_folders(root, **options)]  # type: ignore[arg-type]
+    return [folder.path for folder in series_folders(root, **options) if folder is not None]  # type: ignore[arg-type]
 
 
 def test_folders_come_in_the_order_of_their_components(root: Path) -> None:
@@ -63,9 +64,47 @@ def test_only_instances_count_and_nothing_outside_series_folders(root: Path) -> 
     (folder / "link.dcm").symlink_to(folder / "0001-1.2.dcm")
     (folder.parent / "0003-1.4.dcm").touch()
     (root / "SERVICES/PACS" / PROGRESS_FILES / "SERVICES/PACS/A").mkdir(parents=True)
-    found = {one.path: one.files for one in series_folders(root)}
+    found = {one.path: one.files for one in series_folders(root) if one is not None}
     assert sorted(found) == sorted(FOLDERS)
     assert {name: file.size for name, file in found[FOLDERS[0]].items()} == {"0001-1.2.dcm": 4}
+
+
+@pytest.mark.parametrize("level", ["A", "A/p", "A/p/s", "A/p/s/c"])
+def test_a_folder_that_may_not_be_read_is_told_and_the_walk_goes_on(
+    root: Path, monkeypatch: pytest.MonkeyPatch, level: str
+) -> None:
+    scandir = os.scandir
+
+    def refuse(path: Path) -> object:
+        if path == root / "SERVICES/PACS" / level:
+            raise PermissionError
+        return scandir(path)
+
+    monkeypatch.setattr("os.scandir", refuse)
+    found = [one for one in series_folders(root) if one is not None]
+    assert [one.path for one in found if one.fault] == [f"SERVICES/PACS/{level}"]
+    assert found[-1].path == ORDER[-1]
+
+
+def test_a_file_that_disappears_during_the_look_takes_none_of_the_others_along(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = root / FOLDERS[0]
+    (folder / "0002-1.3.dcm").touch()
+    whole = os.scandir(folder)
+
+    class Gone:
+        name = "0001-1.2.dcm"
+
+        def is_file(self, **_: bool) -> bool:
+            return True
+
+        def stat(self, **_: bool) -> os.stat_result:
+            raise FileNotFoundError
+
+    entries = [Gone(), *(one for one in whole if one.name != Gone.name)]
+    monkeypatch.setattr("os.scandir", lambda _: nullcontext(entries))
+    assert list(_files(folder)) == ["0002-1.3.dcm"]
 
 
 SCOPE = {"root": "/data", "pacs": ""}
@@ -74,10 +113,10 @@ SCOPE = {"root": "/data", "pacs": ""}
 def test_the_state_is_read_again_and_only_by_its_owner(tmp_path: Path) -> None:
     path = tmp_path / "state"
     state = StateFile(path, SCOPE)
-    assert state.read() == ""
-    state.write(FOLDERS[0])
+    assert state.read() == ("", 0)
+    state.write(FOLDERS[0], 3)
     assert path.stat().st_mode & 0o777 == 0o600
-    assert StateFile(path, SCOPE).read() == FOLDERS[0]
+    assert StateFile(path, SCOPE).read() == (FOLDERS[0], 3)
     state.remove()
     assert not path.exists()
 
@@ -92,4 +131,4 @@ def test_another_file_is_no_state(tmp_path: Path, text: str) -> None:
 
 def test_a_state_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match="cannot be written"):
-        StateFile(tmp_path / "none" / "state", SCOPE).write("x")
+        StateFile(tmp_path / "none" / "state", SCOPE).write("x", 0)

@@ -4,21 +4,45 @@ A thread of asyncio's own pool would keep the process from ending.
 """
 
 import asyncio
+import contextlib
+import errno
 import threading
+import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 T = TypeVar("T")
 
+VOLUME_SECONDS: Final = 30.0
+"""For one step on the volume: a listing of a large folder, or some blocks of a journal."""
 
-async def in_thread(function: Callable[[], T], seconds: float) -> T:
+
+class Pulse:
+    """The last sign of life of a long piece of work, which tells it by calling `beat`."""
+
+    def __init__(self) -> None:
+        self.last = time.monotonic()
+
+    def beat(self, *_: object) -> None:
+        """Say that the work goes on."""
+        self.last = time.monotonic()
+
+
+async def in_thread(function: Callable[[], T], seconds: float, pulse: Pulse | None = None) -> T:
     """Run a function; after `seconds` it is left to itself.
+
+    Args:
+        function: to be run; what it raises is raised here.
+        seconds: for the whole, or between two beats of the pulse.
+        pulse: of a function that may take long as a whole.
 
     Raises:
         TimeoutError: it has not ended.
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
+    pulse = pulse or Pulse()
+    pulse.beat()
 
     def settle(value: T | None, error: BaseException | None) -> None:
         if done.cancelled():
@@ -34,9 +58,29 @@ async def in_thread(function: Callable[[], T], seconds: float) -> T:
             value = function()
         except BaseException as raised:  # noqa: BLE001 (raised again where the result is awaited)
             error = raised
-        if not loop.is_closed():
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
             loop.call_soon_threadsafe(settle, value, error)
 
-    threading.Thread(target=work, daemon=True, name="volume").start()
-    async with asyncio.timeout(seconds):
-        return await done
+    threading.Thread(target=work, daemon=True, name="may-block").start()
+    try:
+        while not done.done():
+            left = pulse.last + seconds - time.monotonic()
+            if left <= 0:
+                raise TimeoutError(errno.ETIMEDOUT, f"no answer within {seconds:g} s")
+            await asyncio.wait({done}, timeout=left)
+        return done.result()
+    finally:
+        done.cancel()
+
+
+async def of_volume(function: Callable[[], T], pulse: Pulse | None = None, seconds: float | None = None) -> T:
+    """Read the volume; VOLUME_SECONDS is the limit where none is given.
+
+    Raises:
+        OSError: as the function raises it, or that the volume does not answer.
+    """
+    limit = VOLUME_SECONDS if seconds is None else min(seconds, VOLUME_SECONDS)
+    try:
+        return await in_thread(function, limit, pulse)
+    except TimeoutError as error:
+        raise TimeoutError(error.errno, f"the volume does not answer within {limit:g} s") from None

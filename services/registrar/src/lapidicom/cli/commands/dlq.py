@@ -17,7 +17,7 @@ from lapidicom.cli.dead_letters.presenting import (
     summary,
     whole,
 )
-from lapidicom.cli.dead_letters.sight import sight_of
+from lapidicom.cli.dead_letters.sight import Seen, sight_of
 from lapidicom.cli.errors import ExitStatus, OperatorError
 from lapidicom.cli.filters import FilterOptions, Filters
 from lapidicom.cli.grouping import GroupBy, Groups
@@ -93,8 +93,7 @@ def show(
 
     Patient data is masked unless --show-phi is given.
     """
-    letter, copies = shell.run(_find(shell, letter_id))
-    sight = sight_of(shell.settings.files_root, letter)
+    letter, copies, sight = shell.run(_look_at(shell, letter_id))
     if shell.output.json:
         shell.output.document(whole(letter, sight, copies, show_phi=show_phi))
         return
@@ -177,6 +176,11 @@ async def _group(shell: Shell, filters: Filters, group_by: GroupBy) -> tuple[Gro
     if doubt.count:
         shell.output.warn(doubt.line)
     return groups, matching, letters.received
+
+
+async def _look_at(shell: Shell, wanted: str) -> tuple[DeadLetter, int, Seen]:
+    letter, copies = await _find(shell, wanted)
+    return letter, copies, await sight_of(shell.settings.files_root, letter)
 
 
 async def _find(shell: Shell, wanted: str) -> tuple[DeadLetter, int]:

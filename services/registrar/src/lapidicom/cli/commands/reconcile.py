@@ -11,6 +11,7 @@ import typer
 
 from lapidicom.cli.errors import ExitStatus, OperatorError
 from lapidicom.cli.filters import parse_time
+from lapidicom.cli.in_thread import of_volume
 from lapidicom.cli.rates import parse_rate
 from lapidicom.cli.shell import Shell, command
 
@@ -46,7 +47,14 @@ def reconcile(
         str, typer.Option(help="Leave alone what is younger: it may just be on its way.")
     ] = "5m",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is missing; do nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Enqueue without asking.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Enqueue without asking, up to --at-most.")] = False,
+    at_most: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Registrations that --yes enqueues: if more are lost, is it the right CUBE and volume?",
+        ),
+    ] = 1000,
     rate: Annotated[str, typer.Option(help="Questions to CUBE a second, at most.")] = "20/s",
     even_if_waiting: Annotated[
         bool,
@@ -84,9 +92,14 @@ def reconcile(
     from lapidicom.cli.reconcile.run import Wishes
 
     now = datetime.now(UTC)
+    begin = parse_time("--since", since, now)
+    if begin is not None and begin > now:
+        raise OperatorError(
+            f"--since {since!r} lies in the future", "nothing was received since", ExitStatus.UNUSABLE
+        )
     wishes = Wishes(
         pacs=pacs,
-        since=parse_time("--since", since, now),
+        since=begin,
         settled_before=parse_time("--older-than", older_than, now) or now,
         dry_run=dry_run,
         even_if_waiting=even_if_waiting,
@@ -95,13 +108,26 @@ def reconcile(
     _check_pacs(pacs)
     if not (dry_run or yes or sys.stdin.isatty()):
         raise OperatorError("nobody can be asked here", "give --yes, or --dry-run", ExitStatus.UNUSABLE)
-    section, root, spool = _places(shell, without_journals=without_journals)
+    try:
+        section, root, spool = shell.run(_places(shell, without_journals=without_journals))
+    except OSError as error:
+        raise _volume_fails(error, shell.settings.files_root) from error
     scope = {"root": str(root), "cube": section.cube_url, "pacs": pacs or "", "since": since or ""}
     kept = StateFile(None if dry_run else state, scope)
     run = f"{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
 
-    def may_enqueue(count: int) -> bool:
-        return yes or typer.confirm(f"Enqueue {count} registrations?", err=True)
+    def may_enqueue(found: "Findings", count: int) -> bool:
+        known = f"CUBE has {found.registered} of the {found.files} instances looked at so far"
+        if not yes:
+            return typer.confirm(f"{known}. Enqueue {count} registrations?", err=True)
+        if found.enqueued + count <= at_most:
+            return True
+        shell.output.warn(
+            f"{count} registrations are lost, {found.enqueued} were enqueued before: more than --at-most "
+            f"{at_most}, so that no more are enqueued. {known}: if this is the right CUBE and the right "
+            "volume, give a higher --at-most"
+        )
+        return False
 
     per_second = parse_rate(rate)
     findings = shell.run(_run(shell, wishes, kept, section, root, spool, per_second, run, why, may_enqueue))
@@ -122,7 +148,7 @@ async def _run(
     per_second: float,
     run: str,
     why: str,
-    may_enqueue: Callable[[int], bool],
+    may_enqueue: "Callable[[Findings, int], bool]",
 ) -> "Findings":
     from lapidicom.cli.cube import catalogue
     from lapidicom.cli.publishing import publishing
@@ -148,7 +174,7 @@ async def _run(
             raise
 
 
-def _volume_fails(error: OSError, root: Path) -> OperatorError:
+def _volume_fails(error: OSError, root: Path | None) -> OperatorError:
     return OperatorError(
         f"the volume {root} cannot be read: {error.strerror or type(error).__name__}",
         "check its mount and CHRIS_FILES_ROOT; then run it again",
@@ -156,7 +182,7 @@ def _volume_fails(error: OSError, root: Path) -> OperatorError:
     )
 
 
-def _places(shell: Shell, *, without_journals: bool) -> "tuple[CubeSection, Path, Path | None]":
+async def _places(shell: Shell, *, without_journals: bool) -> "tuple[CubeSection, Path, Path | None]":
     from lapidicom.common.instance.path import PACS_ROOT
     from lapidicom.common.journal.survey import JOURNALS
 
@@ -168,7 +194,7 @@ def _places(shell: Shell, *, without_journals: bool) -> "tuple[CubeSection, Path
             "set CHRIS_URL, CHRIS_USERNAME and CHRIS_PASSWORD",
             ExitStatus.UNUSABLE,
         )
-    if root is None or not (root / PACS_ROOT).is_dir():
+    if root is None or not await of_volume((root / PACS_ROOT).is_dir):
         raise OperatorError(
             "the volume is not visible from here"
             if root is None
@@ -176,7 +202,7 @@ def _places(shell: Shell, *, without_journals: bool) -> "tuple[CubeSection, Path
             "set CHRIS_FILES_ROOT to CUBE's storage root as it is mounted here",
             ExitStatus.UNUSABLE,
         )
-    if spool is None or not (spool / JOURNALS).is_dir():
+    if spool is None or not await of_volume((spool / JOURNALS).is_dir):
         if not without_journals:
             raise OperatorError(
                 f"there are no journals below {spool}",

@@ -2,16 +2,17 @@
 
 import posixpath
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from threading import Thread
 
 from lapidicom.cli.dead_letters.letter import DeadLetter
+from lapidicom.cli.in_thread import of_volume
 from lapidicom.registrar.cube.contract import PATH_PREFIX
 from lapidicom.registrar.cube.outcomes import Sight
 from lapidicom.registrar.cube.volume import look
 
 LOOK_SECONDS = 5.0
-"""After which a volume that does not answer counts as gone."""
+"""For one file: an operator waits for it."""
 
 
 class Seen(StrEnum):
@@ -24,7 +25,7 @@ class Seen(StrEnum):
     INVISIBLE = "not visible from here"
 
 
-def sight_of(files_root: Path | None, letter: DeadLetter) -> Seen:
+async def sight_of(files_root: Path | None, letter: DeadLetter) -> Seen:
     """Look for the file.
 
     Args:
@@ -38,15 +39,8 @@ def sight_of(files_root: Path | None, letter: DeadLetter) -> Seen:
         return Seen.NO_PATH
     if files_root is None:
         return Seen.INVISIBLE
-    answers: list[Sight] = []
-    # A thread that nobody waits for at the end: a volume that hangs must not hang the command.
-    looking = Thread(target=lambda: answers.append(look(files_root, path)), daemon=True)
-    looking.start()
-    looking.join(LOOK_SECONDS)
-    match answers:
-        case [Sight.THERE]:
-            return Seen.THERE
-        case [Sight.ABSENT]:
-            return Seen.ABSENT
-        case _:
-            return Seen.INVISIBLE
+    try:
+        found = await of_volume(partial(look, files_root, path), seconds=LOOK_SECONDS)
+    except TimeoutError:
+        return Seen.INVISIBLE
+    return {Sight.THERE: Seen.THERE, Sight.ABSENT: Seen.ABSENT}.get(found, Seen.INVISIBLE)

@@ -16,7 +16,7 @@ from lapidicom.cli.doctor.cube import AREA as CUBE
 from lapidicom.cli.doctor.cube import check_cube
 from lapidicom.cli.doctor.environment import check_clock, check_settings
 from lapidicom.cli.doctor.volume import check_volume
-from lapidicom.cli.in_thread import in_thread
+from lapidicom.cli.in_thread import of_volume
 from lapidicom.cli.management import NO_MANAGEMENT, Management, management, vhost_of
 from lapidicom.cli.settings import CommandSettings
 from lapidicom.cli.visibility import NotVisible
@@ -24,7 +24,6 @@ from lapidicom.common.broker import BrokerError, redacted
 from lapidicom.common.settings import Section
 from lapidicom.common.topology import topology
 
-_VOLUME_SECONDS: Final = 20.0
 _DATE_SECONDS: Final = 5.0
 
 Models = Mapping[str, type[Section]]
@@ -54,10 +53,7 @@ async def examine(settings: CommandSettings, models: Models, environ: Mapping[st
 
 async def _volume(look_at: Callable[[], list[Check]]) -> list[Check]:
     try:
-        return await in_thread(look_at, _VOLUME_SECONDS)
-    except TimeoutError:
-        told = f"it does not answer within {_VOLUME_SECONDS:g} s"
-        return [failed("volume", "answers", told, "mend the (network) file system")]
+        return await of_volume(look_at)
     except OSError as error:
         return [failed("volume", "answers", str(error.strerror), "mend the file system")]
 

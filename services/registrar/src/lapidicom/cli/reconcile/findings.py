@@ -42,6 +42,10 @@ HELP: Final = {
 """What to do about those that are not enqueued."""
 
 
+UNSETTLED: Final = frozenset({Fate.WAITING, Fate.NOT_RELAYED, Fate.YOUNG})
+"""What another run must look at again: whether it will be registered is not known yet."""
+
+
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """The latest record of a file.
@@ -133,6 +137,7 @@ class Findings:
         only_in_journal: in the journal as stored, and no file.
         enqueued: messages published and confirmed.
         taken_meanwhile: registered between the look and the enqueueing.
+        left_before: what earlier runs, on which this one goes on, found missing and did not enqueue.
     """
 
     folders: int = 0
@@ -145,6 +150,7 @@ class Findings:
     only_in_journal: Kept = field(default_factory=Kept)
     enqueued: int = 0
     taken_meanwhile: int = 0
+    left_before: int = 0
 
     def note(self, missing: Iterable[Missing]) -> None:
         """Count what was judged."""
@@ -159,7 +165,12 @@ class Findings:
         return others + self.missing[Fate.LOST].count - self.enqueued - self.taken_meanwhile
 
     @property
+    def unsound(self) -> int:
+        """What is missing in the folders that were looked at, by this run and those before it."""
+        return self.left_before + self.left + self.only_in_cube.count + self.lost_by_cube
+
+    @property
     def is_sound(self) -> bool:
         """Nothing is missing anywhere any more, but for what is on its way by this run."""
-        elsewhere = self.only_in_cube.count + self.lost_by_cube + sum(self.rows_elsewhere.values())
-        return self.left == 0 and elsewhere == 0 and self.only_in_journal.count == 0
+        elsewhere = sum(self.rows_elsewhere.values()) + self.only_in_journal.count
+        return self.unsound == 0 and elsewhere == 0

@@ -1,5 +1,6 @@
 """Tells what a run of reconcile has found: as text and tables, or as one JSON document."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -44,6 +45,7 @@ def document(findings: Findings, *, run: str, dry_run: bool, limit: int, show_ph
         },
         "enqueued": findings.enqueued,
         "registered_meanwhile": findings.taken_meanwhile,
+        "left_before": findings.left_before,
         "sound": findings.is_sound,
     }
 
@@ -82,6 +84,14 @@ def tell(output: Output, findings: Findings, *, dry_run: bool, limit: int, show_
         (f"in CUBE below {pacs}, in folders that are not on the volume", count, "is this CUBE's volume?")
         for pacs, count in findings.rows_elsewhere.items()
     ]
+    if findings.left_before:
+        rows.append(
+            (
+                "found by the runs before, in folders that are settled",
+                findings.left_before,
+                "begin again without --state to see which",
+            )
+        )
     if findings.only_in_journal.count:
         rows.append(
             (
@@ -122,4 +132,9 @@ def _help(fate: Fate, findings: Findings, *, dry_run: bool) -> str:
 
 
 def _namer(*, show_phi: bool) -> Callable[[str], str]:
-    return (lambda path: path) if show_phi else masked_path
+    return _shown if show_phi else masked_path
+
+
+def _shown(path: str) -> str:
+    """A path as a terminal can show it: what is not UTF-8 is escaped."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -20,29 +20,33 @@ class StateFile:
         self._scope = scope
         self._written = ""
 
-    def read(self) -> str:
-        """The last folder that is settled; empty to begin at the beginning.
+    def read(self) -> tuple[str, int]:
+        """The last folder that is settled, empty to begin at the beginning; and what was left up to there.
 
         Raises:
             OperatorError: it is no such file, or one of another run.
         """
         if self._path is None:
-            return ""
+            return "", 0
         try:
             state = json.loads(self._path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            return ""
+            return "", 0
         except (OSError, ValueError) as error:
             raise self._unfit("cannot be read") from error
-        if not isinstance(state, dict) or not isinstance(state.get("after"), str):
+        if not (
+            isinstance(state, dict)
+            and isinstance(state.get("after"), str)
+            and isinstance(state.get("left", 0), int)
+        ):
             raise self._unfit("is no state of reconcile")
         if state.get("scope") != self._scope:
             raise self._unfit("is of a run with other options")
         self._written = state["after"]
-        return self._written
+        return self._written, state.get("left", 0)
 
-    def write(self, after: str) -> None:
-        """Keep how far everything is settled.
+    def write(self, after: str, left: int) -> None:
+        """Keep how far everything is settled, and how much is missing up to there all the same.
 
         Raises:
             OperatorError: it cannot be written.
@@ -53,7 +57,7 @@ class StateFile:
         try:
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump({"scope": self._scope, "after": after}, file)
+                json.dump({"scope": self._scope, "after": after, "left": left}, file)
             temporary.replace(self._path)
         except OSError as error:
             raise self._unfit(f"cannot be written ({error.strerror})") from error

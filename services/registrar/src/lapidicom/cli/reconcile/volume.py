@@ -1,5 +1,6 @@
 """Walks SERVICES/PACS in a fixed order, one series folder at a time, so that it can go on where it ended."""
 
+import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -34,10 +35,12 @@ class SeriesFolder:
     Attributes:
         path: relative to the storage root. Patient data.
         files: by name; what does not end in `.dcm` is none of ours.
+        fault: why the folder cannot be read; empty if it can.
     """
 
     path: str = field(repr=False)
     files: dict[str, StoredFile] = field(repr=False)
+    fault: str = ""
 
     @property
     def pacs_name(self) -> str:
@@ -47,8 +50,10 @@ class SeriesFolder:
 
 def series_folders(
     root: Path, *, pacs: str | None = None, since: float = 0.0, after: str = ""
-) -> Iterator[SeriesFolder]:
-    """All series folders in the order of their paths' components.
+) -> Iterator[SeriesFolder | None]:
+    """All series folders in the order of their paths' components; None for each one that is passed over.
+
+    A folder that may not be read is told with its fault, at whichever level it stands.
 
     Args:
         root: CUBE's storage root, as we see it.
@@ -57,32 +62,35 @@ def series_folders(
         after: only those behind this folder: where an earlier walk ended.
 
     Raises:
-        OSError: the volume cannot be read.
+        OSError: SERVICES/PACS may not be read, or the volume does not answer.
     """
-    names = (
-        [pacs]
-        if pacs is not None
-        else [name for name in _folders(root / PACS_ROOT) if name != PROGRESS_FILES]
-    )
-    begin = after.split("/")
-    for name in names:
-        for path in _below(root, f"{PACS_ROOT}/{name}", 3, begin):
-            if not since or _modified(root / path) >= since:
-                files = _files(root / path)
-                if files is not None:
-                    yield SeriesFolder(path, files)
+    for path in _below(root, PACS_ROOT, 4, after.split("/"), {pacs} if pacs is not None else None):
+        try:
+            is_meant = not since or (root / path).stat().st_mtime >= since
+            yield SeriesFolder(path, _files(root / path)) if is_meant else None
+        except PermissionError:
+            yield SeriesFolder(path, {}, "it may not be read from here")
+        except (FileNotFoundError, NotADirectoryError):
+            yield None  # removed meanwhile
 
 
-def _below(root: Path, path: str, levels: int, begin: list[str]) -> Iterator[str]:
+def _below(root: Path, path: str, levels: int, begin: list[str], only: set[str] | None) -> Iterator[str]:
+    """The folders so many levels below a path; one that may not be read stands for all below it."""
     parts = path.split("/")
-    place = begin[: len(parts)]
-    if parts < place or (levels == 0 and parts <= begin):
+    if parts < begin[: len(parts)] or (levels == 0 and parts <= begin):
         return
+    try:
+        names = _folders(root / path) if levels else []
+    except PermissionError:
+        if path == PACS_ROOT:
+            raise
+        levels = 0
     if levels == 0:
         yield path
         return
-    for name in _folders(root / path):
-        yield from _below(root, f"{path}/{name}", levels - 1, begin)
+    for name in names:
+        if name != PROGRESS_FILES if only is None else name in only:
+            yield from _below(root, f"{path}/{name}", levels - 1, begin, None)
 
 
 def _folders(path: Path) -> list[str]:
@@ -93,22 +101,12 @@ def _folders(path: Path) -> list[str]:
         return []  # removed meanwhile, or no such PACS
 
 
-def _files(path: Path) -> dict[str, StoredFile] | None:
-    """None if the folder is gone."""
+def _files(path: Path) -> dict[str, StoredFile]:
     files = {}
-    try:
-        with os.scandir(path) as entries:
-            for entry in entries:
+    with os.scandir(path) as entries:
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError):  # removed just now
                 if entry.name.endswith(SUFFIX) and entry.is_file(follow_symlinks=False):
                     found = entry.stat(follow_symlinks=False)
                     files[entry.name] = StoredFile(found.st_size, found.st_mtime)
-    except FileNotFoundError:
-        return None
     return dict(sorted(files.items()))
-
-
-def _modified(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0

@@ -14,7 +14,7 @@ from lapidicom.cli.cube_look import NO_CUBE, look_at_cube
 from lapidicom.cli.dead_letters.letter import read_letter
 from lapidicom.cli.dead_letters.lock import Busy
 from lapidicom.cli.dead_letters.look import look
-from lapidicom.cli.in_thread import in_thread
+from lapidicom.cli.in_thread import of_volume
 from lapidicom.cli.management import NO_MANAGEMENT, ManagedQueue, Management
 from lapidicom.cli.settings import CommandSettings
 from lapidicom.cli.status.journals import look_at_journals
@@ -221,6 +221,6 @@ def _queue(found: Count | None, managed: Managed, name: str) -> QueueLook | None
 
 async def _of_volume(look_at: Callable[[], T | NotVisible]) -> T | NotVisible:
     try:
-        return await in_thread(look_at, _VOLUME_SECONDS)
-    except TimeoutError:
-        return NotVisible(f"the volume does not answer within {_VOLUME_SECONDS:g} s")
+        return await of_volume(look_at, seconds=_VOLUME_SECONDS)
+    except TimeoutError as error:
+        return NotVisible(str(error.strerror))

@@ -3,11 +3,13 @@
 Whoever cannot be asked is told as not visible.
 """
 
+import errno
 import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +18,7 @@ from lapidicom.cli.cube import Catalogue, RegisteredFile, catalogue
 from lapidicom.cli.dead_letters.letter import DeadLetter, read_letter
 from lapidicom.cli.dead_letters.look import look
 from lapidicom.cli.errors import OperatorError
+from lapidicom.cli.in_thread import Pulse, of_volume
 from lapidicom.cli.queues import Waiting, waiting
 from lapidicom.cli.shell import Shell
 from lapidicom.cli.trace.journals import AssociationEnd, Found, Subject, search
@@ -95,26 +98,38 @@ def gather(shell: Shell, uid: str) -> Trace:
     Raises:
         OperatorError: the settings are wrong.
     """
-    trace = _from_journals(shell, uid)
-    shell.run(_ask(shell, trace))
-    _look_at_volume(shell.settings.files_root, trace)
+    return shell.run(_gather(shell, uid))
+
+
+async def _gather(shell: Shell, uid: str) -> Trace:
+    trace = await _from_journals(shell, uid)
+    await _ask(shell, trace)
+    await _look_at_volume(shell.settings.files_root, trace)
     trace.stories.sort(key=lambda story: (story.pacs_name, story.path, story.sop_uid))
     return trace
 
 
-def _from_journals(shell: Shell, uid: str) -> Trace:
+async def _from_journals(shell: Shell, uid: str) -> Trace:
     spool = shell.settings.spool
     unseen: NotVisible | None = None
     found = Found()
     if spool is None:
         unseen = NotVisible("set CHRIS_FILES_ROOT or CHRIS_SPOOL_DIR")
-    elif not spool.is_dir():
-        unseen = NotVisible(f"there is no folder {spool}")
     else:
+        pulse = Pulse()
         try:
-            total = Survey(FileSystem(), str(spool)).size()
+            if not await of_volume(spool.is_dir):
+                raise FileNotFoundError(errno.ENOENT, "there is no folder", str(spool))
+            total = await of_volume(Survey(FileSystem(), str(spool)).size)
             with shell.output.progress("reading journals", total) as advance:
-                found = search(Survey(FileSystem(), str(spool), advance), uid)
+
+                def on_read(count: int) -> None:
+                    pulse.beat()
+                    advance(count)
+
+                found = await of_volume(
+                    partial(search, Survey(FileSystem(), str(spool), on_read), uid), pulse
+                )
         except OSError as error:
             unseen = NotVisible(f"{error.strerror or 'unreadable'}: {error.filename or spool}")
     stories = found.merged()
@@ -220,19 +235,28 @@ def _take_over(trace: Trace, rows: Iterable[RegisteredFile], series_uid: str = "
         trace.story_of(row.path, series_uid).cube = InCube(row.url, row.registered_at)
 
 
-def _look_at_volume(root: Path | None, trace: Trace) -> None:
-    unseen = _why_not_visible(root)
-    if unseen is not None or root is None:
-        trace.not_visible["volume"] = unseen or NotVisible("set CHRIS_FILES_ROOT")
+async def _look_at_volume(root: Path | None, trace: Trace) -> None:
+    try:
+        unseen = await of_volume(partial(_why_not_visible, root))
+        if unseen is None and root is not None:
+            pulse = Pulse()
+            await of_volume(partial(_look_at_files, root, trace, pulse), pulse)
+    except OSError as error:
+        unseen = NotVisible(error.strerror or "the volume does not answer")
+    if unseen is not None:
+        trace.not_visible["volume"] = unseen
         for story in trace.stories:
-            story.file = trace.not_visible["volume"]
-        return
+            story.file = unseen
+
+
+def _look_at_files(root: Path, trace: Trace, pulse: Pulse) -> None:
     if trace.subject is Subject.SERIES:
         for folder in sorted({story.path.rpartition("/")[0] for story in trace.stories if story.path}):
             _add_files(root, folder, trace)
     for story in trace.stories:
         if story.path and story.file is None:
             story.file = _size(root / story.path)
+            pulse.beat()
 
 
 def _why_not_visible(root: Path | None) -> NotVisible | None:
