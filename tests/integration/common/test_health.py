@@ -41,12 +41,23 @@ def test_livez_answers_200_whether_ready_or_not() -> None:
 
 def test_readyz_answers_200_without_reasons() -> None:
     status, body = with_health(list, lambda port: get(port, "/readyz"))
-    assert (status, json.loads(body)) == (200, {"ready": True, "reasons": []})
+    assert (status, json.loads(body)) == (200, {"ready": True, "reasons": [], "degraded": []})
 
 
 def test_readyz_answers_503_with_the_reasons() -> None:
     status, body = with_health(lambda: ["no volume", "no journal"], lambda port: get(port, "/readyz"))
-    assert (status, json.loads(body)) == (503, {"ready": False, "reasons": ["no volume", "no journal"]})
+    told = {"ready": False, "reasons": ["no volume", "no journal"], "degraded": []}
+    assert (status, json.loads(body)) == (503, told)
+
+
+def test_a_process_that_is_degraded_is_ready_and_says_so() -> None:
+    async def main() -> tuple[int, str]:
+        async with serving(0, list, lambda: ["volume: below its watermark"]) as port:
+            return await get(port, "/readyz")
+
+    status, body = asyncio.run(main())
+    told = {"ready": True, "reasons": [], "degraded": ["volume: below its watermark"]}
+    assert (status, json.loads(body)) == (200, told)
 
 
 def test_the_reasons_may_be_asked_of_a_coroutine() -> None:

@@ -1,7 +1,8 @@
 """Health: /livez and /readyz, served by a task of the process's own event loop.
 
 /livez answers 200 as long as the event loop turns and asks nothing outside the process. /readyz
-answers 200, or 503 with the reasons, as JSON: {"ready": false, "reasons": ["..."]}.
+answers 200, or 503 with the reasons, as JSON: {"ready": false, "reasons": ["..."], "degraded": ["..."]}.
+What is degraded leaves the process ready: no other process would do better.
 """
 
 import asyncio
@@ -20,39 +21,47 @@ from starlette.routing import Route
 from lapidicom.common.listening_socket import listening_socket
 
 Reasons = Callable[[], Sequence[str] | Awaitable[Sequence[str]]]
-"""Tells why the process is not ready; an empty sequence means that it is. No patient data in it."""
+"""Sentences without patient data; an empty sequence means that nothing is wrong."""
 
 _BACKLOG: Final = 64
 _SHUTDOWN_SECONDS: Final = 1
 
 
-def application(reasons: Reasons) -> Starlette:
+def application(reasons: Reasons, degraded: Reasons = tuple) -> Starlette:
     """The ASGI application, for a server or a test."""
 
     async def livez(_: Request) -> Response:
         return PlainTextResponse("ok\n")
 
     async def readyz(_: Request) -> Response:
-        given = reasons()
-        told = list(await given if inspect.isawaitable(given) else given)
-        return JSONResponse({"ready": not told, "reasons": told}, status_code=503 if told else 200)
+        hindrances, remarks = await _given(reasons), await _given(degraded)
+        return JSONResponse(
+            {"ready": not hindrances, "reasons": hindrances, "degraded": remarks},
+            status_code=503 if hindrances else 200,
+        )
 
     return Starlette(routes=[Route("/livez", livez), Route("/readyz", readyz)])
 
 
+async def _given(reasons: Reasons) -> list[str]:
+    given = reasons()
+    return list(await given if inspect.isawaitable(given) else given)
+
+
 @asynccontextmanager
-async def serving(port: int, reasons: Reasons) -> AsyncIterator[int]:
+async def serving(port: int, reasons: Reasons, degraded: Reasons = tuple) -> AsyncIterator[int]:
     """Serve health inside the running loop while the context is open; yields the bound port.
 
     Args:
         port: TCP port on every address; 0 takes a free one.
-        reasons: asked at each /readyz.
+        reasons: why the process is not ready; asked at each /readyz.
+        degraded: what is wrong although the process is ready; asked likewise.
 
     Raises:
         OSError: the port cannot be bound.
     """
     bound = listening_socket(port, backlog=_BACKLOG)
-    server = _Server(_config(application(reasons)))
+    server = _Server(_config(application(reasons, degraded)))
     task = asyncio.create_task(server.serve(sockets=[bound]), name="health")
     try:
         await _until_started(server, task)
