@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from lapidicom.cli.settings import CommandSettings
 from lapidicom.common.settings import Section, load
 from lapidicom.common.settings.load import is_secret, variable
 from lapidicom.common.settings.unknown import names
@@ -23,6 +24,9 @@ SECRETS = {
 }
 OF_NO_MODEL = {"SSL_CERT_FILE"}
 """Read by Python's ssl module; OTEL_* are OpenTelemetry's."""
+
+OF_THE_COMMAND = {"receiver": frozenset[str](), "registrar": names(CommandSettings)}
+"""Read by the operators' command, which is in the registrar's image."""
 
 CHOSEN_BY_THE_POD = "CHRIS_RECEIVER_ID"
 """Must not be given to several pods at once; its default, the pod's name, is right."""
@@ -55,7 +59,8 @@ def component(request: pytest.FixtureRequest) -> str:
 
 def test_each_variable_is_one_that_the_service_knows(rendered: Rendered, component: str) -> None:
     given = of_the_models(environment(rendered, component))
-    assert {name.removesuffix("_FILE") for name in given} <= names(SERVICES[component])
+    known = names(SERVICES[component]) | OF_THE_COMMAND[component]
+    assert {name.removesuffix("_FILE") for name in given} <= known
 
 
 def test_the_service_takes_its_environment(rendered: Rendered, component: str, tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def test_the_trial_broker_and_the_services_agree_on_its_address(all_rendered: di
     assert amqp["secret"]["secretName"] == secret["metadata"]["name"]
 
 
-def test_a_receiver_may_speak_to_rabbitmq_and_a_registrar_to_cube_too(
+def test_a_receiver_may_speak_to_rabbitmq_and_a_registrar_to_cube_and_to_both_services_too(
     all_rendered: dict[str, Rendered],
 ) -> None:
     ports = {
@@ -149,14 +149,14 @@ def test_a_receiver_may_speak_to_rabbitmq_and_a_registrar_to_cube_too(
         if name != "hostport"
         for component in ("receiver", "registrar")
     }
-    dns, amqp, otlp = {53, 5353}, {5671, 5672}, {4318}
+    dns, amqp, otlp, health = {53, 5353}, {5671, 5672}, {4318}, {"health"}
     assert ports == {
         ("trial", "receiver"): dns | amqp,
-        ("trial", "registrar"): dns | amqp | {8000},
+        ("trial", "registrar"): dns | amqp | health | {8000},
         ("cluster-keda", "receiver"): dns | amqp | otlp,
-        ("cluster-keda", "registrar"): dns | amqp | otlp | {443},
+        ("cluster-keda", "registrar"): dns | amqp | otlp | health | {443},
         ("external-hpa", "receiver"): dns | amqp,
-        ("external-hpa", "registrar"): dns | amqp | {8000},
+        ("external-hpa", "registrar"): dns | amqp | health | {8000},
     }
 
 
@@ -166,8 +166,12 @@ def test_only_the_named_peers_and_helms_test_may_send_dicom(all_rendered: dict[s
     assert dicom["ports"] == [{"port": "scp"}]
     assert dicom["from"][0] == {"ipBlock": {"cidr": "10.1.2.3/32"}}
     echo = all_rendered["cluster-keda"].one("Pod", "-test-echo")["metadata"]["labels"]
-    for rule in (dicom["from"][1], *health["from"]):
+    for rule in (dicom["from"][1], health["from"][0]):
         assert rule["podSelector"]["matchLabels"].items() <= echo.items()
+    components = [
+        rule["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for rule in health["from"]
+    ]
+    assert components == ["test", "registrar"]
 
 
 def test_helms_test_asks_for_c_echo_and_for_readiness(rendered: Rendered) -> None:
@@ -181,13 +185,16 @@ def test_helms_test_asks_for_c_echo_and_for_readiness(rendered: Rendered) -> Non
     assert echo["args"][:2] == [service["metadata"]["name"], str(service["spec"]["ports"][0]["port"])]
     assert echo["args"][-1] == title["CHRIS_SCP_AET"]
     asked = {container["args"][0] for container in tests["ready"]["spec"]["containers"]}
-    health = {
-        one["metadata"]["name"]
-        for one in rendered.of("Service")
-        if one["metadata"]["name"].endswith("-health")
+    each = {
+        one["metadata"]["name"] for one in rendered.of("Service") if one["spec"].get("clusterIP") == "None"
     }
-    assert asked == {f"http://{name}:8080/readyz" for name in health}
-    assert len(health) == 2
+    assert asked == {f"http://{name}:8080/readyz" for name in each}
+    assert len(each) == 2
+    of_registrar = {
+        entry["name"]: entry.get("value") for entry in pods(rendered, "registrar")["containers"][0]["env"]
+    }
+    told = {of_registrar[f"CHRIS_{name}_URL"] for name in ("RECEIVER", "REGISTRAR")}
+    assert told == {f"http://{name}:8080" for name in each}
 
 
 @pytest.mark.parametrize(("key", "value"), [("cluster.tlsSecret", "x"), ("trial.storage", "1Gi")])

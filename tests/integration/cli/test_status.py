@@ -32,7 +32,13 @@ def settings(path: WholePath, tmp_path_factory: pytest.TempPathFactory) -> Itera
         folder = tmp_path_factory.mktemp("scu")
         assert pynetdicom_store(receiver.scp_port, CALLING, [instance(1)], folder) == [0]
         eventually(lambda: len(path.cube.control.paths()) == 1, 30, what="registered")
-        yield path.command_settings | {"CHRIS_MIN_FREE_SPACE": "1"}
+        stored = path.files_root / instance(1).path(CALLING)
+        os.utime(stored, (stored.stat().st_atime, stored.stat().st_mtime - 600))
+        yield path.command_settings | {
+            "CHRIS_MIN_FREE_SPACE": "1",
+            "CHRIS_RECEIVER_URL": f"http://127.0.0.1:{receiver.health_port}",
+            "CHRIS_REGISTRAR_URL": f"http://127.0.0.1:{path.registrars[0].health_port}",
+        }
 
 
 def status(settings: dict[str, str], **changes: str) -> tuple[int, dict[str, Any]]:
@@ -54,8 +60,9 @@ def test_a_system_that_works_is_healthy(settings: dict[str, str]) -> None:
     assert told["work"]["consumers"] == 1
     assert told["dead_letters"] == {"count": 0, "reasons": []}
     assert told["cube"]["generation"] == "CUBE up to v5"
-    assert told["cube"]["token_accepted"]
+    assert [told["cube"][name] for name in ("token_accepted", "may_register", "sees_our_files")] == [True] * 3
     assert told["volume"]["sentinel"]
+    assert [one["ready"] for one in (*told["receivers"], *told["registrars"])] == [True, True]
     assert [one["finished"] for one in told["journals"]] == [False]
     assert set(told["not_visible"]) == {
         "broker.alarms",
@@ -71,8 +78,9 @@ def test_a_system_that_works_is_healthy(settings: dict[str, str]) -> None:
 def test_the_screen_that_is_piped_has_a_row_for_each_area(settings: dict[str, str]) -> None:
     ended = in_process("status", **settings)
     assert ended.status == 0
-    areas = [line.split("  ")[0] for line in ended.lines[2:9]]
-    assert areas == ["volume", "journals", "RabbitMQ", "work queue", "delayed", "dead letters", "CUBE"]
+    areas = [line.split("  ")[0] for line in ended.lines[2:11]]
+    assert areas[:5] == ["receivers", "volume", "journals", "RabbitMQ", "work queue"]
+    assert areas[5:] == ["delayed", "dead letters", "registrars", "CUBE"]
     assert "\x1b" not in ended.out
 
 
@@ -94,6 +102,68 @@ def test_dead_letters_are_told_by_reason_and_looking_leaves_them_as_they_are(
         assert told["dead_letters"]["count"] == 30
     taken = take_all(url, DEAD_LETTER_QUEUE)
     assert [message.headers["lapidicom-id"] for message in taken] == [one.lapidicom_id for one in letters]
+
+
+@pytest.mark.parametrize(
+    ("changes", "named", "not_named"),
+    [
+        (
+            {"CHRIS_USERNAME": "somebody", "CHRIS_PASSWORD": USERS["somebody"]},
+            "CUBE does not let 'somebody' register",
+            "PASSWORD",
+        ),
+        ({"CHRIS_PASSWORD": "wrong"}, "CUBE gives 'chris' no token", "database"),
+        ({"CHRIS_URL": "/"}, "is not CUBE's API", "PASSWORD"),
+    ],
+)
+def test_what_is_wrong_with_the_way_to_cube_is_named_and_nothing_else(
+    path: WholePath, settings: dict[str, str], changes: dict[str, str], named: str, not_named: str
+) -> None:
+    if "CHRIS_URL" in changes:
+        changes = {"CHRIS_URL": path.cube.url.partition("api/")[0]}
+    exit_status, told = status(settings, **changes)
+    assert exit_status == 2
+    (finding,) = [one for one in told["findings"] if one["area"] == "cube"]
+    assert named in finding["what"]
+    assert not_named not in f"{finding['what']} {finding['remedy']}"
+
+
+def test_a_cube_that_looks_at_another_storage_is_named(path: WholePath, settings: dict[str, str]) -> None:
+    path.cube.control.volume_gone()
+    try:
+        exit_status, told = status(settings)
+        checks = in_process("doctor", "--json", **settings)
+    finally:
+        path.cube.control.heal()
+    assert exit_status == 2
+    assert told["cube"]["sees_our_files"] is False
+    assert "it looks at another storage" in told["findings"][0]["what"]
+    assert [name for name, result in results(checks).items() if result == "fail"] == [("CUBE", "storage")]
+
+
+def test_a_database_that_is_stopped_is_named(path: WholePath, settings: dict[str, str]) -> None:
+    path.cube.control.database_down()
+    try:
+        exit_status, told = status(settings)
+    finally:
+        path.cube.control.heal()
+    assert exit_status == 2
+    (finding,) = [one for one in told["findings"] if one["area"] == "cube"]
+    assert "database" in finding["remedy"]
+    assert "PASSWORD" not in finding["remedy"]
+
+
+def test_a_service_that_does_not_answer_or_is_another_one_is_told(
+    path: WholePath, settings: dict[str, str]
+) -> None:
+    exit_status, told = status(
+        settings, CHRIS_RECEIVER_URL=f"{path.cube.url.partition('api/')[0]},http://127.0.0.1:1"
+    )
+    assert exit_status == 2
+    assert [one["what"].partition(": ")[2] for one in told["findings"] if one["area"] == "receivers"] == [
+        "what answers there is no receiver",
+        "/readyz does not answer: ConnectError",
+    ]
 
 
 @pytest.mark.parametrize("how", ["hang", "refuse connections"])
@@ -206,7 +276,7 @@ def test_the_doctor_finds_everything_well_and_leaves_no_trace(
             ("CUBE", "right to register"),
             "CHRIS_USERNAME must be `chris`",
         ),
-        ({"CHRIS_PASSWORD": "wrong"}, ("CUBE", "token"), "check CHRIS_USERNAME and CHRIS_PASSWORD"),
+        ({"CHRIS_PASSWORD": "wrong"}, ("CUBE", "login"), "check CHRIS_USERNAME and CHRIS_PASSWORD"),
         ({"CHRIS_MIN_FREE_SPACE": "900TiB"}, ("volume", "free space"), "free or add space"),
         ({"CHRIS_RETRY_DELAYS": "9"}, ("RabbitMQ", "exchanges and queues"), "lapidicom topology apply"),
         ({"CHRIS_SCP_AETT": "X"}, ("settings", "names of CHRIS_* variables"), "is CHRIS_SCP_AET meant?"),
@@ -227,6 +297,7 @@ def test_a_volume_that_is_not_mounted_is_told(settings: dict[str, str], tmp_path
     exit_status, told = status(settings, CHRIS_FILES_ROOT=str(tmp_path))
     assert exit_status == 1
     assert told["journals"] is None
+    assert told["cube"]["sees_our_files"] is None
     assert "not mounted" in told["not_visible"]["journals"]
     assert [one["area"] for one in told["findings"]] == ["volume"]
 

@@ -124,13 +124,18 @@ class RegistrarProcess:
         """The log lines of one event."""
         return [line for line in self.log() if line["event"] == name]
 
-    def reasons(self) -> list[str]:
-        """Why it is not ready."""
-        port = next(
+    @property
+    def health_port(self) -> int:
+        """Of /livez and /readyz."""
+        port: int | None = next(
             (line["health_port"] for line in self.log()[self._lines_before :] if "health_port" in line), None
         )
         assert port is not None, self._log.read_text()[-2000:]
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        return port
+
+    def reasons(self) -> list[str]:
+        """Why it is not ready."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.health_port, timeout=5)
         try:
             connection.request("GET", "/readyz")
             reasons: list[str] = json.loads(connection.getresponse().read())["reasons"]

@@ -1,4 +1,4 @@
-"""The checks that need no broker: version, flags, clock, settings, CUBE's answers, the volume."""
+"""The checks that need no broker: version, flags, clock, settings, the volume."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -8,14 +8,11 @@ import pytest
 
 from lapidicom.cli.doctor.broker import check_flags, check_version
 from lapidicom.cli.doctor.check import Check, Result
-from lapidicom.cli.doctor.cube import check_generation, check_right, check_token
 from lapidicom.cli.doctor.environment import check_clock, check_settings
 from lapidicom.cli.doctor.volume import check_volume
 from lapidicom.cli.settings import CommandSettings
 from lapidicom.cli.visibility import NotVisible
 from lapidicom.receiver.settings import ReceiverSettings
-from lapidicom.registrar.cube.generation import Generation
-from lapidicom.registrar.cube.replies import Answer, Fault, NoAnswer, Reply
 
 NOW = datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -61,42 +58,6 @@ def test_a_misspelt_setting_is_told_with_the_one_that_is_meant() -> None:
 
 def test_without_the_receivers_model_nobody_knows_its_names() -> None:
     assert check_settings({"cli": CommandSettings}, {"CHRIS_SCP_AET": "x"}).result is Result.NOT_VISIBLE
-
-
-@pytest.mark.parametrize(
-    ("generation", "result"),
-    [
-        (Generation.PER_FILE, Result.PASS),
-        (Generation.PER_SERIES, Result.FAIL),
-        (Generation.UNKNOWN, Result.FAIL),
-    ],
-)
-def test_the_generation_must_fit_the_unit(generation: Generation, result: Result) -> None:
-    assert check_generation(generation, "instance").result is result
-
-
-JSON = "application/json"
-
-
-@pytest.mark.parametrize(
-    ("reply", "result"),
-    [
-        (Answer(400, JSON, b'{"path":["This field is required."]}'), Result.PASS),
-        (Answer(403, JSON, b""), Result.FAIL),
-        (Answer(400, "text/html", b""), Result.NOT_VISIBLE),
-        (Answer(500, JSON, b""), Result.NOT_VISIBLE),
-        (NoAnswer(Fault.NO_ANSWER), Result.NOT_VISIBLE),
-    ],
-)
-def test_the_right_to_register_is_told_by_how_an_empty_registration_is_refused(
-    reply: Reply, result: Result
-) -> None:
-    assert check_right(reply).result is result
-
-
-def test_a_token_that_is_not_given_is_told() -> None:
-    assert check_token(Answer(200, JSON, b"{}")).result is Result.PASS
-    assert check_token(NoAnswer(Fault.NO_TOKEN, "http_400")).result is Result.FAIL
 
 
 def results(checks: list[Check]) -> Mapping[str, Result]:

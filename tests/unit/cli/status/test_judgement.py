@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from lapidicom.cli.services import Readiness, Service
 from lapidicom.cli.status.document import document
 from lapidicom.cli.status.judgement import Level, judge
 from lapidicom.cli.status.screen import age, rows, size
@@ -28,7 +29,8 @@ GIB = 1 << 30
 
 WORK = QueueLook(ready=3, unacknowledged=4, consumers=2, held_back=0, publish_rate=1.0, ack_rate=1.0)
 JOURNAL = JournalLook("r.1", 100, NOW - timedelta(seconds=1), NOW, finished=False, set_aside=0)
-CUBE = CubeLook("http://chris/api/v1/", True, "CUBE up to v5", True, "")
+CUBE = CubeLook("http://chris/api/v1/", True, "CUBE up to v5", True, True, True)
+READY = Readiness(Service.REGISTRAR, "registrar:8080", ready=True)
 VOLUME = VolumeLook("/data", 50 * GIB, 100 * GIB, 1000, "5a0b6d0e-1", GIB)
 LETTERS = DeadLettersLook(
     3, [ReasonLook("file-missing", 2, NOW - timedelta(days=3)), ReasonLook("refused", 1, None)]
@@ -43,6 +45,8 @@ WELL = Snapshot(
     journals=(JOURNAL,),
     cube=CUBE,
     volume=VOLUME,
+    receivers=(replace(READY, service=Service.RECEIVER),),
+    registrars=(READY,),
 )
 
 
@@ -107,17 +111,28 @@ CASES: list[tuple[str, dict[str, Any], Level, str]] = [
     ),
     (
         "CUBE away",
-        {"cube": CubeLook("u", False, "unknown", False, "CUBE: not_connected")},
+        {"cube": CubeLook("u", False, "unknown", False, False, None, "CUBE: not_connected", "start it")},
         Level.DOWN,
         "CUBE: not_connected",
     ),
     (
-        "token refused",
-        {"cube": replace(CUBE, token_accepted=False, trouble="CUBE: no_token")},
+        "no registrar is ready",
+        {"registrars": (Readiness(Service.REGISTRAR, "r:1", False, ("CUBE: outage (http_403)",)),)},
         Level.DOWN,
-        "CUBE: no_token",
+        "registrar r:1 is not ready: CUBE: outage (http_403)",
     ),
-    ("another generation", {"cube": replace(CUBE, trouble="this is CUBE v6")}, Level.DOWN, "this is CUBE v6"),
+    (
+        "one of two receivers is ready",
+        {"receivers": (READY, Readiness(Service.RECEIVER, "b:1", False, ("the volume is gone",)))},
+        Level.DEGRADED,
+        "receiver b:1 is not ready: the volume is gone",
+    ),
+    (
+        "a receiver is degraded",
+        {"receivers": (Readiness(Service.RECEIVER, "b:1", True, ("below CHRIS_MIN_FREE_SPACE",)),)},
+        Level.DEGRADED,
+        "receiver b:1 is degraded: below CHRIS_MIN_FREE_SPACE",
+    ),
     (
         "nothing mounted",
         {"volume": replace(VOLUME, sentinel="")},
@@ -171,6 +186,7 @@ def test_what_is_wrong_is_found_with_its_level_and_a_remedy(
         {"delayed": DelayedLook(0, (), UNSEEN)},
         {"journals": UNSEEN, "volume": UNSEEN},
         {"cube": UNSEEN},
+        {"receivers": UNSEEN, "registrars": UNSEEN},
         {"volume": replace(VOLUME, inodes=None)},
         {"journals": (replace(JOURNAL, oldest=NOW - timedelta(seconds=60)),)},
         {"journals": (replace(JOURNAL, oldest=None),)},
@@ -178,6 +194,22 @@ def test_what_is_wrong_is_found_with_its_level_and_a_remedy(
 )
 def test_what_is_not_visible_or_within_bounds_is_not_judged(changes: dict[str, Any]) -> None:
     assert judge(replace(WELL, **changes)).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "remedy"),
+    [
+        ({}, "see what the registrars say of themselves"),
+        ({"registrars": UNSEEN}, "start a registrar, or ask its /readyz"),
+        ({"registrars": UNSEEN, "cube": replace(CUBE, trouble="CUBE answers 500")}, "mend CUBE"),
+    ],
+)
+def test_a_work_queue_without_consumer_names_the_cause_where_that_is_known(
+    changes: dict[str, Any], remedy: str
+) -> None:
+    judgement = judge(replace(WELL, work=replace(WORK, consumers=0), **changes))
+    (work,) = [one for one in judgement.findings if one.area == "work"]
+    assert work.remedy.startswith(remedy)
 
 
 def test_the_worst_finding_comes_first_and_gives_the_level() -> None:
@@ -208,6 +240,7 @@ def test_the_document_has_null_for_what_is_not_visible_and_the_reason_beside_it(
         "work.unacknowledged": "nobody looks",
     }
     assert told["journals"][0]["oldest"] == NOW - timedelta(seconds=1)
+    assert "stored" not in told["volume"]
 
 
 @pytest.mark.parametrize(

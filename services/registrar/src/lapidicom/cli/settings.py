@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import ByteSize, Field, SecretStr
+from pydantic import BeforeValidator, ByteSize, Field, SecretStr
 
 from lapidicom.common.settings import (
     AmqpSection,
@@ -17,8 +17,12 @@ from lapidicom.common.settings import (
     SettingsError,
     UnitSection,
     load,
+    split_commas,
 )
 
+_Addresses = Annotated[
+    tuple[Annotated[str, Field(pattern=r"^https?://[^/@]+/?$")], ...], BeforeValidator(split_commas)
+]
 _CUBE = CubeSection.model_fields
 _FILES = FilesSection.model_fields
 
@@ -31,6 +35,17 @@ class CommandSettings(AmqpSection, DelaySection, UnitSection):
         alias="AMQP_MANAGEMENT_URL",
         description="RabbitMQ's management API, as http(s)://user:password@host:15672. Gives rates, policies "
         "and what at-least-once dead-lettering holds back. Unset: these are not visible.",
+    )
+    receiver_urls: _Addresses = Field(
+        default=(),
+        alias="CHRIS_RECEIVER_URL",
+        description="Where receivers answer /readyz, such as http://receiver:8080; several with commas. Of a "
+        "name with several addresses each is asked. Unset: what they say of themselves is not visible.",
+    )
+    registrar_urls: _Addresses = Field(
+        default=(),
+        alias="CHRIS_REGISTRAR_URL",
+        description="Likewise, the registrars.",
     )
     cube_url: Annotated[str, Field(pattern=r"^https?://[^/]+/.*")] | None = Field(
         default=None, alias="CHRIS_URL", description=_CUBE["cube_url"].description

@@ -10,6 +10,7 @@ from lapidicom.common.settings.sections import (
     LogSection,
     Section,
     UnitSection,
+    split_commas,
 )
 
 __all__ = [
@@ -23,4 +24,5 @@ __all__ = [
     "SettingsError",
     "UnitSection",
     "load",
+    "split_commas",
 ]

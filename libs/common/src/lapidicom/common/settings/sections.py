@@ -17,7 +17,8 @@ S = TypeVar("S", bound="Section")
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-def _split_commas(value: Any) -> Any:
+def split_commas(value: Any) -> Any:
+    """The parts of a text; for a field that holds several values."""
     return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
 
@@ -75,7 +76,7 @@ class DelaySection(Section):
     """The delay queues: the topology depends on them, so every process that declares it reads them."""
 
     retry_delays: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=86400)], ...], BeforeValidator(_split_commas), Field(min_length=1)
+        tuple[Annotated[int, Field(ge=1, le=86400)], ...], BeforeValidator(split_commas), Field(min_length=1)
     ] = Field(
         default=(5, 30, 120, 600),
         alias="CHRIS_RETRY_DELAYS",

@@ -1,24 +1,26 @@
 """Makes all checks, each area by itself: what is away fails alone."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import httpx
 
 from lapidicom.cli.connection import connected
-from lapidicom.cli.cube_look import NO_CUBE, cube_client
+from lapidicom.cli.cube_look import AREA as CUBE
+from lapidicom.cli.cube_look import NO_CUBE, ask_cube, cube_client
 from lapidicom.cli.doctor import broker
-from lapidicom.cli.doctor.check import Check, failed, unseen
-from lapidicom.cli.doctor.cube import AREA as CUBE
-from lapidicom.cli.doctor.cube import check_cube
+from lapidicom.cli.doctor.check import Check, failed, passed, unseen
 from lapidicom.cli.doctor.environment import check_clock, check_settings
 from lapidicom.cli.doctor.volume import check_volume
 from lapidicom.cli.in_thread import of_volume
 from lapidicom.cli.management import NO_MANAGEMENT, Management, management, vhost_of
+from lapidicom.cli.services import Readiness, Service, ask_services
 from lapidicom.cli.settings import CommandSettings
+from lapidicom.cli.status.volume import stored_file
 from lapidicom.cli.visibility import NotVisible
 from lapidicom.common.broker import BrokerError, redacted
 from lapidicom.common.settings import Section
@@ -46,6 +48,8 @@ async def examine(settings: CommandSettings, models: Models, environ: Mapping[st
             ),
             *await _broker(settings, api),
             *await _cube(settings),
+            *_services(await ask_services(Service.RECEIVER, settings.receiver_urls), "receiver"),
+            *_services(await ask_services(Service.REGISTRAR, settings.registrar_urls), "registrar"),
             check_settings(models, environ),
             *await _clocks(settings, api),
         ]
@@ -73,8 +77,30 @@ async def _cube(settings: CommandSettings) -> list[Check]:
     section = settings.cube
     if section is None:
         return [unseen(CUBE, "reachable", NO_CUBE, "set them as the registrar has them")]
+    stored = await _stored(settings.files_root, settings.spool)
     async with cube_client(section) as cube:
-        return await check_cube(cube, section.cube_url, settings.registration_unit)
+        return await ask_cube(cube, section, settings.registration_unit, stored)
+
+
+async def _stored(files_root: Path | None, spool: Path | None) -> str | NotVisible:
+    if files_root is None or spool is None:
+        return NotVisible("CHRIS_FILES_ROOT is not set")
+    try:
+        return await of_volume(partial(stored_file, files_root, spool))
+    except OSError as error:
+        return NotVisible(str(error.strerror))
+
+
+def _services(told: Sequence[Readiness], setting: str) -> list[Check]:
+    """One check for each process."""
+    if not told:
+        return [unseen("services", f"{setting}s", f"CHRIS_{setting.upper()}_URL is not set", "set it")]
+    return [
+        failed("services", f"{one.service} {one.address}", "; ".join(one.reasons), "mend what it names")
+        if one.reasons or not one.ready
+        else passed("services", f"{one.service} {one.address}", "ready")
+        for one in told
+    ]
 
 
 async def _clocks(settings: CommandSettings, api: Management | None) -> list[Check]:

@@ -15,6 +15,11 @@ def document(snapshot: Snapshot, judgement: Judgement) -> dict[str, Any]:
     not_visible: dict[str, str] = {}
     told = _plain(snapshot, "", not_visible)
     told.pop("held_back_seconds")
+    if told["volume"] is not None:
+        del told["volume"]["stored"]  # patient data
+        not_visible.pop("volume.stored", None)
+    if told["cube"] is not None:
+        del told["cube"]["remedy"]  # stands in the finding
     told["held_back"] = _plain(snapshot.held_back, "held_back", not_visible)
     told["oldest_unrelayed"] = oldest_unrelayed(snapshot)
     return {

@@ -34,7 +34,8 @@ class Finding:
     """One thing that an operator should know.
 
     Attributes:
-        area: `broker`, `work`, `delayed`, `dead letters`, `journals`, `cube` or `volume`.
+        area: `receivers`, `registrars`, `broker`, `work`, `delayed`, `dead letters`, `journals`, `cube` or
+            `volume`.
         remedy: what to do.
     """
 
@@ -60,6 +61,7 @@ def judge(snapshot: Snapshot) -> Judgement:
     """Judge what was seen."""
     found = [
         *_broker(snapshot),
+        *_services(snapshot),
         *_work(snapshot),
         *_delayed(snapshot),
         *_dead_letters(snapshot),
@@ -92,16 +94,24 @@ def _work(snapshot: Snapshot) -> Iterator[Finding]:
     if work is None:
         yield Finding(Level.DOWN, "work", "there is no work queue", "lapidicom topology apply")
     elif work.consumers == 0:
-        yield _no_consumer(work)
+        yield _no_consumer(work, snapshot)
 
 
-def _no_consumer(work: QueueLook) -> Finding:
+def _no_consumer(work: QueueLook, snapshot: Snapshot) -> Finding:
+    """While CUBE or the volume is out a registrar consumes nothing on purpose: then that is the cause."""
     waiting = work.messages
+    cube, registrars = snapshot.cube, snapshot.registrars
+    if not isinstance(registrars, NotVisible):
+        remedy = "see what the registrars say of themselves"
+    elif not isinstance(cube, NotVisible) and cube.trouble:
+        remedy = "mend CUBE: registrars consume nothing while it is out"
+    else:
+        remedy = "start a registrar, or ask its /readyz why it consumes nothing (set CHRIS_REGISTRAR_URL)"
     return Finding(
         Level.DOWN if waiting else Level.DEGRADED,
         "work",
         f"no registrar consumes, {waiting} messages wait" if waiting else "no registrar consumes",
-        "start a registrar, or see its /readyz: while CUBE is out it consumes nothing on purpose",
+        remedy,
     )
 
 
@@ -177,15 +187,26 @@ def oldest_unrelayed(snapshot: Snapshot) -> datetime | None:
 
 def _cube(snapshot: Snapshot) -> Iterator[Finding]:
     cube = snapshot.cube
-    if isinstance(cube, NotVisible) or not cube.trouble:
-        return
-    if not cube.reachable:
-        remedy = "check CHRIS_URL and that CUBE runs; messages wait, no attempt is spent"
-    elif not cube.token_accepted:
-        remedy = "check CHRIS_USERNAME and CHRIS_PASSWORD, and CUBE's database; messages wait meanwhile"
-    else:
-        remedy = "lapidicom doctor"
-    yield Finding(Level.DOWN, "cube", cube.trouble, remedy)
+    if not isinstance(cube, NotVisible) and cube.trouble:
+        yield Finding(Level.DOWN, "cube", cube.trouble, cube.remedy)
+
+
+def _services(snapshot: Snapshot) -> Iterator[Finding]:
+    """What receivers and registrars say of themselves; a service is down if no process of it is ready."""
+    for area, told in (("receivers", snapshot.receivers), ("registrars", snapshot.registrars)):
+        if isinstance(told, NotVisible):
+            continue
+        is_down = not any(one.ready for one in told)
+        for one in told:
+            if one.ready and not one.reasons:
+                continue
+            yield Finding(
+                Level.DOWN if is_down else Level.DEGRADED,
+                area,
+                f"{one.service} {one.address} {'is degraded' if one.ready else 'is not ready'}: "
+                + ("; ".join(one.reasons) or "it does not say why"),
+                f"mend what it names; more is in the log of the {one.service}",
+            )
 
 
 def _volume(snapshot: Snapshot) -> Iterator[Finding]:

@@ -10,12 +10,22 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from lapidicom.cli.broker_look import Count, count, version
 from lapidicom.cli.connection import connected
-from lapidicom.cli.cube_look import NO_CUBE, look_at_cube
+from lapidicom.cli.cube_look import (
+    DATABASE,
+    GENERATION,
+    NO_CUBE,
+    REACHABLE,
+    RIGHT,
+    STORAGE,
+    ask_cube,
+)
 from lapidicom.cli.dead_letters.letter import read_letter
 from lapidicom.cli.dead_letters.lock import Busy
 from lapidicom.cli.dead_letters.look import look
+from lapidicom.cli.doctor.check import Check, Result
 from lapidicom.cli.in_thread import of_volume
 from lapidicom.cli.management import NO_MANAGEMENT, ManagedQueue, Management
+from lapidicom.cli.services import Readiness, Service, ask_services
 from lapidicom.cli.settings import CommandSettings
 from lapidicom.cli.status.journals import look_at_journals
 from lapidicom.cli.status.snapshot import (
@@ -26,6 +36,7 @@ from lapidicom.cli.status.snapshot import (
     QueueLook,
     ReasonLook,
     Snapshot,
+    VolumeLook,
 )
 from lapidicom.cli.status.volume import look_at_volume
 from lapidicom.cli.visibility import NotVisible
@@ -84,13 +95,12 @@ class Looking:
     async def look(self) -> Snapshot:
         """Take a snapshot. Whatever is away is told in it."""
         settings = self._settings
-        queues, cube, journals, volume = await asyncio.gather(
+        queues, (volume, cube), journals, receivers, registrars = await asyncio.gather(
             self._queues(),
-            self._look_at_cube(),
+            self._volume_and_cube(),
             _of_volume(partial(look_at_journals, settings.spool)),
-            _of_volume(
-                partial(look_at_volume, settings.files_root, settings.spool, int(settings.min_free_space))
-            ),
+            _services(Service.RECEIVER, settings.receiver_urls),
+            _services(Service.REGISTRAR, settings.registrar_urls),
         )
         now = datetime.now(UTC)
         snapshot = Snapshot(
@@ -102,6 +112,8 @@ class Looking:
             journals=journals,
             cube=cube,
             volume=volume,
+            receivers=receivers,
+            registrars=registrars,
         )
         return self._with_duration(snapshot)
 
@@ -113,10 +125,17 @@ class Looking:
         since = self._held_back_since = self._held_back_since or snapshot.taken_at
         return replace(snapshot, held_back_seconds=(snapshot.taken_at - since).total_seconds())
 
-    async def _look_at_cube(self) -> CubeLook | NotVisible:
-        if self._cube is None or self._settings.cube_url is None:
-            return NO_CUBE
-        return await look_at_cube(self._cube, self._settings.cube_url)
+    async def _volume_and_cube(self) -> tuple[VolumeLook | NotVisible, CubeLook | NotVisible]:
+        """CUBE is asked for a file of the volume: does it see the same one?"""
+        settings = self._settings
+        volume = await _of_volume(
+            partial(look_at_volume, settings.files_root, settings.spool, int(settings.min_free_space))
+        )
+        if self._cube is None or settings.cube is None:
+            return volume, NO_CUBE
+        stored = volume if isinstance(volume, NotVisible) else volume.stored
+        checks = await ask_cube(self._cube, settings.cube, settings.registration_unit, stored)
+        return volume, _cube_look(settings.cube.cube_url, checks)
 
     async def _queues(self) -> _Queues:
         amqp_url = self._settings.amqp_url.get_secret_value()
@@ -189,6 +208,29 @@ async def _by_reason(link: "AbstractConnection") -> tuple[int, list[ReasonLook]]
                 oldest[letter.reason] = died
     reasons = [ReasonLook(reason, number, oldest.get(reason)) for reason, number in counts.most_common()]
     return counts.total(), reasons
+
+
+def _cube_look(url: str, checks: Sequence[Check]) -> CubeLook:
+    by_name = {check.name: check for check in checks}
+    results = {name: check.result is Result.PASS for name, check in by_name.items()}
+    failed = next((check for check in checks if check.result is Result.FAIL), None)
+    is_asked = STORAGE in by_name and by_name[STORAGE].result is not Result.NOT_VISIBLE
+    return CubeLook(
+        url=url,
+        reachable=results[REACHABLE],
+        generation=by_name[GENERATION].told if GENERATION in by_name else "unknown",
+        token_accepted=results.get(DATABASE, False),
+        may_register=results.get(RIGHT, False),
+        sees_our_files=results[STORAGE] if is_asked else None,
+        trouble=failed.told if failed else "",
+        remedy=failed.remedy if failed else "",
+    )
+
+
+async def _services(service: Service, urls: Sequence[str]) -> Sequence[Readiness] | NotVisible:
+    if not urls:
+        return NotVisible(f"CHRIS_{service.name}_URL is not set")
+    return await ask_services(service, urls)
 
 
 def _sum(numbers: Sequence[int | NotVisible]) -> int | NotVisible:

@@ -1,8 +1,9 @@
 """A judged snapshot as one screen: rows of area, level and state. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
+from lapidicom.cli.services import Readiness
 from lapidicom.cli.status.judgement import Judgement, Level, oldest_unrelayed
 from lapidicom.cli.status.snapshot import (
     CubeLook,
@@ -25,6 +26,7 @@ def rows(snapshot: Snapshot, judgement: Judgement) -> list[Row]:
     """One row for each area, in the order of the path."""
     now = snapshot.taken_at
     told: list[tuple[str, str, object, Callable[[], str]]] = [
+        ("receivers", "receivers", snapshot.receivers, lambda: _services(snapshot.receivers)),
         ("volume", "volume", snapshot.volume, lambda: _volume(snapshot.volume)),
         ("journals", "journals", snapshot.journals, lambda: _journals(snapshot)),
         ("RabbitMQ", "broker", snapshot.broker, lambda: _broker(snapshot)),
@@ -36,6 +38,7 @@ def rows(snapshot: Snapshot, judgement: Judgement) -> list[Row]:
             snapshot.dead_letters,
             lambda: _dead_letters(snapshot.dead_letters, now),
         ),
+        ("registrars", "registrars", snapshot.registrars, lambda: _services(snapshot.registrars)),
         ("CUBE", "cube", snapshot.cube, lambda: _cube(snapshot.cube)),
     ]
     return [
@@ -111,9 +114,17 @@ def _journals(snapshot: Snapshot) -> str:
 def _cube(cube: CubeLook | NotVisible) -> str:
     if isinstance(cube, NotVisible):
         return str(cube)
-    if not cube.reachable:
-        return f"{cube.url}: {cube.trouble}"
-    return f"{cube.generation} at {cube.url}; " + (cube.trouble or "token accepted, database answers")
+    if cube.trouble:
+        return cube.trouble
+    sees = "sees our files" if cube.sees_our_files else "whether it sees our files is not known"
+    return f"{cube.generation} at {cube.url}; token accepted, database answers, {sees}"
+
+
+def _services(told: Sequence[Readiness] | NotVisible) -> str:
+    if isinstance(told, NotVisible):
+        return str(told)
+    ready = [one.address for one in told if one.ready]
+    return f"{len(ready)} of {len(told)} ready" + (f": {', '.join(ready)}" if ready else "")
 
 
 def _volume(volume: VolumeLook | NotVisible) -> str:

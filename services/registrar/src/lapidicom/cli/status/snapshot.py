@@ -1,9 +1,10 @@
 """What one look saw, as values. What could not be seen is NotVisible, with the reason. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from lapidicom.cli.services import Readiness
 from lapidicom.cli.visibility import NotVisible
 
 
@@ -132,14 +133,20 @@ class CubeLook:
         reachable: it answered.
         generation: `CUBE up to v5` and the like.
         token_accepted: it answered an authenticated read of its database.
+        may_register: CHRIS_USERNAME has the right.
+        sees_our_files: it finds a file that is on the volume here; None: that cannot be asked.
         trouble: why nothing can be registered now; empty if it can.
+        remedy: what to do about the trouble.
     """
 
     url: str
     reachable: bool
     generation: str
     token_accepted: bool
-    trouble: str
+    may_register: bool
+    sees_our_files: bool | None
+    trouble: str = ""
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +158,7 @@ class VolumeLook:
         inodes: free ones; None where the file system has no limit.
         sentinel: the volume's identity; empty if there is none: not mounted, or never used by a receiver.
         needed_bytes: CHRIS_MIN_FREE_SPACE as it is set here: below it receivers refuse.
+        stored: path of one of its instances, for the question whether CUBE sees the same volume.
     """
 
     path: str
@@ -159,6 +167,7 @@ class VolumeLook:
     inodes: int | None
     sentinel: str
     needed_bytes: int
+    stored: str | NotVisible = field(default=NotVisible("nobody looked"), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +186,8 @@ class Snapshot:
     journals: Sequence[JournalLook] | NotVisible
     cube: CubeLook | NotVisible
     volume: VolumeLook | NotVisible
+    receivers: Sequence[Readiness] | NotVisible
+    registrars: Sequence[Readiness] | NotVisible
     held_back_seconds: float = 0.0
 
     @property

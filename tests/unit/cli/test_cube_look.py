@@ -1,0 +1,144 @@
+"""What CUBE answers, step by step: the first that fails names the cause, and nothing else is blamed."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import cast
+
+import pytest
+from pydantic import SecretStr
+
+from lapidicom.cli.cube_look import ask_cube
+from lapidicom.cli.doctor.check import Result
+from lapidicom.cli.visibility import NotVisible
+from lapidicom.common.settings import CubeSection
+from lapidicom.registrar.cube.client import Cube
+from lapidicom.registrar.cube.generation import Generation
+from lapidicom.registrar.cube.replies import Answer, Fault, NoAnswer, Reply
+
+JSON = "application/json"
+STORED = "SERVICES/PACS/P/a/b/c/0001-1.2.dcm"
+ROOT = Answer(200, JSON, b"{}")
+WELL = Answer(200, JSON, b'{"url":"x","id":1,"uuid":"u","name":"n","job_id_prefix":"chris-jid-"}')
+MISSING = Answer(400, JSON, b'{"PatientID":["This field is required."]}')
+NO_FILE = b'{"PatientID":["This field is required."],"path":["Could not find this path."]}'
+
+
+@dataclass
+class FakeCube:
+    """A CUBE that answers so."""
+
+    generation_is: Generation = Generation.PER_FILE
+    root: Reply = ROOT
+    probed: Reply = WELL
+    refused: Reply = MISSING
+    body: bytes = b""
+
+    async def generation(self) -> tuple[Generation, Reply]:
+        return self.generation_is, self.root
+
+    async def probe(self) -> Reply:
+        return self.probed
+
+    async def register(self, body: bytes) -> Reply:
+        self.body = body
+        return self.refused
+
+
+def ask(
+    cube: FakeCube, stored: str | NotVisible = STORED, user: str = "chris"
+) -> list[tuple[str, Result, str]]:
+    section = CubeSection(cube_url="http://cube/api/v1/", cube_username=user, cube_password=SecretStr("x"))
+    checks = asyncio.run(ask_cube(cast(Cube, cube), section, "instance", stored))
+    assert all(check.area == "CUBE" for check in checks)
+    return [(check.name, check.result, f"{check.told}: {check.remedy}") for check in checks]
+
+
+def test_a_cube_that_is_well_passes_each_step_and_is_asked_for_a_file_of_ours() -> None:
+    cube = FakeCube()
+    assert [(name, result) for name, result, _ in ask(cube)] == [
+        ("reachable", Result.PASS),
+        ("generation", Result.PASS),
+        ("login", Result.PASS),
+        ("database", Result.PASS),
+        ("right to register", Result.PASS),
+        ("storage", Result.PASS),
+    ]
+    assert cube.body == b'{"path": "%s"}' % STORED.encode()
+
+
+def test_without_a_file_of_ours_its_storage_is_not_visible() -> None:
+    cube = FakeCube()
+    assert ask(cube, NotVisible("none is stored"))[-1][:2] == ("storage", Result.NOT_VISIBLE)
+    assert cube.body == b"{}"
+
+
+CASES: list[tuple[str, FakeCube, str, str]] = [
+    ("away", FakeCube(root=NoAnswer(Fault.NOT_CONNECTED, "x")), "reachable", "that CUBE runs"),
+    (
+        "a wrong CHRIS_URL",
+        FakeCube(Generation.UNKNOWN, Answer(404, "text/html", b""), NoAnswer(Fault.NO_TOKEN, "http_404")),
+        "generation",
+        "CHRIS_URL must be the root of CUBE's API",
+    ),
+    (
+        "a proxy without CUBE behind it",
+        FakeCube(Generation.UNKNOWN, Answer(502, "text/html", b"")),
+        "generation",
+        "a proxy before it",
+    ),
+    ("CUBE 6", FakeCube(Generation.PER_SERIES), "generation", "for CUBE up to v5"),
+    (
+        "a wrong password",
+        FakeCube(probed=NoAnswer(Fault.NO_TOKEN, "http_400")),
+        "login",
+        "check CHRIS_USERNAME and CHRIS_PASSWORD",
+    ),
+    (
+        "a stopped database, before a token was given",
+        FakeCube(probed=NoAnswer(Fault.NO_TOKEN, "http_500")),
+        "login",
+        "whether CUBE's database runs",
+    ),
+    ("a token that is refused", FakeCube(probed=Answer(401, JSON, b"")), "login", "CHRIS_PASSWORD"),
+    (
+        "a stopped database",
+        FakeCube(probed=Answer(500, JSON, b'{"error":"Internal server error"}')),
+        "database",
+        "whether its database runs",
+    ),
+    (
+        "a wrong user",
+        FakeCube(refused=Answer(403, JSON, b'{"detail":"no"}')),
+        "right to register",
+        "CHRIS_USERNAME must be `chris`",
+    ),
+    (
+        "a firewall that stops each POST",
+        FakeCube(refused=Answer(405, "text/html", b"")),
+        "right to register",
+        "what a proxy or firewall before CUBE does",
+    ),
+    (
+        "a page in place of an answer",
+        FakeCube(refused=Answer(200, "text/html", b"<html>")),
+        "right to register",
+        "what a proxy or firewall before CUBE does",
+    ),
+    (
+        "a 400 that is not CUBE's",
+        FakeCube(refused=Answer(400, JSON, b'{"message":"no"}')),
+        "right to register",
+        "not as CUBE does",
+    ),
+    ("a wrong storage", FakeCube(refused=Answer(400, JSON, NO_FILE)), "storage", "another storage"),
+]
+
+
+@pytest.mark.parametrize(
+    ("cube", "step", "told"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+)
+def test_the_first_step_that_fails_names_the_cause(cube: FakeCube, step: str, told: str) -> None:
+    *before, (name, result, text) = ask(cube)
+    assert {one[1] for one in before} <= {Result.PASS}
+    assert (name, result) == (step, Result.FAIL)
+    assert told in text
