@@ -39,17 +39,17 @@ def describe_network_error(error: BaseException, url: str) -> str:
         Such as `cube:8000: connection refused: nothing listens there` or
         `rabbit:5671: no TLS there: a port without TLS?`.
     """
-    scheme, where = _where(url)
-    return f"{where}: {_reason(list(_chain(error)), scheme)}"
+    return f"{server_of(url)}: {_reason(list(_chain(error)), url.partition(':')[0])}"
 
 
-def _where(url: str) -> tuple[str, str]:
+def server_of(url: str) -> str:
+    """Host and port of a URL, and nothing else of it; the scheme's own port where it names none."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "?", parts.port or _PORTS.get(parts.scheme)
     except ValueError:
-        return "", "?"
-    return parts.scheme, f"{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}"
+        return "?"
+    return f"{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}"
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

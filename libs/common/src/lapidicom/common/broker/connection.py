@@ -6,9 +6,17 @@ from contextlib import asynccontextmanager, suppress
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
+from aiormq.exceptions import ConnectionClosed
 
 from lapidicom.common.amqp_url import with_heartbeat
-from lapidicom.common.broker.errors import BrokerError, ConnectionLost, boundary
+from lapidicom.common.broker.errors import (
+    BrokerError,
+    ConnectionLost,
+    boundary,
+    reply_of,
+)
+from lapidicom.common.broker.opening import Connection
+from lapidicom.common.network_errors import describe_network_error
 
 CALL_SECONDS = 10.0
 """For one call that the broker answers at once when it is well."""
@@ -28,18 +36,31 @@ async def connection(
         seconds: for the connection to be made.
 
     Raises:
-        ConnectionLost: no connection could be made.
+        ConnectionLost: no connection could be made; the text says why, in RabbitMQ's own words if it spoke.
     """
-    async with boundary(seconds, ConnectionLost):
-        link = await aio_pika.connect(
-            with_heartbeat(amqp_url), client_properties={"connection_name": name}, timeout=seconds
-        )
+    try:
+        async with boundary(seconds, ConnectionLost):
+            link = await aio_pika.connect(
+                with_heartbeat(amqp_url),
+                client_properties={"connection_name": name},
+                timeout=seconds,
+                connection_class=Connection,
+            )
+    except ConnectionLost as error:
+        raise ConnectionLost(_why_not_opened(error, amqp_url)) from error.__cause__
     try:
         yield link
     finally:
         with suppress(BrokerError):
             async with boundary(CLOSE_SECONDS, ConnectionLost):
                 await link.close()
+
+
+def _why_not_opened(error: ConnectionLost, amqp_url: str) -> str:
+    cause = error.__cause__ or error
+    if isinstance(cause, ConnectionClosed):
+        return f"refused the connection: {reply_of(cause)}"
+    return describe_network_error(cause, amqp_url)
 
 
 async def open_channel(

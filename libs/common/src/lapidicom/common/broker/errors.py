@@ -64,17 +64,17 @@ async def boundary(seconds: float, lost: type[BrokerError]) -> AsyncIterator[Non
     except DeliveryError as error:
         raise Refused("the broker refused the message") from error
     except ChannelClosed as error:
-        raise Refused(f"the broker closed the channel: {_text(error)}") from error
+        raise Refused(f"the broker closed the channel: {reply_of(error)}") from error
     except AmqpConnectionClosed as error:
-        raise lost(f"the broker closed the connection: {_text(error)}") from error
+        raise lost(f"the broker closed the connection: {reply_of(error)}") from error
     except TimeoutError as error:
         raise lost(f"no answer within {seconds:g} s") from error
     except AMQPError as error:
-        raise lost(f"AMQP failed: {_text(error)}") from error
+        raise lost(f"AMQP failed: {reply_of(error)}") from error
     except TRANSPORT_ERRORS as error:
         raise lost(f"the connection was lost: {type(error).__name__}") from error
 
 
-def _text(error: Exception) -> str:
+def reply_of(error: Exception) -> str:
     """What broker or socket say: they name addresses, queues and exchanges, never a body or a password."""
     return " ".join(str(part) for part in error.args if part is not None)[:200] or type(error).__name__
