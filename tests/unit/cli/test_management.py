@@ -48,7 +48,11 @@ def test_statistics_that_are_not_there_yet_are_none_not_zero() -> None:
 @pytest.mark.parametrize(
     ("handler", "told"),
     [
-        (answering(401, {"error": "not_authorised"}), "refuses AMQP_MANAGEMENT_URL's user"),
+        (answering(401, {"error": "not_authorised"}), "refuses AMQP_MANAGEMENT_URL's user: /api/queues/%2F"),
+        (
+            answering(401, {"error": "not_authorized", "reason": "Not management user"}),
+            "refuses AMQP_MANAGEMENT_URL's user (Not management user)",
+        ),
         (answering(503, {}), "answers 503"),
         (lambda _: httpx.Response(200, text="<html>"), "is not RabbitMQ's management API"),
     ],
@@ -61,10 +65,12 @@ def test_what_is_no_answer_is_not_visible_with_its_reason(handler: Handler, told
 
 def test_a_server_that_is_away_is_not_visible() -> None:
     def away(request: httpx.Request) -> httpx.Response:
-        raise httpx.ConnectError("no", request=request)
+        raise httpx.ConnectError("no", request=request) from ConnectionRefusedError(111, "Connection refused")
 
     for question in (Management.version, Management.alarms, Management.policies, Management.clock):
-        assert isinstance(ask(away, question), NotVisible)
+        found = ask(away, question)
+        assert isinstance(found, NotVisible)
+        assert "rabbit:80: connection refused" in found.reason
 
 
 def test_the_default_exchange_and_bindings_to_exchanges_are_left_out() -> None:

@@ -1,8 +1,10 @@
 """The checks that need no broker: version, flags, clock, settings, the volume."""
 
+import errno
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -12,6 +14,7 @@ from lapidicom.cli.doctor.environment import check_clock, check_settings
 from lapidicom.cli.doctor.volume import check_volume
 from lapidicom.cli.settings import CommandSettings
 from lapidicom.cli.visibility import NotVisible
+from lapidicom.common.file_system import FileSystem
 from lapidicom.receiver.settings import ReceiverSettings
 
 NOW = datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -76,12 +79,27 @@ def test_an_empty_mount_point_fails_by_its_missing_sentinel(tmp_path: Path) -> N
     found = results(check_volume(tmp_path, tmp_path / ".lapidicom", 1 << 62))
     assert found["mounted"] is Result.FAIL
     assert found["free space"] is Result.FAIL
-    assert "write, fsync, rename" not in found
+    assert "writable" not in found
 
 
 def test_a_spool_elsewhere_fails(tmp_path: Path) -> None:
-    found = check_volume(tmp_path, Path("/proc"), 1)
-    assert results(found)["same file system"] is Result.FAIL
+    with TemporaryDirectory(dir="/dev/shm") as spool:
+        found = results(check_volume(tmp_path, Path(spool), 1))
+    assert found["one file system for spool and SERVICES/PACS"] is Result.FAIL
+    assert found["hard links"] is Result.PASS
+
+
+def test_a_volume_that_only_receivers_may_write_to_is_not_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> int:
+        raise PermissionError(errno.EROFS, "Read-only file system")
+
+    (tmp_path / ".lapidicom").mkdir()
+    monkeypatch.setattr(FileSystem, "write", refuse)
+    check = next(one for one in check_volume(tmp_path, tmp_path / ".lapidicom", 1) if one.name == "writable")
+    assert check.result is Result.NOT_VISIBLE
+    assert check.told.startswith("the spool takes no files (Read-only file system) for uid")
 
 
 def test_a_volume_that_is_not_set_is_not_visible() -> None:

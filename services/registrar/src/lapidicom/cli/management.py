@@ -17,9 +17,11 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 import httpx
 
 from lapidicom.cli.visibility import NotVisible
+from lapidicom.common.network_errors import describe_network_error
 
 NO_MANAGEMENT: Final = NotVisible("AMQP_MANAGEMENT_URL is not set")
 _SECONDS: Final = 5.0
+_MOST_REASON: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +164,7 @@ class Management:
             response = await self._http.get("api/overview")
             return parsedate_to_datetime(response.headers["date"])
         except (httpx.HTTPError, KeyError, ValueError) as error:
-            return NotVisible(f"the management API tells no time: {type(error).__name__}")
+            return NotVisible(f"the management API tells no time: {self._why(error)}")
 
     async def _get(self, path: str, failing: int | None = None) -> Any:
         """The JSON of an answer.
@@ -174,15 +176,30 @@ class Management:
         try:
             response = await self._http.get(f"api/{path}")
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            return NotVisible(f"the management API does not answer: {type(error).__name__}")
-        if response.status_code == 401:
-            return NotVisible(f"the management API refuses AMQP_MANAGEMENT_URL's user /api/{path}")
+            return NotVisible(f"the management API does not answer: {self._why(error)}")
         if response.status_code not in {200, failing}:
-            return NotVisible(f"the management API answers {response.status_code} to /api/{path}")
+            return NotVisible(f"the management API {_refusal(response)}: /api/{path}")
         try:
             return response.json()
         except ValueError:
             return NotVisible("what answers at AMQP_MANAGEMENT_URL is not RabbitMQ's management API")
+
+    def _why(self, error: Exception) -> str:
+        if isinstance(error, httpx.HTTPError):
+            return describe_network_error(error, str(self._http.base_url))
+        return "it sends no Date header"
+
+
+def _refusal(response: httpx.Response) -> str:
+    """What it did, and RabbitMQ's own reason: what a user lacks, such as a tag or a right on the vhost."""
+    try:
+        reason = response.json()["reason"]
+    except (ValueError, KeyError, TypeError):
+        reason = ""
+    text = " ".join(reason.split()) if isinstance(reason, str) else ""
+    refuses = response.status_code == 401
+    told = "refuses AMQP_MANAGEMENT_URL's user" if refuses else f"answers {response.status_code}"
+    return told + (f" ({text[:_MOST_REASON]})" if text else "")
 
 
 @asynccontextmanager

@@ -9,6 +9,8 @@ from typing import Final
 
 import httpx
 
+from lapidicom.common.network_errors import describe_network_error
+
 _SECONDS: Final = 5.0
 _MOST: Final = 50
 """Processes of one address."""
@@ -54,8 +56,12 @@ async def _ask(http: httpx.AsyncClient, service: Service, url: httpx.URL) -> lis
     try:
         hosts = await _addresses(url)
     except OSError as error:
-        return [Readiness(service, url.netloc.decode(), False, (f"no such host: {error.strerror}",))]
+        return [Readiness(service, url.netloc.decode(), False, (_reason(error, url),))]
     return await asyncio.gather(*(_readiness(http, service, url, host) for host in hosts))
+
+
+def _reason(error: Exception, url: httpx.URL) -> str:
+    return f"/readyz does not answer: {describe_network_error(error, str(url))}"
 
 
 async def _addresses(url: httpx.URL) -> list[str]:
@@ -80,7 +86,7 @@ async def _readiness(http: httpx.AsyncClient, service: Service, url: httpx.URL, 
         degraded = told.get("degraded") or ()
         reasons += [str(one) for one in degraded] if isinstance(degraded, list) else []
     except httpx.HTTPError as error:
-        return Readiness(service, address, False, (f"/readyz does not answer: {type(error).__name__}",))
+        return Readiness(service, address, False, (_reason(error, url),))
     except (ValueError, KeyError, TypeError):
         return Readiness(service, address, False, (f"what answers there is no {service}",))
     return Readiness(service, address, ready, tuple(reasons))

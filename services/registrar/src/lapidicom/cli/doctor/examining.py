@@ -23,6 +23,7 @@ from lapidicom.cli.settings import CommandSettings
 from lapidicom.cli.status.volume import stored_file
 from lapidicom.cli.visibility import NotVisible
 from lapidicom.common.broker import BrokerError, redacted
+from lapidicom.common.network_errors import describe_network_error
 from lapidicom.common.settings import Section
 from lapidicom.common.topology import topology
 
@@ -117,6 +118,6 @@ async def _date(url: str) -> datetime | NotVisible:
             response = await http.get(url, headers={"Accept": "application/json"})
         return parsedate_to_datetime(response.headers["date"])
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return NotVisible(f"no answer: {type(error).__name__}")
+        return NotVisible(f"no answer: {describe_network_error(error, url)}")
     except (KeyError, ValueError):
         return NotVisible("its answer has no Date header")

@@ -1,19 +1,17 @@
-"""Checks of the volume. What is written is written in a scratch folder of the spool, and removed again."""
+"""Checks of the volume. What is written has scratch names, and is removed again."""
 
-import contextlib
-import errno
 import os
-import uuid
-from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
 from lapidicom.cli.doctor.check import Check, failed, passed, unseen
 from lapidicom.cli.status.volume import sentinel
+from lapidicom.common.file_system import FileSystem
+from lapidicom.common.volume import NOT_WRITABLE, try_volume
 
 _AREA: Final = "volume"
 _MOUNT: Final = "set CHRIS_FILES_ROOT and mount the volume here, read-only at least"
-_NOT_WRITABLE: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 
 
 def check_volume(files_root: Path | None, spool: Path | None, needed_bytes: int) -> list[Check]:
@@ -32,7 +30,7 @@ def check_volume(files_root: Path | None, spool: Path | None, needed_bytes: int)
         _mounted(files_root, spool),
         _space(files_root, needed_bytes),
         _inodes(files_root),
-        *([_same_file_system(files_root, spool), _durable(spool)] if spool.is_dir() else ()),
+        *(_demands(files_root, spool) if spool.is_dir() else ()),
     ]
 
 
@@ -66,65 +64,24 @@ def _inodes(files_root: Path) -> Check:
     return failed(_AREA, "inodes", "none free", "remove files, or make a file system with more inodes")
 
 
-def _same_file_system(files_root: Path, spool: Path) -> Check:
-    """Renames work within one mount only: two mounts of one file system are two to them."""
-    if _mount(files_root) == _mount(spool):
-        return passed(_AREA, "same file system", f"{spool} and {files_root}")
-    return failed(
-        _AREA,
-        "same file system",
-        f"{spool} and {files_root} are different mounts: files cannot be renamed from one to the other",
-        "unset CHRIS_SPOOL_DIR, or let it be a folder of the volume of CHRIS_FILES_ROOT",
-    )
+def _demands(files_root: Path, spool: Path) -> list[Check]:
+    """Do what receivers do, and tell each demand on the volume by its name."""
+    with ExitStack() as stack:
+        fds = [_opened(stack, path) for path in (spool, files_root)]
+        found = try_volume(FileSystem(), spool=fds[0], root=fds[1])
+    first = found[0]
+    if first.errno in NOT_WRITABLE:
+        told = f"{first.fault} for uid {os.getuid()}: only receivers must write"
+        return [unseen(_AREA, first.demand, told, "run `lapidicom doctor` where the receiver runs")]
+    return [
+        passed(_AREA, one.demand, "tried")
+        if one.fault is None
+        else failed(_AREA, one.demand, one.fault, one.remedy)
+        for one in found
+    ]
 
 
-def _mount(path: Path) -> tuple[int, str]:
-    """What two paths have in common if a rename between them works."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        lines = Path(f"/proc/self/fdinfo/{fd}").read_text(encoding="ascii").splitlines()
-    except OSError:
-        lines = []
-    finally:
-        device = os.fstat(fd).st_dev
-        os.close(fd)
-    return device, next((line for line in lines if line.startswith("mnt_id:")), "")
-
-
-def _durable(spool: Path) -> Check:
-    """Do what each store does: write, fsync, rename, fsync of the folder."""
-    name = "write, fsync, rename"
-    try:
-        with _scratch(spool) as folder:
-            with (folder / "a").open("xb") as file:
-                file.write(b"lapidicom")
-                file.flush()
-                os.fsync(file.fileno())
-            (folder / "a").rename(folder / "b")
-            fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(fd)
-            finally:
-                os.close(fd)
-    except OSError as error:
-        if error.errno in _NOT_WRITABLE:
-            told = (
-                f"{spool} is not writable for uid {os.getuid()}, gid {os.getgid()}: only receivers must write"
-            )
-            return unseen(_AREA, name, told, "run `lapidicom doctor` where the receiver runs")
-        told = f"{spool}: {error.strerror}"
-        return failed(_AREA, name, told, "mend the volume: receivers refuse every instance (0xA700)")
-    return passed(_AREA, name, f"in {spool}")
-
-
-@contextlib.contextmanager
-def _scratch(spool: Path) -> Iterator[Path]:
-    folder = spool / f"doctor-{uuid.uuid4().hex}"
-    folder.mkdir(mode=0o700)
-    try:
-        yield folder
-    finally:
-        with contextlib.suppress(OSError):
-            for name in ("a", "b"):
-                (folder / name).unlink(missing_ok=True)
-            folder.rmdir()
+def _opened(stack: ExitStack, folder: Path) -> int:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    stack.callback(os.close, fd)
+    return fd
