@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
+from lapidicom.common import logs
 from lapidicom.common.broker.publisher import Envelope
 from lapidicom.common.file_system import FileSystem
 from lapidicom.receiver.control import ControlSocket
@@ -89,5 +90,7 @@ class FaultyPublisher:
 
 
 if __name__ == "__main__":
+    exit_status = main()
+    logs.flush()
     # Like the product's children: threads that are held at a fault are not waited for.
-    os._exit(main())
+    os._exit(exit_status)

@@ -1,6 +1,7 @@
 """The receiver as a child process: the real `lapidicom-receiver`, its process tree and its log."""
 
 import contextlib
+import fcntl
 import http.client
 import json
 import os
@@ -74,6 +75,8 @@ class Receiver:
         }
         self._process: subprocess.Popen[bytes] | None = None
         self._news = threading.Condition()
+        self._may_read = threading.Event()
+        self._may_read.set()
         self._reader: threading.Thread | None = None
 
     # --- its life ---
@@ -107,6 +110,7 @@ class Receiver:
         if self._process is not None:
             self._process.kill()
             self._process.wait(5)
+        self.read_the_log_again()
         for pid in self.children():  # a stopped one does not end by itself
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -203,6 +207,17 @@ class Receiver:
             self._wait_for_news(deadline, f"{count} x {event} {fields}")
         return found[count - 1]
 
+    def stop_reading_the_log(self) -> None:
+        """Leave the pipe of its log unread, and make it small: a page, some ten lines."""
+        assert self._process is not None
+        assert self._process.stderr is not None
+        fcntl.fcntl(self._process.stderr, fcntl.F_SETPIPE_SZ, 4096)
+        self._may_read.clear()
+
+    def read_the_log_again(self) -> None:
+        """Read what is in the pipe, and go on reading."""
+        self._may_read.set()
+
     def log_text(self) -> str:
         """All that it wrote, for a test's message or a search for what must not be there."""
         with self._news:
@@ -259,6 +274,7 @@ class Receiver:
         assert self._process.stderr is not None
         with self._process.stderr as stderr:
             for raw in stderr:
+                self._may_read.wait()
                 try:
                     line = json.loads(raw)
                 except ValueError:

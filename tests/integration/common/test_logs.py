@@ -1,9 +1,14 @@
 """What a process's log looks like from outside: a real interpreter, its standard error read as a pipe."""
 
+import fcntl
 import json
+import os
+import select
 import subprocess
 import sys
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
 
 PREAMBLE = """
 import asyncio, logging, threading, warnings
@@ -52,15 +57,97 @@ def test_debug_lines_need_verbose() -> None:
 def test_each_line_is_one_write() -> None:
     code = """
 import os
-import lapidicom.common.logs as logs
+from lapidicom.common import logs
 writes = []
-real, logs.os.write = os.write, lambda fd, data: writes.append(data) or len(data)
-log.info("one", text="x" * 9000)
+real, os.write = os.write, lambda fd, data: writes.append(data) or len(data)
+log.info("one", text="x" * 3000)
 log.info("two")
-logs.os.write = real
+logs.flush()
+os.write = real
 assert len(writes) == 2 and all(data.endswith(b"\\n") for data in writes), writes
 """
     assert run(code) == ""
+
+
+def test_a_line_that_a_pipe_could_tear_is_shortened_to_what_a_pipe_takes_as_a_whole() -> None:
+    [line] = run("log.info('not_ready', reasons=['ä' * 900] * 90, number=7, text='x' * 9000)").splitlines()
+    assert len(line.encode()) < select.PIPE_BUF
+    found = json.loads(line)
+    assert (found["event"], found["number"], found["shortened"]) == ("not_ready", 7, True)
+    assert found["text"].startswith("xxx")
+    assert found["reasons"][0].startswith("ä")
+
+
+@contextmanager
+def unread(code: str) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
+    """A process whose standard error is a full pipe of one page, and the reading end of that pipe."""
+    reading, writing = os.pipe()
+    size = fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, select.PIPE_BUF)
+    os.write(writing, b"{}" + b" " * (size - 3) + b"\n")
+    script = PREAMBLE.format(log_format="json", verbose=False) + code
+    with (
+        os.fdopen(reading, "rb") as pipe,
+        subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=writing) as process,
+    ):
+        os.close(writing)
+        yield process, pipe
+
+
+def until_done(process: subprocess.Popen[bytes]) -> None:
+    """Wait until it prints `done`."""
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"done\n"
+
+
+def read_all(pipe: IO[bytes]) -> list[dict[str, Any]]:
+    """All lines until the last writer has gone; the first one only filled the pipe."""
+    return [json.loads(line) for line in pipe][1:]
+
+
+def test_who_logs_does_not_wait_for_a_pipe_that_nobody_reads_and_what_is_lost_is_counted() -> None:
+    code = """
+for number in range(5_000): log.info("counted", number=number)
+print("done", flush=True)
+"""
+    with unread(code) as (process, pipe):
+        until_done(process)
+        *written, dropped = read_all(pipe)
+    assert [line["number"] for line in written] == list(range(len(written)))
+    assert (dropped["event"], dropped["process"]) == ("log_lines_dropped", "test")
+    assert len(written) + dropped["count"] == 5_000
+
+
+def test_the_end_of_a_process_waits_only_a_moment_for_a_pipe_that_nobody_reads() -> None:
+    with unread("log.info('lost')") as (process, _):
+        assert process.wait(20) == 0
+
+
+def test_what_was_logged_last_is_written_before_the_process_ends() -> None:
+    found = lines("for number in range(900): log.info('last', number=number)")
+    assert [line["number"] for line in found] == list(range(900))
+
+
+def test_a_child_made_by_fork_writes_its_own_lines_and_none_of_its_parents() -> None:
+    found = lines("""
+import os
+log.info("parent")
+pid = os.fork()
+log.info("child" if pid == 0 else "parent")
+if pid: os.waitpid(pid, 0)
+""")
+    assert sorted(line["event"] for line in found) == ["child", "parent", "parent"]
+
+
+def test_a_descriptor_that_another_process_made_non_blocking_loses_no_line() -> None:
+    code = """
+import os
+os.set_blocking(2, False)
+for number in range(50): log.info("counted", number=number)
+print("done", flush=True)
+"""
+    with unread(code) as (process, pipe):
+        until_done(process)
+        assert [line["number"] for line in read_all(pipe)] == list(range(50))
 
 
 def test_a_closed_standard_error_does_not_stop_the_process() -> None:

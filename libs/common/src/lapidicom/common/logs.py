@@ -1,14 +1,16 @@
 """Logging: structlog lines with stable event names, one write() each, to standard error.
 
 Standard error, not standard output: a log is no result, and what a dying interpreter says is there
-too. No value of a data set ever reaches a log, so an exception is logged as its types, errno and
-code locations without its text (an OSError's text holds a path, and a path holds a PatientID), and
-of a library's own records only the unformatted text is kept.
+too. Whoever logs never waits for the write (see `log_writer`). No value of a data set ever reaches a
+log, so an exception is logged as its types, errno and code locations without its text (an OSError's
+text holds a path, and a path holds a PatientID), and of a library's own records only the unformatted
+text is kept.
 """
 
 import json
 import logging
 import os
+import select
 import sys
 import threading
 import traceback
@@ -20,6 +22,7 @@ from typing import Any, Final, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from lapidicom.common.log_writer import LineWriter, encoded
 from lapidicom.common.settings import LogSection
 
 STANDARD_ERROR: Final = 2
@@ -30,6 +33,12 @@ at each attempt to connect what our own event says better."""
 
 _FRAMES_SHOWN: Final = 8
 
+_SHORTER: Final = (400, 40, 0)
+"""Characters left of each text of a line that is too long, at the first, second and third try."""
+
+_BYTES_OF_A_CHARACTER: Final = 6
+"""At most: a lone surrogate is written as its escape."""
+
 
 def configure(log: LogSection, **bound: object) -> None:
     """Set the process's logging up; called once, by each process's composition root.
@@ -39,35 +48,30 @@ def configure(log: LogSection, **bound: object) -> None:
         bound: fields that every line of this process carries, such as `process="listener"`.
     """
     console = log.log_format == "console" or (log.log_format == "auto" and os.isatty(STANDARD_ERROR))
-    write = DescriptorLogger(STANDARD_ERROR)
     processors = _processors(console, bound)
+
+    def dropped_line(count: int) -> str:
+        event: Any = {"event": "log_lines_dropped", "count": count}
+        for processor in processors:
+            event = processor(None, "warning", event)
+        return str(event)
+
+    writer = LineWriter(STANDARD_ERROR, dropped_line)
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if log.verbose else logging.INFO),
-        logger_factory=lambda *_: write,
+        logger_factory=lambda *_: writer,
         cache_logger_on_first_use=True,
     )
     _take_over_library_logging()
     _take_over_uncaught_exceptions()
 
 
-class DescriptorLogger:
-    """Writes each line with one write(), so that lines of several processes do not mix.
-
-    A log that cannot be written (closed pipe, full disk) never stops the service.
-    """
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    def msg(self, line: str) -> None:
-        """Write one line."""
-        try:
-            os.write(self._descriptor, line.encode("utf-8", "backslashreplace") + b"\n")
-        except OSError:
-            return
-
-    debug = info = warning = error = critical = msg
+def flush() -> None:
+    """Wait, not for long, until what was logged is written; to be called before os._exit."""
+    writer = structlog.get_config()["logger_factory"]()
+    if isinstance(writer, LineWriter):
+        writer.flush()
 
 
 def describe_exception(error: BaseException) -> dict[str, Any]:
@@ -114,8 +118,30 @@ def _processors(console: bool, bound: dict[str, object]) -> list[Processor]:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _render_exception,
-        renderer,
+        _whole(renderer),
     ]
+
+
+def _whole(renderer: Processor) -> Processor:
+    """No line is longer than PIPE_BUF: a longer one may be torn by those of our other processes (pipe(7))."""
+
+    def render(logger: WrappedLogger, method: str, event: EventDict) -> str:
+        line = str(renderer(logger, method, dict(event)))
+        for most in _SHORTER:
+            if len(line) < select.PIPE_BUF // _BYTES_OF_A_CHARACTER or len(encoded(line)) <= select.PIPE_BUF:
+                break
+            short = {name: _shorten_value(value, most) for name, value in event.items()}
+            line = str(renderer(logger, method, {**short, "shortened": True}))
+        return line
+
+    return render
+
+
+def _shorten_value(value: object, most: int) -> object:
+    """At most so many characters of a text, and so many elements of a list as make sense in a log line."""
+    if isinstance(value, list | tuple):
+        return [_shorten_value(element, most) for element in value[:_FRAMES_SHOWN]]
+    return value if isinstance(value, bool | int | float | None) else str(value)[:most]
 
 
 def _render_exception(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

@@ -39,6 +39,9 @@ def main() -> None:
     """Run a listener on the control descriptor that is the first argument."""
     ignore_signals()  # before the imports, which take most of a second
     status = parts()(int(sys.argv[1]))
+    from lapidicom.common import logs
+
+    logs.flush()
     # Threads of associations that did not end in time are not waited for.
     os._exit(status)
 
