@@ -55,7 +55,9 @@ class Books:
 
     def registered(self) -> dict[str, int]:
         """How often each path of the study was registered."""
-        counts = self._cube.counts()
+        return self._of_the_study(self._cube.counts())
+
+    def _of_the_study(self, counts: dict[str, int]) -> dict[str, int]:
         return {path: count for path, count in counts.items() if self._study.patient_folder in path}
 
     def wait_until_registered(self) -> None:
@@ -94,6 +96,7 @@ class Books:
             acknowledged=frozenset(self.ledger.acknowledged),
             published=frozenset(),
             registered=self.registered(),
+            repeated=sum(self._of_the_study(self._cube.repeated()).values()),
             dead_lettered=frozenset(),
             differing=frozenset(differing),
             unended=frozenset(),

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support.byte_scu import ByteSCU
 from tests.support.instances import MR, Instance, instance, shipped_by_pydicom
 from tests.support.ledger import SUCCESS
@@ -11,6 +13,11 @@ from tests.support.scus import pynetdicom_store, start
 from tests.support.whole_path import WholePath
 
 MEDIA_STORAGE_DIRECTORY = "1.2.840.10008.1.3.10"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_excuses_a_repetition(path: WholePath) -> None:
+    path.cube.let_duplicates_through()
 
 
 def series(count: int, number: int, **changes: Any) -> list[Instance]:

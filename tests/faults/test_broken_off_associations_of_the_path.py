@@ -129,4 +129,5 @@ def test_wherever_a_peer_is_lost_its_place_is_free_again_and_nothing_is_lost(pat
             report.check()
             assert len(report.registered) == len(broken) + len(others)
             assert report.dead_lettered == frozenset()
+            assert report.repeated == len(Way)  # sent again although they had been acknowledged
             assert receiver.reasons() == []

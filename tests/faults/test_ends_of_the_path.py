@@ -15,6 +15,11 @@ from tests.support.whole_path import WholePath
 COUNT = 60
 
 
+@pytest.fixture(autouse=True)
+def _no_end_excuses_a_repetition(path: WholePath) -> None:
+    path.cube.let_duplicates_through()
+
+
 def instances() -> list[Instance]:
     return [instance(number, size=20_000) for number in range(1, COUNT + 1)]
 
@@ -84,6 +89,7 @@ def test_sigterm_of_the_registrar_ends_what_is_in_hand_and_its_successor_does_th
 
 
 def test_lost_cursors_and_marks_only_send_twice(path: WholePath) -> None:
+    path.cube.refuse_duplicates()
     scu = path.scu("CURSOR")
     with path.receiver() as receiver:
         scu.send(instances())

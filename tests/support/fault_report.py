@@ -100,7 +100,10 @@ _HEAD = """\
 
 Real SCUs, receiver, RabbitMQ and registrar, and a stand-in for CUBE. The faults, and how each guarantee is
 kept, stand in [guarantees](guarantees.md). *Lost*: answered with success, and neither registered nor a dead
-letter. *Duplicated*: registered twice. *Recovered*: registered, although the SCU was never told success.
+letter. *Duplicated*: CUBE registered one instance twice: a second row, or a second answer 201. *Repeated*:
+CUBE was asked again for what it had registered, and refused: delivery is at least once, and CUBE makes it
+exactly once. Where no fault excuses a repetition the stand-in does not refuse it: it would be a duplicate.
+*Recovered*: registered, although the SCU was never told success.
 """
 
 

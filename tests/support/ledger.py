@@ -54,7 +54,16 @@ class Ledger:
 
 _NUMBER = re.compile(r"([a-z-]+) (\d+)")
 
-COUNTS = ("attempted", "acknowledged", "registered", "dead-lettered", "lost", "duplicated", "recovered")
+COUNTS = (
+    "attempted",
+    "acknowledged",
+    "registered",
+    "dead-lettered",
+    "lost",
+    "duplicated",
+    "repeated",
+    "recovered",
+)
 """The words of a report, in their order."""
 
 
@@ -72,7 +81,8 @@ class Report:
         attempted: sent, whatever came of it.
         acknowledged: answered 0x0000.
         published: of which a message was seen in RabbitMQ.
-        registered: how often CUBE answered 201.
+        registered: how often CUBE registered each: by its rows, or its answers 201, whichever are more.
+        repeated: how often CUBE refused one that it had registered.
         dead_lettered: in the dead-letter queue.
         differing: acknowledged, and on the disk other bytes than the SCU had, or none.
         unended: series (association id, SeriesInstanceUID) with a published instance and no SeriesReceived.
@@ -84,6 +94,7 @@ class Report:
     acknowledged: frozenset[str]
     published: frozenset[str]
     registered: Mapping[str, int]
+    repeated: int
     dead_lettered: frozenset[str]
     differing: frozenset[str]
     unended: frozenset[tuple[str, str]]
@@ -115,9 +126,9 @@ class Report:
         return (
             f"attempted {len(self.attempted)}, acknowledged {len(self.acknowledged)}, "
             f"registered {len(self.registered)}, dead-lettered {len(self.dead_lettered)}, "
-            f"lost {len(self.lost)}, duplicated {len(self.duplicated)}, recovered {len(self.recovered)}, "
-            f"unexpected {len(self.unexpected)}; byte-equal {whole}, sent {self.sent} times "
-            f"in {self.associations} associations"
+            f"lost {len(self.lost)}, duplicated {len(self.duplicated)}, repeated {self.repeated}, "
+            f"recovered {len(self.recovered)}, unexpected {len(self.unexpected)}; "
+            f"byte-equal {whole}, sent {self.sent} times in {self.associations} associations"
         )
 
     def check(self) -> None:

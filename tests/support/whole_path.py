@@ -41,9 +41,12 @@ class WholePath:
         folder: for the storage root, logs and states.
         amqp_url: a virtual host of its own.
         files_root: CUBE's storage root, if it is to be elsewhere.
+        unique: whether CUBE refuses what it has registered; if not, what comes twice is a duplicate.
     """
 
-    def __init__(self, folder: Path, amqp_url: str, files_root: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, amqp_url: str, files_root: Path | None = None, *, unique: bool = True
+    ) -> None:
         self.amqp_url = amqp_url
         self.files_root = files_root or folder / "files"
         self.spool = self.files_root / ".lapidicom"
@@ -51,6 +54,7 @@ class WholePath:
         self.registrars: list[RegistrarProcess] = []
         self.dead_letters: list[AbstractIncomingMessage] = []
         self._folder = folder
+        self._unique = unique
         self._stack = ExitStack()
         self._stored: dict[str, set[tuple[str, str]]] = {}
         self._ended: set[tuple[str, str]] = set()
@@ -59,7 +63,7 @@ class WholePath:
         (self.files_root / "SERVICES/PACS").mkdir(parents=True, exist_ok=True)
         bind(self.amqp_url, topology([1], 1), OBSERVER_QUEUE, [InstanceStored, SeriesReceived])
         with ExitStack() as stack:
-            self.cube = stack.enter_context(CubeProcess(self.files_root))
+            self.cube = stack.enter_context(CubeProcess(self.files_root, unique=self._unique))
             self._stack = stack.pop_all()
         return self
 
@@ -153,7 +157,7 @@ class WholePath:
     def report_now(self, *scus: ResendingSCU) -> Report:
         """How things stand."""
         self._look_into_rabbitmq()
-        counts = self.cube.control.counts()
+        counts, repeated = self.cube.control.counts(), self.cube.control.repeated()
         ours = tuple(f"SERVICES/PACS/{pacs_name(scu.calling)}/" for scu in scus)
         attempted: dict[str, Instance] = {}
         acknowledged: set[str] = set()
@@ -167,6 +171,7 @@ class WholePath:
             acknowledged=frozenset(acknowledged),
             published=frozenset(published),
             registered={path: times for path, times in counts.items() if path.startswith(ours)},
+            repeated=sum(times for path, times in repeated.items() if path.startswith(ours)),
             dead_lettered=frozenset(path for path in dead if path.startswith(ours)),
             differing=frozenset(path for path in acknowledged if not self._is_whole(path, attempted[path])),
             unended=frozenset().union(*published.values()) - self._ended,

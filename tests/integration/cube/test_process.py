@@ -53,6 +53,9 @@ def test_a_killed_stand_in_remembers_what_it_registered(cube: CubeProcess) -> No
     assert cube.control.counts() == {PATH: 1}
     assert _register(cube) == 400
     assert cube.control.registrations() == [{**REGISTRATION}]
+    cube.kill()
+    cube.start()
+    assert (cube.control.created(), cube.control.repeated()) == ({PATH: 1}, {PATH: 1})
 
 
 def test_it_fails_as_often_as_it_is_told(cube: CubeProcess) -> None:
@@ -173,7 +176,7 @@ def test_duplicates_are_let_through_over_a_restart_and_healing(cube: CubeProcess
     cube.kill()
     cube.start()
     assert _register(cube) == 201
-    assert cube.control.counts() == {PATH: 2}
-    cube.let_duplicates_through(yes=False)
+    assert cube.control.counts() == cube.control.created() == {PATH: 2}
+    cube.refuse_duplicates()
     assert _register(cube) == 400
-    assert (cube.control.created(), cube.control.repeated()) == ({PATH: 1}, {PATH: 1})
+    assert cube.control.repeated() == {PATH: 1}

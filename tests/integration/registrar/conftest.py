@@ -23,9 +23,10 @@ def declared() -> Topology:
 
 @pytest.fixture
 def cube(tmp_path: Path) -> Iterator[CubeProcess]:
+    """Registers twice what comes twice, unless the test has it refuse duplicates."""
     root = tmp_path / "files"
     (root / "SERVICES/PACS").mkdir(parents=True)
-    with CubeProcess(root) as process:
+    with CubeProcess(root, unique=False) as process:
         yield process
 
 

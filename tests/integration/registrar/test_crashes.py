@@ -24,6 +24,7 @@ def test_a_restarted_broker_is_found_again_and_nothing_is_lost(
     start_registrar: Start, send: Send, cube: CubeProcess, own_broker: Broker
 ) -> None:
     url = own_broker.url(own_broker.fresh_vhost())
+    cube.refuse_duplicates()  # what was in hand comes again
     cube.control.slow(0.02)
     paths = send(1, 200, url=url)
     registrar = start_registrar(url=url)
@@ -41,6 +42,7 @@ def test_what_must_be_parked_while_the_broker_is_away_is_not_lost(
 ) -> None:
     url = own_broker.url(own_broker.fresh_vhost(), heartbeat=1)
     registrar = start_registrar(url=url)
+    cube.refuse_duplicates()  # what hangs is registered in the end, and asked for again
     cube.control.hang()
     paths = send(1, 8, url=url)
     eventually(lambda: cube.control.most_under_way() >= 4)
@@ -71,6 +73,7 @@ def test_a_deleted_queue_is_made_anew(
 def test_a_killed_registrar_loses_nothing_and_registers_nothing_twice(
     answered: bool, start_registrar: Start, send: Send, cube: CubeProcess, amqp_url: str
 ) -> None:
+    cube.refuse_duplicates()  # what is in hand may be registered, and is not acknowledged
     paths = send(1, 60)
     doomed = start_registrar(Options(kill_at=17, answered=answered), ready=False)
     assert doomed.wait() == -signal.SIGKILL
@@ -87,6 +90,7 @@ def test_a_registrar_killed_around_its_onward_publish_loses_nothing_and_register
     when: str, start_registrar: Start, send: Send, cube: CubeProcess, amqp_url: str
 ) -> None:
     cube.control.fail(500, count=1, path_contains="SERVICES/PACS")
+    cube.refuse_duplicates()  # what is in hand may be registered, and is not acknowledged
     paths = send(1, 20)
     doomed = start_registrar(Options(kill_publish=when), ready=False)
     assert doomed.wait() == -signal.SIGKILL

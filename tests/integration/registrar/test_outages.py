@@ -18,7 +18,11 @@ Send = Callable[..., set[str]]
 REGISTRATION = "SERVICES/PACS"
 
 
+# What was asked for when CUBE goes may be registered behind the registrar's back: that excuses a repetition.
+
+
 def down(cube: CubeProcess) -> None:
+    cube.refuse_duplicates()
     cube.stop()
 
 
@@ -27,10 +31,12 @@ def database_down(cube: CubeProcess) -> None:
 
 
 def hanging(cube: CubeProcess) -> None:
+    cube.refuse_duplicates()
     cube.control.hang()
 
 
 def frozen(cube: CubeProcess) -> None:
+    cube.refuse_duplicates()
     cube.pause()
 
 

@@ -61,6 +61,7 @@ def test_an_instance_that_cube_knows_already_is_a_success(
     start_registrar: Start, send: Send, cube: CubeProcess, amqp_url: str
 ) -> None:
     registrar = start_registrar()
+    cube.refuse_duplicates()
     paths = send(1, 3)
     eventually(lambda: cube.control.paths() == paths)
     send(1, 3)
@@ -127,6 +128,7 @@ def test_a_failure_that_passes_is_retried_to_success(
 def test_a_registration_whose_answer_was_cut_off_is_done_once(
     start_registrar: Start, send: Send, cube: CubeProcess, amqp_url: str
 ) -> None:
+    cube.refuse_duplicates()
     cube.control.fail(201, count=3, stored=True, cut=True, path_contains=REGISTRATION)
     paths = send(1, 5)
     registrar = start_registrar()

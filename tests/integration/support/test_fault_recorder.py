@@ -12,8 +12,8 @@ TESTS = """
 import pytest
 
 LINE = (
-    "attempted 2, acknowledged {n}, registered 2, dead-lettered 0, lost 0, duplicated 0, recovered 0, "
-    "unexpected 0; byte-equal 2, sent 2 times in 1 associations"
+    "attempted 2, acknowledged {n}, registered 2, dead-lettered 0, lost 0, duplicated 0, "
+    "repeated 0, recovered 0, unexpected 0; byte-equal 2, sent 2 times in 1 associations"
 )
 
 @pytest.fixture(scope="session")

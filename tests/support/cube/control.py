@@ -41,12 +41,12 @@ class CubeControl:
         return attempts
 
     def created(self) -> dict[str, int]:
-        """How often each path was answered with 201 since the start of the process."""
+        """How often each path was answered with 201, over all restarts."""
         created: dict[str, int] = self._ask("GET", "requests")["created"]
         return created
 
     def repeated(self) -> dict[str, int]:
-        """How often each path was refused because it was registered, since the start of the process."""
+        """How often each path was refused because it was registered, over all restarts."""
         repeated: dict[str, int] = self._ask("GET", "requests")["repeated"]
         return repeated
 
@@ -120,9 +120,9 @@ class CubeControl:
         """
         self._ask("POST", "race", {"seconds": seconds})
 
-    def let_duplicates_through(self, *, yes: bool = True) -> None:
-        """Register a path as often as it is asked for; or, again, refuse it. `heal` keeps it."""
-        self._ask("POST", "unique", {"unique": not yes})
+    def unique(self, *, yes: bool) -> None:
+        """Refuse a path that is registered, or register it once more; `heal` keeps it."""
+        self._ask("POST", "unique", {"unique": yes})
 
     def hang(self) -> None:
         """Answer nothing until `heal`."""

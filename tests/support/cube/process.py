@@ -85,10 +85,15 @@ class CubeProcess:
             if not attempts_left:
                 raise RuntimeError(f"the stand-in CUBE did not start:\n{self._log()}")
 
-    def let_duplicates_through(self, *, yes: bool = True) -> None:
-        """Register a path as often as it is asked for, also after a restart; or, again, refuse it."""
-        self._unique = not yes
-        self.control.let_duplicates_through(yes=yes)
+    def let_duplicates_through(self) -> None:
+        """Register a path as often as it is asked for, also after a restart."""
+        self._unique = False
+        self.control.unique(yes=False)
+
+    def refuse_duplicates(self) -> None:
+        """Refuse a path that is registered, as CUBE does: for a test whose fault excuses a repetition."""
+        self._unique = True
+        self.control.unique(yes=True)
 
     def stop(self) -> None:
         """Stop it (SIGTERM): connections are refused until `start`."""

@@ -25,7 +25,7 @@ class UniqueViolation(Exception):
 
 
 class Registrations:
-    """The rows of CUBE's tables, in memory and, with a state file, one JSON line each.
+    """The rows of CUBE's tables, and what was answered, in memory and, with a state file, one JSON line each.
 
     A line is written before the answer is sent, so a killed stand-in forgets nothing that it said.
 
@@ -35,8 +35,8 @@ class Registrations:
             registration is carried out, so that one that came twice is seen as two rows.
 
     Attributes:
-        created: how often each path was answered with 201 since the start of the process.
-        repeated: how often each path was refused because it was registered, since the start of the process.
+        created: how often each path was answered with 201.
+        repeated: how often each path was refused because it was registered.
         pacs: the PACS names that CUBE knows: each is created on first use.
     """
 
@@ -51,7 +51,7 @@ class Registrations:
         if state is not None:
             if state.exists():
                 for line in state.read_text().splitlines():
-                    self._remember(Registration(**json.loads(line)))
+                    self._read(json.loads(line))
             self._file = state.open("a", buffering=1)
 
     def refuses(self, fname: str) -> bool:
@@ -72,10 +72,19 @@ class Registrations:
             raise UniqueViolation(fname)
         now = datetime.datetime.now(datetime.UTC).isoformat()
         row = Registration(len(self.rows) + 1, fname, now, tags)
-        if self._file is not None:
-            self._file.write(json.dumps(row.__dict__) + "\n")
+        self._write(row=row.__dict__)
         self._remember(row)
         return row
+
+    def answer_created(self, fname: str) -> None:
+        """Count a 201."""
+        self._write(created=fname)
+        self.created[fname] += 1
+
+    def answer_repeated(self, fname: str) -> None:
+        """Count a refusal of a path that is registered."""
+        self._write(repeated=fname)
+        self.repeated[fname] += 1
 
     def add_pacs(self, name: str) -> None:
         """Make the row of a PACS.
@@ -95,6 +104,19 @@ class Registrations:
         self.pacs.clear()
         if self._file is not None:
             self._file.truncate(0)
+
+    def _write(self, **line: Any) -> None:
+        if self._file is not None:
+            self._file.write(json.dumps(line) + "\n")
+
+    def _read(self, line: dict[str, Any]) -> None:
+        match line:
+            case {"row": row}:
+                self._remember(Registration(**row))
+            case {"created": fname}:
+                self.created[fname] += 1
+            case {"repeated": fname}:
+                self.repeated[fname] += 1
 
     def _remember(self, row: Registration) -> None:
         self.rows.append(row)

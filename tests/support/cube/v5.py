@@ -178,7 +178,7 @@ class GenerationV5:
         if not path.startswith(f"SERVICES/PACS/{values['pacs_name']}/"):
             return json_answer({"non_field_errors": [contract.PATH_OF_PACS.format(values["pacs_name"])]}, 400)
         if self._registrations.refuses(path):
-            self._registrations.repeated[path] += 1
+            self._registrations.answer_repeated(path)
             return contract.ALREADY_REGISTERED
         if len(path) > contract.LONGEST_PATH:
             return contract.SERVER_ERROR
@@ -205,7 +205,7 @@ class GenerationV5:
             described = self._described(row, request)
         except (UniqueViolation, OSError):
             return contract.SERVER_ERROR  # a row that was stored stays, although its file cannot be read
-        registrations.created[path] += 1
+        registrations.answer_created(path)
         return json_answer(described, 201, (("Location", described["url"]),))
 
     async def _others_turn(self) -> None:

@@ -16,6 +16,7 @@ def report(**changes: Any) -> Report:
         "acknowledged": both,
         "published": both,
         "registered": {"a": 1, "b": 1},
+        "repeated": 0,
         "dead_lettered": frozenset(),
         "differing": frozenset(),
         "unended": frozenset(),
