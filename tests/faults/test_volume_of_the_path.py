@@ -134,8 +134,10 @@ def test_free_space_below_the_setting_refuses_before_the_disk_is_full(tmp_path: 
     ):
         scu.associate_for(one)
         volume.leave((3 << 20) // PAGE)
-        receiver.wait_for("not_ready")
+        (reason,) = receiver.wait_for("degraded")["reasons"]
+        assert reason == "listener 0: free space below CHRIS_MIN_FREE_SPACE"
+        assert receiver.reasons() == [], "no other receiver on this volume could do better"
         assert scu.store(one).status == OUT_OF_RESOURCES
         volume.free()
-        receiver.wait_for("ready", count=2)
+        receiver.wait_for("degraded_no_longer")
         assert scu.store(one).status == SUCCESS

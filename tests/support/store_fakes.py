@@ -7,6 +7,8 @@ from typing import Any, Self
 
 from lapidicom.receiver.association_info import AssociationInfo
 from lapidicom.receiver.errors import OutOfResources
+from lapidicom.receiver.storage.refusals import Refusals
+from lapidicom.receiver.storage.volume import Fault
 from lapidicom.receiver.upper_layer.presentation_context import ContextResult, ContextResultCode
 from tests.support.instances import Instance
 
@@ -44,7 +46,7 @@ class FakeFolders:
 class FakeVolume:
     """The volume's state."""
 
-    fault: str | None = None
+    fault: Fault | None = None
 
 
 class FakeFile:
@@ -94,6 +96,7 @@ class FakeInstanceStore:
 
     def __init__(self) -> None:
         self.volume = FakeVolume()
+        self.refusals = Refusals()
         self.folders = FakeFolders()
         self.files: dict[str, bytes] = {}
         self.temporary: list[FakeFile] = []

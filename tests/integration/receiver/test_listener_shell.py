@@ -38,8 +38,8 @@ class StandInService:
     """A service whose state the test sets."""
 
     def __init__(self) -> None:
-        self.volume: str | None = None
-        self.journal: str | None = None
+        self.fault_now: str | None = None
+        self.degraded_now: str | None = None
         self.restart = False
         self.has_place = True
         self.stubborn = False
@@ -50,11 +50,11 @@ class StandInService:
     def life(self) -> str:
         return "here.1"
 
-    def volume_fault(self) -> str | None:
-        return self.volume
+    def fault(self) -> str | None:
+        return self.fault_now
 
-    def journal_fault(self) -> str | None:
-        return self.journal
+    def degraded(self) -> str | None:
+        return self.degraded_now
 
     def counters(self) -> Mapping[str, int]:
         return {"instances_stored": 3}
@@ -142,11 +142,14 @@ def test_the_first_report_comes_at_once_and_tells_everything() -> None:
         )
 
 
-def test_faults_of_volume_and_journal_are_reported() -> None:
+def test_what_is_wrong_is_reported() -> None:
     with Running() as running:
-        running.service.volume, running.service.journal = "no free inodes on the volume", "journal: gone"
-        report = running.report_with(journal="journal: gone")
-        assert report.volume == "no free inodes on the volume"
+        running.service.fault_now, running.service.degraded_now = (
+            "journal: gone",
+            "no free inodes on the volume",
+        )
+        report = running.report_with(fault="journal: gone")
+        assert report.degraded == "no free inodes on the volume"
 
 
 def test_open_and_taken_connections_are_reported_and_an_end_is_reported_soon() -> None:

@@ -13,6 +13,7 @@ from lapidicom.receiver.counters import Counters
 from lapidicom.receiver.dimse.command import Command, decode_command
 from lapidicom.receiver.dimse.store import StoreService
 from lapidicom.receiver.errors import JournalUnavailable, OutOfResources, Refusal
+from lapidicom.receiver.storage.volume import Fault
 from tests.support.byte_scripts import store_command
 from tests.support.instances import DEFLATED, IMPLICIT, MR, PATIENT, Instance, instance, leaks
 from tests.support.store_fakes import ASSOCIATION, FakeInstanceStore, FakeJournal, FakeLog, context_for
@@ -184,7 +185,7 @@ def test_a_series_folder_that_cannot_be_made_discards_the_file() -> None:
 
 def test_an_unfit_volume_refuses_before_a_byte_is_written() -> None:
     room = Room()
-    room.store.volume.fault = "free space below CHRIS_MIN_FREE_SPACE"
+    room.store.volume.fault = Fault("free space below CHRIS_MIN_FREE_SPACE", is_shared=True)
     assert room.send(instance(1), size=100) == 0xA700
     assert room.store.calls == []
     room.store.volume.fault = None

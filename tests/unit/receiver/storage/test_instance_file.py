@@ -18,7 +18,7 @@ from lapidicom.receiver.storage.volume import Volume, VolumeUnusable
 
 FOLDER = "SERVICES/PACS/HOSPITAL/1-A-/s-a-20200101/00001-x-0123456"
 NAME = "0001-1.2.3.dcm"
-CALLS = ("open", "close", "write", "writev", "fsync", "rename", "mkdir", "unlink")
+CALLS = ("open", "close", "write", "writev", "fsync", "rename", "mkdir", "unlink", "link")
 
 
 class RecordingFileSystem(FileSystem):
@@ -220,13 +220,22 @@ def test_too_little_free_space_refuses_until_there_is_a_tenth_more(tmp_path: Pat
         assert (room.volume.fault is not None) is fault, free
 
 
-def test_a_spool_on_another_file_system_is_refused_with_the_remedy(tmp_path: Path) -> None:
-    class Crossing(FileSystem):
-        def rename(self, *_: Any, **__: Any) -> None:  # type: ignore[override]
-            raise OSError(errno.EXDEV, "Invalid cross-device link")
-
-    with pytest.raises(VolumeUnusable, match="must be on the file system of CHRIS_FILES_ROOT"):
-        Room(tmp_path, Crossing())
+@pytest.mark.parametrize(
+    ("call", "error", "fault"),
+    [
+        ("link", errno.EPERM, r"link\(\) fails \(Operation not permitted\).*: use one that has them"),
+        ("rename", errno.EXDEV, "files cannot be renamed from the spool into SERVICES/PACS"),
+        ("fsync", errno.EINVAL, "fsync of a file fails .* fsync of a folder fails"),
+    ],
+)
+def test_a_volume_that_lacks_something_is_refused_by_its_name_and_nothing_is_left(
+    tmp_path: Path, call: str, error: int, fault: str
+) -> None:
+    fs = RecordingFileSystem()
+    fs.fail[call] = error
+    with pytest.raises(VolumeUnusable, match=f"CHRIS_FILES_ROOT={tmp_path}, spool .*: {fault}"):
+        Room(tmp_path, fs)
+    assert list((tmp_path / ".lapidicom" / "incoming").iterdir()) == []
 
 
 def test_a_root_that_does_not_exist_is_refused_by_name(tmp_path: Path) -> None:

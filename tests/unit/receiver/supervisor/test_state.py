@@ -3,7 +3,14 @@
 import pytest
 
 from lapidicom.receiver.control import Report
-from lapidicom.receiver.supervisor.state import SILENCE, STARTING, ListenerState, reasons_not_ready, takers
+from lapidicom.receiver.supervisor.state import (
+    SILENCE,
+    STARTING,
+    ListenerState,
+    degradations,
+    reasons_not_ready,
+    takers,
+)
 
 
 def listener(
@@ -14,15 +21,15 @@ def listener(
     handed: int | None = None,
     age: float = 0.1,
     alive: bool = True,
-    volume: str | None = None,
-    journal: str | None = None,
+    fault: str | None = None,
+    degraded: str | None = None,
+    unusable: str | None = None,
     reported: bool = True,
 ) -> ListenerState:
     taken = connections if taken is None else taken
-    report = (
-        Report(connections=connections, taken=taken, volume=volume, journal=journal) if reported else None
-    )
-    return ListenerState(index, alive, taken if handed is None else handed, report, age)
+    report = Report(connections=connections, taken=taken, fault=fault, degraded=degraded)
+    handed = taken if handed is None else handed
+    return ListenerState(index, alive, handed, report if reported else None, age, unusable)
 
 
 def test_the_live_listener_with_the_fewest_open_connections_is_first() -> None:
@@ -56,8 +63,8 @@ def test_a_listener_that_is_not_live_gets_no_connection(unfit: ListenerState) ->
 
 
 def test_a_listener_that_would_refuse_every_instance_comes_last() -> None:
-    assert takers([listener(0, journal="no space"), listener(1, connections=7)]) == [1, 0]
-    assert takers([listener(0, volume="no space")]) == [0]
+    assert takers([listener(0, fault="no space"), listener(1, connections=7)]) == [1, 0]
+    assert takers([listener(0, fault="no space")]) == [0]
 
 
 @pytest.mark.parametrize(
@@ -74,7 +81,7 @@ def test_only_a_young_listener_without_report_is_starting(state: ListenerState, 
 
 
 def test_one_listener_that_takes_writes_is_enough_to_be_ready() -> None:
-    assert reasons_not_ready([listener(0, volume="away"), listener(1)], stopping=False) == []
+    assert reasons_not_ready([listener(0, fault="away"), listener(1)], stopping=False) == []
 
 
 @pytest.mark.parametrize(
@@ -83,9 +90,9 @@ def test_one_listener_that_takes_writes_is_enough_to_be_ready() -> None:
         (listener(reported=False), "has not reported yet"),
         (listener(age=7.4), "silent for 7 s"),
         (listener(alive=False), "has ended"),
-        (listener(volume="free space below CHRIS_MIN_FREE_SPACE"), "free space below CHRIS_MIN_FREE_SPACE"),
-        (listener(journal="journal: No space left on device"), "journal: No space left on device"),
-        (listener(volume="away", journal="broken"), "away"),
+        (listener(reported=False, unusable="no hard links"), "no hard links"),
+        (listener(unusable="no hard links", fault="away"), "away"),
+        (listener(fault="volume is not the one of the start"), "volume is not the one of the start"),
     ],
 )
 def test_each_unfit_listener_gives_its_reason(state: ListenerState, reason: str) -> None:
@@ -94,3 +101,22 @@ def test_each_unfit_listener_gives_its_reason(state: ListenerState, reason: str)
 
 def test_a_receiver_that_shuts_down_is_not_ready() -> None:
     assert reasons_not_ready([listener()], stopping=True) == ["shutting down"]
+
+
+def test_what_every_receiver_on_the_volume_meets_degrades_and_leaves_ready() -> None:
+    full = [listener(0, degraded="no space"), listener(1)]
+    assert reasons_not_ready(full, stopping=False) == []
+    assert degradations(full) == ["listener 0: no space"]
+    assert takers(full) == [0, 1], "no other one would do better"
+
+
+def test_an_unfit_listener_beside_a_fit_one_is_told_as_degraded() -> None:
+    states = [listener(0, fault="20 instances refused in a row"), listener(1), listener(2, reported=False)]
+    assert degradations(states) == ["listener 0: 20 instances refused in a row"], "a new one has time"
+    assert degradations([states[0]]) == [], "that is why the receiver is not ready"
+    assert degradations([listener(0, reported=False, unusable="no hard links"), listener(1)]) == [
+        "listener 0: no hard links"
+    ]
+    assert degradations([listener(0, degraded="no space", alive=False), listener(1)]) == [
+        "listener 0: has ended"
+    ]

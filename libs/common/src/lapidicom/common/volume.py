@@ -170,26 +170,26 @@ class _Trial:
         self._fs.rename(self._file, self._file, src_dir_fd=self._spool, dst_dir_fd=self._target)
 
     def _replace(self) -> None:
-        """Rename over a file that somebody reads: it keeps its content, the name has the new one."""
+        """Rename over a file that somebody has open."""
         folder = self._target
         try:
-            fd = self._fs.open(self._file, os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
-        except FileNotFoundError:  # it could not be renamed to another file system
+            fd = self._open(self._file, folder)
+        except FileNotFoundError:  # it could not be renamed to there
             folder = self._spool
-            fd = self._fs.open(self._file, os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
+            fd = self._open(self._file, folder)
         try:
             self._fs.rename(self._other, self._file, src_dir_fd=self._spool, dst_dir_fd=folder)
-            if self._fs.pread(fd, 64, 0) != self._file.encode() or self._read(folder) != self._other.encode():
-                raise OSError(errno.EIO, "a rename did not replace the file")
+        finally:
+            self._fs.close(fd)
+        fd = self._open(self._file, folder)
+        try:
+            if self._fs.pread(fd, 64, 0) != self._other.encode():
+                raise OSError(errno.EIO, "the name has the old file")
         finally:
             self._fs.close(fd)
 
-    def _read(self, folder: int) -> bytes:
-        fd = self._fs.open(self._file, os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
-        try:
-            return self._fs.pread(fd, 64, 0)
-        finally:
-            self._fs.close(fd)
+    def _open(self, name: str, folder: int) -> int:
+        return self._fs.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
 
     def _sync_folders(self) -> None:
         for folder in (self._spool, self._target):
@@ -217,7 +217,7 @@ class _Trial:
             case Demand.ONE_FILE_SYSTEM:
                 fault, remedy = f"files cannot be renamed into {self._folder} ({why})", _RENAMES
             case Demand.ATOMIC_RENAME:
-                fault, remedy = f"a rename does not replace a file that is being read ({why})", _RENAMES
+                fault, remedy = f"a rename does not replace a file that is open ({why})", _RENAMES
             case Demand.SYNC_FOLDERS:
                 fault, remedy = f"fsync of a folder fails ({why})", _SYNCS
         return Finding(demand, fault, remedy, error.errno)

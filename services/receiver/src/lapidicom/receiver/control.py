@@ -1,8 +1,8 @@
 """The control socket between supervisor and child: one JSON object per packet (AF_UNIX SOCK_SEQPACKET).
 
 Supervisor to child: `Settings` (always first), `Connection` (with the connection's descriptor),
-`LifeEnded` (to the relay), `Drain`. Child to supervisor: `Report`, each second. End of file on the
-child's end means that the supervisor is gone: the child ends at once.
+`LifeEnded` (to the relay), `Drain`. Child to supervisor: `Report`, each second, or `Unusable` instead of
+the first. End of file on the child's end means that the supervisor is gone: the child ends at once.
 """
 
 import array
@@ -84,8 +84,8 @@ class Report:
         taken: connections taken over since the process began.
         places: places in use.
         life: name of the folder of the listener's journal; None for the relay.
-        volume: why the volume takes no writes; None if it does.
-        journal: why the journal takes no writes; None if it does.
+        fault: why it takes no instances while another process might; None if it does.
+        degraded: what is wrong and would be so for every process on this volume; None if nothing is.
         counters: what was counted since the process began; only ever grows.
     """
 
@@ -93,12 +93,23 @@ class Report:
     taken: int = 0
     places: int = 0
     life: str | None = None
-    volume: str | None = None
-    journal: str | None = None
+    fault: str | None = None
+    degraded: str | None = None
     counters: Mapping[str, int] = field(default_factory=dict)
 
 
-Packet = Settings | Connection | LifeEnded | Drain | Report
+@dataclass(frozen=True)
+class Unusable:
+    """A child cannot begin its work, and ends; the supervisor will start another.
+
+    Attributes:
+        reason: what is wrong and what to do.
+    """
+
+    reason: str
+
+
+Packet = Settings | Connection | LifeEnded | Drain | Report | Unusable
 
 _TYPES: Final[Mapping[str, type[Packet]]] = {
     "settings": Settings,
@@ -106,6 +117,7 @@ _TYPES: Final[Mapping[str, type[Packet]]] = {
     "life_ended": LifeEnded,
     "drain": Drain,
     "report": Report,
+    "unusable": Unusable,
 }
 _NAMES: Final[Mapping[type[Packet], str]] = {kind: name for name, kind in _TYPES.items()}
 

@@ -33,9 +33,19 @@ class Refusal(Exception):
 
 
 class OutOfResources(Refusal):
-    """Refused: out of resources."""
+    """Refused: out of resources.
+
+    Args:
+        comment: as for any refusal.
+        is_shared: whether every receiver on this volume refuses for the same reason: no space, no
+            inodes, or the quota is used up.
+    """
 
     status = 0xA700
+
+    def __init__(self, comment: str, *, is_shared: bool = False) -> None:
+        super().__init__(comment)
+        self.is_shared = is_shared
 
 
 class JournalUnavailable(OutOfResources):

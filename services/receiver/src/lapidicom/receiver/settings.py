@@ -97,7 +97,9 @@ class ScpSection(Section):
         default=11111, alias="PORT", description="TCP port of the SCP; 0 takes a free one and logs it."
     )
     aet: Annotated[str, Field(max_length=16), AfterValidator(_ae_title)] = Field(
-        default="ChRIS", alias="CHRIS_SCP_AET", description="AE title of the SCP."
+        default="ChRIS",
+        alias="CHRIS_SCP_AET",
+        description="AE title by which PACS call this SCP. Not demanded: any called AE title is accepted.",
     )
     strict: bool = Field(
         default=False,

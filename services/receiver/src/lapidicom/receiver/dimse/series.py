@@ -19,7 +19,7 @@ from lapidicom.receiver.association_info import AssociationInfo
 from lapidicom.receiver.errors import Refusal
 from lapidicom.receiver.journal.writer import Entry, Journal, SeriesKey
 from lapidicom.receiver.storage.folders import SeriesFolder, SeriesFolders
-from lapidicom.receiver.storage.instance_file import cannot_write
+from lapidicom.receiver.storage.volume import cannot_write
 from lapidicom.receiver.upper_layer.presentation_context import ContextResult
 
 _MOST_ENTRIES: Final = 64

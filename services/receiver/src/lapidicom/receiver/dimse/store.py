@@ -99,7 +99,7 @@ class StoreService:
                 "Affected SOP Instance UID is malformed", (AFFECTED_SOP_INSTANCE_UID,)
             )
         elif self._store.volume.fault is not None:
-            self._failure = OutOfResources(self._store.volume.fault)
+            self._failure = self._store.volume.fault.refusal()
 
     def feed(self, data: memoryview) -> None:
         """Take a fragment of the data set. It is kept as a view until `spill` or `finish`."""
@@ -238,6 +238,8 @@ class StoreService:
 
     def _refused(self, refusal: Refusal) -> None:
         self._counters.refuse(refusal.status)
+        if isinstance(refusal, OutOfResources):
+            self._store.refusals.add(refusal)
         uids = self._uids()
         self._series.refused(self._entry, refusal, uids)
         self._log.warning(

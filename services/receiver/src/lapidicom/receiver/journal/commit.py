@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from lapidicom.common.journal.format import SEGMENT_LIMIT
+from lapidicom.common.volume import NO_SPACE
 from lapidicom.receiver.journal.entry import Entry
 from lapidicom.receiver.journal.kept_end_records import KeptEndRecords
 from lapidicom.receiver.journal.life import GONE, Life
@@ -30,6 +31,7 @@ class GroupCommit:
 
     Attributes:
         fault: why the last batch failed; None if it did not.
+        lacks_space: the last batch that failed found no space on the volume.
 
     Raises:
         OSError: there is no first life with a durable segment.
@@ -54,6 +56,7 @@ class GroupCommit:
         self._lives = Lives(make_life, self._mark, observe=observe, on_life=on_life)
         self._segments = SegmentWriter(self._lives, receiver_id, segment_limit)
         self.fault: str | None = None
+        self.lacks_space = False
         self._write(())
 
     @property
@@ -171,6 +174,7 @@ class GroupCommit:
 
     def _fail(self, batch: Sequence[Entry], error: OSError) -> None:
         self.fault = f"the journal takes no writes ({error.strerror or type(error).__name__})"
+        self.lacks_space = error.errno in NO_SPACE
         life = self._lives.present
         self._observe(
             "journal_write_failed",

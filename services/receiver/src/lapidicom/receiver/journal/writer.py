@@ -15,6 +15,7 @@ import structlog
 from lapidicom.common.file_system import FileSystem
 from lapidicom.common.journal.format import MAX_BODY, SEGMENT_LIMIT
 from lapidicom.common.journal.records import SeriesKey
+from lapidicom.common.volume import NO_SPACE
 from lapidicom.receiver.errors import JournalUnavailable
 from lapidicom.receiver.journal.commit import GroupCommit
 from lapidicom.receiver.journal.entry import Entry
@@ -129,6 +130,11 @@ class Journal:
     def fault(self) -> str | None:
         """Why the journal takes no writes; None if it does. Looked at again with each heartbeat."""
         return self._group.fault
+
+    @property
+    def lacks_space(self) -> bool:
+        """Whether it takes no writes because no space is left on the volume."""
+        return self._group.fault is not None and self._group.lacks_space
 
     def append(
         self, records: Sequence[bytes], *, series: SeriesKey | None = None, starts: bytes | None = None
@@ -247,4 +253,6 @@ def _check(records: Sequence[bytes]) -> None:
 
 
 def _unavailable(error: OSError) -> JournalUnavailable:
-    return JournalUnavailable(f"journal: {error.strerror or type(error).__name__}")
+    return JournalUnavailable(
+        f"journal: {error.strerror or type(error).__name__}", is_shared=error.errno in NO_SPACE
+    )

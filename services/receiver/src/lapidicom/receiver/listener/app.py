@@ -1,5 +1,6 @@
 """Composition root of a listener: from its slice of the settings to a served control socket."""
 
+import contextlib
 from collections.abc import Callable
 from typing import Final
 
@@ -7,7 +8,8 @@ import structlog
 
 from lapidicom.common.file_system import FileSystem
 from lapidicom.receiver import child
-from lapidicom.receiver.control import ControlSocket
+from lapidicom.receiver.control import ControlClosedError, ControlSocket, Unusable
+from lapidicom.receiver.errors import Refusal
 from lapidicom.receiver.listener.places import Places
 from lapidicom.receiver.listener.service import Service
 from lapidicom.receiver.listener.shell import Shell
@@ -41,12 +43,18 @@ def run(control: ControlSocket, *, build: Build, file_system: FileSystem | None 
         service = build(settings, file_system or FileSystem(), places)
     except VolumeUnusable as error:
         log.critical("volume_unusable", reason=str(error))
-        return UNUSABLE
+        return _unusable(control, str(error))
     except Exception as error:
         log.critical("listener_unusable", exc_info=error)
-        return UNUSABLE
+        return _unusable(control, str(error) if isinstance(error, Refusal) else type(error).__name__)
     shell = Shell(control, service, places)
     shell.run()
     service.close()
     shell.report()
     return 0
+
+
+def _unusable(control: ControlSocket, reason: str) -> int:
+    with contextlib.suppress(ControlClosedError):
+        control.send(Unusable(reason))
+    return UNUSABLE

@@ -20,10 +20,12 @@ from lapidicom.receiver.counters import Counters, Tally
 from lapidicom.receiver.dimse.store import StoreService
 from lapidicom.receiver.journal.writer import Journal
 from lapidicom.receiver.listener.places import Places
+from lapidicom.receiver.listener.store_health import StoreHealth
 from lapidicom.receiver.listener.volume_watch import VolumeWatch
 from lapidicom.receiver.settings import ListenerSettings
 from lapidicom.receiver.storage.folders import SeriesFolders
 from lapidicom.receiver.storage.instance_file import InstanceStore
+from lapidicom.receiver.storage.refusals import Refusals
 from lapidicom.receiver.storage.volume import Volume
 from lapidicom.receiver.upper_layer.acceptor import Acceptor, OpenStore
 from lapidicom.receiver.upper_layer.association import Association
@@ -36,18 +38,27 @@ class ListenerService:
     Args:
         volume: the storage root.
         journal: the journal of this life.
+        refusals: for want of resources.
         acceptor: what all associations share.
         tracing: of this process, if it makes traces.
     """
 
     def __init__(
-        self, volume: Volume, journal: Journal, acceptor: Acceptor, tracing: Tracing | None = None
+        self,
+        volume: Volume,
+        journal: Journal,
+        refusals: Refusals,
+        acceptor: Acceptor,
+        tracing: Tracing | None = None,
     ) -> None:
         self._volume = volume
         self._journal = journal
         self._acceptor = acceptor
         self._tracing = tracing
-        self._watch = VolumeWatch(volume.watch, lambda: volume.fault)
+        self._health = StoreHealth(
+            refusals, lambda: acceptor.tally.total().instances_stored, volume.try_store
+        )
+        self._watch = VolumeWatch(self._look)
 
     def association(self, sock: socket.socket, peer: Connection) -> Association:
         """Make what serves a connection; it closes the socket at its end."""
@@ -57,13 +68,29 @@ class ListenerService:
         """Name of the folder of the present journal."""
         return self._journal.folder
 
-    def volume_fault(self) -> str | None:
-        """Why the volume takes no writes; None if it does."""
-        return self._watch.fault()
+    def fault(self) -> str | None:
+        """Why it takes no instances while another process might; None if it does."""
+        volume, journal = self._volume.fault, self._journal
+        return (
+            self._watch.fault()
+            or (volume.reason if volume is not None and not volume.is_shared else None)
+            or (journal.fault if not journal.lacks_space else None)
+            or self._health.fault
+        )
 
-    def journal_fault(self) -> str | None:
-        """Why the journal takes no writes; None if it does."""
-        return self._journal.fault
+    def degraded(self) -> str | None:
+        """What is wrong and would be so for every process on this volume; None if nothing is."""
+        volume, journal = self._volume.fault, self._journal
+        return (
+            (volume.reason if volume is not None and volume.is_shared else None)
+            or (journal.fault if journal.lacks_space else None)
+            or self._health.degraded
+        )
+
+    def _look(self) -> bool:
+        is_usable = self._volume.watch()
+        self._health.look(is_explained=self._volume.fault is not None or self._journal.fault is not None)
+        return is_usable
 
     def counters(self) -> Mapping[str, int]:
         """What was counted since the process began."""
@@ -126,7 +153,7 @@ def build(settings: ListenerSettings, file_system: FileSystem, places: Places) -
         open_store=_store_opener(store, journal, tracing),
         log=structlog.get_logger(),
     )
-    return ListenerService(volume, journal, acceptor, tracing)
+    return ListenerService(volume, journal, store.refusals, acceptor, tracing)
 
 
 def _store_opener(store: InstanceStore, journal: Journal, tracing: Tracing | None) -> OpenStore:

@@ -30,11 +30,11 @@ class Service(Protocol):
     def life(self) -> str:
         """Name of the folder of the present journal."""
 
-    def volume_fault(self) -> str | None:
-        """Why the volume takes no writes; None if it does."""
+    def fault(self) -> str | None:
+        """Why it takes no instances while another process might; None if it does."""
 
-    def journal_fault(self) -> str | None:
-        """Why the journal takes no writes; None if it does."""
+    def degraded(self) -> str | None:
+        """What is wrong and would be so for every process on this volume; None if nothing is."""
 
     def counters(self) -> Mapping[str, int]:
         """What was counted since the process began."""

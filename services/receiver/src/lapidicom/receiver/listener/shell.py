@@ -86,8 +86,8 @@ class Shell:
             taken=connections.taken,
             places=self._places.in_use,
             life=service.life(),
-            volume=service.volume_fault(),
-            journal=service.journal_fault(),
+            fault=service.fault(),
+            degraded=service.degraded(),
             counters=counters,
         )
         try:

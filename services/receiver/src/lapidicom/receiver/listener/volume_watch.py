@@ -15,24 +15,20 @@ class VolumeWatch:
 
     Args:
         watch: looks at the volume once; False says that only a fresh process can use it.
-        fault: why the volume takes no writes now, as found by `watch`.
     """
 
-    def __init__(self, watch: Callable[[], bool], fault: Callable[[], str | None]) -> None:
+    def __init__(self, watch: Callable[[], bool]) -> None:
         self.must_restart = False
         self._watch = watch
-        self._fault = fault
         self._answered = monotonic()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="volume-watch", daemon=True)
         self._thread.start()
 
     def fault(self) -> str | None:
-        """Why the volume takes no writes; None if it does."""
+        """That the volume does not answer; None if it does."""
         stalled = monotonic() - self._answered
-        if stalled > STALLED_AFTER:
-            return f"volume has not answered for {stalled:.0f} s"
-        return self._fault()
+        return f"volume has not answered for {stalled:.0f} s" if stalled > STALLED_AFTER else None
 
     def close(self) -> None:
         """Look no more. A look under way may be hanging, so it is not waited for longer than a moment."""

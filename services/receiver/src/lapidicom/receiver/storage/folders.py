@@ -6,7 +6,8 @@ import threading
 from collections import OrderedDict
 
 from lapidicom.common.file_system import FileSystem
-from lapidicom.receiver.storage.volume import FOLDER_MODE, PACS_FOLDER, Volume
+from lapidicom.common.volume import PACS_FOLDERS
+from lapidicom.receiver.storage.volume import FOLDER_MODE, Volume
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -72,7 +73,7 @@ class SeriesFolders:
     def _make(self, path: str) -> SeriesFolder:
         self._volume.check()
         parents = path.split("/")
-        chain = ["/".join(parents[:depth]) for depth in range(len(PACS_FOLDER), len(parents) + 1)]
+        chain = ["/".join(parents[:depth]) for depth in range(len(PACS_FOLDERS), len(parents) + 1)]
         for folder in chain:
             with contextlib.suppress(FileExistsError):
                 self._fs.mkdir(folder, FOLDER_MODE, dir_fd=self._volume.root)

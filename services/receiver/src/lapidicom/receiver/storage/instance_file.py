@@ -5,7 +5,6 @@ at any moment leaves either the old file, or the new one, or a temporary file in
 """
 
 import contextlib
-import errno
 import itertools
 import os
 from collections.abc import Sequence
@@ -15,7 +14,8 @@ from lapidicom.common.file_system import FileSystem
 from lapidicom.receiver.errors import OutOfResources
 from lapidicom.receiver.storage.folders import SeriesFolder, SeriesFolders
 from lapidicom.receiver.storage.part10 import PREFIX_END, data_set_offset
-from lapidicom.receiver.storage.volume import FILE_MODE, Volume
+from lapidicom.receiver.storage.refusals import Refusals
+from lapidicom.receiver.storage.volume import FILE_MODE, Volume, cannot_write
 
 Placed = Literal["new", "kept", "replaced"]
 
@@ -41,6 +41,7 @@ class InstanceStore:
         self.folders = folders
         self.fs = file_system
         self.fsync = fsync
+        self.refusals = Refusals()
         self._numbers = itertools.count(1)
 
     def new_file(self) -> "TemporaryFile":
@@ -187,8 +188,3 @@ def _same_from_data_set(fs: FileSystem, mine: int, there: int) -> bool:
             return True
         my_offset += len(my_bytes)
         their_offset += len(their_bytes)
-
-
-def cannot_write(error: OSError) -> OutOfResources:
-    """Translate an error of the volume into the refusal that the SCU gets."""
-    return OutOfResources(f"volume not writable ({errno.errorcode.get(error.errno or 0, 'error')})")

@@ -10,12 +10,13 @@ import os
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final, NamedTuple
 
 from lapidicom.common.file_system import FileSystem
 from lapidicom.common.spool import SENTINEL
+from lapidicom.common.volume import NO_SPACE, PACS_FOLDERS, Finding, try_volume
 from lapidicom.receiver.errors import OutOfResources
 
-PACS_FOLDER = ("SERVICES", "PACS")
 FOLDER_MODE = 0o775
 FILE_MODE = 0o664
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -23,6 +24,25 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 class VolumeUnusable(Exception):
     """The volume failed the checks of the start; the text says what to do."""
+
+
+class Fault(NamedTuple):
+    """Why the volume takes no instances.
+
+    Attributes:
+        reason: without paths.
+        is_shared: whether every receiver on the volume meets it.
+    """
+
+    reason: str
+    is_shared: bool = False
+
+    def refusal(self) -> OutOfResources:
+        """What an instance is refused with."""
+        return OutOfResources(self.reason, is_shared=self.is_shared)
+
+
+ANOTHER_VOLUME: Final = Fault("volume is not the one of the start")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +85,16 @@ class Volume:
         self._incoming = spool / "incoming" / life
         self._sentinel = os.fspath(spool / SENTINEL)
         self._min_free_space = min_free_space
-        self.fault: str | None = None
+        self.fault: Fault | None = None
         """Why instances are refused now, or None; a plain attribute, read once per instance."""
         try:
             self._open()
+            self._try_out(files_root, spool)
             self.identity = self._claim_identity()
-            self._prove()
-        except OSError as error:
+        except (OSError, VolumeUnusable) as error:
+            self._remove_incoming()  # each start has one of its own
+            if isinstance(error, VolumeUnusable):
+                raise
             raise VolumeUnusable(_remedy(files_root, spool, error)) from error
         self.watch()
 
@@ -109,29 +132,44 @@ class Volume:
         finally:
             self._fs.close(fd)
 
-    def _prove(self) -> None:
-        """Do what each store will do: write, fsync, rename across, fsync of the folders."""
-        folder = ""
-        for part in PACS_FOLDER:
-            folder = f"{folder}/{part}" if folder else part
-            with contextlib.suppress(FileExistsError):
-                self._fs.mkdir(folder, FOLDER_MODE, dir_fd=self.root)
-        name = f".probe-{uuid.uuid4().hex}"
-        target = f"{folder}/{name}"
-        fd = self._fs.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE, dir_fd=self.incoming)
-        try:
-            self._fs.write(fd, b"lapidicom")
-            self._fs.fsync(fd)
-        finally:
-            self._fs.close(fd)
-        self._fs.rename(name, target, src_dir_fd=self.incoming, dst_dir_fd=self.root)
-        try:
-            for path in (folder, PACS_FOLDER[0], "."):
-                self.sync_folder(path)
-        finally:
-            self._fs.unlink(target, dir_fd=self.root)
+    def _try_out(self, files_root: Path, spool: Path) -> None:
+        """Do what each store will do."""
+        self._make_pacs_folder()
+        unmet = [found for found in self._findings() if found.fault is not None]
+        if unmet:
+            told = "; ".join(f"{found.fault}: {found.remedy}" for found in unmet)
+            raise VolumeUnusable(f"CHRIS_FILES_ROOT={files_root}, spool {spool}: {told}")
+        self._sync_pacs_folder()
         if self.space().inodes == 0:
             raise OSError(errno.ENOSPC, "no free inodes")
+
+    def _findings(self) -> list[Finding]:
+        return try_volume(self._fs, spool=self.incoming, root=self.root, fsync=self._fsync)
+
+    def _make_pacs_folder(self) -> None:
+        for folder in PACS_FOLDERS:
+            with contextlib.suppress(FileExistsError):
+                self._fs.mkdir(folder, FOLDER_MODE, dir_fd=self.root)
+
+    def _sync_pacs_folder(self) -> None:
+        for folder in (*reversed(PACS_FOLDERS), "."):
+            self.sync_folder(folder)
+
+    def try_store(self) -> None:
+        """Do what a store does, with scratch files that are removed again.
+
+        Raises:
+            OutOfResources: it failed.
+        """
+        self.check()
+        try:
+            self._make_pacs_folder()
+            for found in self._findings():
+                if found.fault is not None:
+                    raise OutOfResources(f"volume: {found.fault}", is_shared=found.errno in NO_SPACE)
+            self._sync_pacs_folder()
+        except OSError as error:
+            raise cannot_write(error) from error
 
     def sync_folder(self, path: str) -> None:
         """Make the entries of a folder below the root durable."""
@@ -155,9 +193,9 @@ class Volume:
             OutOfResources: with what is wrong.
         """
         if self.fault is not None:
-            raise OutOfResources(self.fault)
+            raise self.fault.refusal()
         if not self._is_same():
-            raise OutOfResources("volume is not the one of the start")
+            raise ANOTHER_VOLUME.refusal()
 
     def _is_same(self) -> bool:
         try:
@@ -170,11 +208,12 @@ class Volume:
 
         Returns:
             False if only a fresh process can go on: the volume of the start is back under another mount,
-            so that the descriptors are stale, or the folder of temporary files was removed, because
-            this listener was paused so long that it was taken for dead.
+            so that the descriptors are stale; a network file system says that they are; or the folder
+            of temporary files was removed, because this listener was paused so long that it was taken
+            for dead.
         """
         if not self._is_same():
-            self.fault = "volume is not the one of the start"
+            self.fault = ANOTHER_VOLUME
             with contextlib.suppress(OSError):
                 return self._read_sentinel() != self.identity
             return True
@@ -182,34 +221,43 @@ class Volume:
             space = self.space()
             removed = self._fs.fstat(self.incoming).st_nlink == 0
         except OSError as error:
-            self.fault = f"volume cannot be read ({errno.errorcode.get(error.errno or 0, 'error')})"
-            return True
+            self.fault = Fault(f"volume cannot be read ({errno.errorcode.get(error.errno or 0, 'error')})")
+            return error.errno != errno.ESTALE
         if removed:
-            self.fault = "the folder of temporary files was removed"
+            self.fault = Fault("the folder of temporary files was removed")
             return False
         # Hysteresis: what was refused stays refused until there is 10 % more, else it flickers.
         needed = self._min_free_space if self.fault is None else self._min_free_space * 1.1
         if space.inodes == 0:
-            self.fault = "no free inodes on the volume"
+            self.fault = Fault("no free inodes on the volume", is_shared=True)
         elif space.bytes < needed:
-            self.fault = "free space below CHRIS_MIN_FREE_SPACE"
+            self.fault = Fault("free space below CHRIS_MIN_FREE_SPACE", is_shared=True)
         else:
             self.fault = None
         return True
 
     def close(self) -> None:
         """Remove the folder of temporary files and let go of the volume."""
-        with contextlib.suppress(OSError):
-            self._fs.rmdir(self._incoming)
+        self._remove_incoming()
         self._fs.close(self.incoming)
         self._fs.close(self.root)
 
+    def _remove_incoming(self) -> None:
+        with contextlib.suppress(OSError):
+            self._fs.rmdir(self._incoming)
+
 
 def _remedy(files_root: Path, spool: Path, error: OSError) -> str:
-    if error.errno == errno.EXDEV:
-        return f"CHRIS_SPOOL_DIR={spool} must be on the file system of CHRIS_FILES_ROOT={files_root}"
     what = f"{error.strerror or error} ({error.filename})" if error.filename else str(error.strerror or error)
     return (
         f"CHRIS_FILES_ROOT={files_root}, spool {spool}: {what}; "
         f"both must exist on one writable volume for uid {os.getuid()}, gid {os.getgid()}"
+    )
+
+
+def cannot_write(error: OSError) -> OutOfResources:
+    """Translate an error of the volume into the refusal that the SCU gets."""
+    return OutOfResources(
+        f"volume not writable ({errno.errorcode.get(error.errno or 0, 'error')})",
+        is_shared=error.errno in NO_SPACE,
     )

@@ -19,6 +19,7 @@ from lapidicom.receiver.control import (
     Packet,
     Report,
     Settings,
+    Unusable,
 )
 
 
@@ -68,6 +69,7 @@ class Child:
         self.index = index
         self.handed = 0
         self.report: Report | None = None
+        self.unusable: str | None = None
         self.reported_at = self.started_at = monotonic()
         self.is_open = True
         self.takes_packets = True
@@ -143,6 +145,8 @@ class Child:
                 self.reported_at = monotonic()
                 on_report(self, packet)
                 self.report = packet
+            elif isinstance(packet, Unusable):
+                self.unusable = packet.reason
 
     def poll(self) -> Ended | None:
         """How its process ended; None while it runs. Reaps it."""

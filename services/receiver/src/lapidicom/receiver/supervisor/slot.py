@@ -49,6 +49,7 @@ class Slot:
         self._launch = launch
         self._observer = observer
         self._backoff = Backoff()
+        self._unusable: str | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._replaces = True
         self._log = structlog.get_logger().bind(role=role.value, index=index)
@@ -58,8 +59,9 @@ class Slot:
         """What is known of the child."""
         child = self.child
         if child is None:
-            return ListenerState(self.index, alive=False, handed=0, report=None, age=0.0)
-        return ListenerState(self.index, child.takes_packets, child.handed, child.report, child.age)
+            return ListenerState(self.index, False, 0, None, 0.0, self._unusable)
+        unusable = child.unusable or self._unusable
+        return ListenerState(self.index, child.takes_packets, child.handed, child.report, child.age, unusable)
 
     @property
     def will_be_live(self) -> bool:
@@ -105,6 +107,7 @@ class Slot:
         self.read()
         asyncio.get_running_loop().remove_reader(child.fileno())
         self.child = None
+        self._unusable = child.unusable
         self._log.log(
             logging.WARNING if self._replaces else logging.INFO,
             "child_ended",

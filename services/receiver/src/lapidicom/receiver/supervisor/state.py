@@ -24,6 +24,7 @@ class ListenerState:
         handed: connections given to this process.
         report: its last report, if any.
         age: seconds since that report; without one, since the process was started.
+        unusable: why this process, or the one before it, could not begin its work; None if it could.
     """
 
     index: int
@@ -31,6 +32,7 @@ class ListenerState:
     handed: int
     report: Report | None
     age: float
+    unusable: str | None = None
 
     @property
     def is_live(self) -> bool:
@@ -53,17 +55,22 @@ class ListenerState:
     def fault(self) -> str | None:
         """Why it takes no instances now, or None."""
         if self.report is None:
-            return "has not reported yet"
+            return self.unusable or "has not reported yet"
         if not self.is_live:
             return f"silent for {self.age:.0f} s" if self.alive else "has ended"
-        return self.report.volume or self.report.journal
+        return self.report.fault
+
+    @property
+    def degraded(self) -> str | None:
+        """What is wrong and would be so for every process on this volume, or None."""
+        return self.report.degraded if self.report is not None and self.is_live else None
 
 
 def takers(listeners: Iterable[ListenerState]) -> list[int]:
     """Indices of the live listeners, the one that should take the next connection first.
 
-    That is the one with the fewest open connections. One whose volume or journal takes no writes
-    comes last: it would refuse every instance. Among equals the one that was given fewest goes first.
+    That is the one with the fewest open connections. One that would refuse every instance comes last.
+    Among equals the one that was given fewest goes first.
     """
     live = [listener for listener in listeners if listener.is_live]
     live.sort(key=lambda one: (one.fault is not None, one.open, one.handed, one.index))
@@ -71,12 +78,26 @@ def takers(listeners: Iterable[ListenerState]) -> list[int]:
 
 
 def reasons_not_ready(listeners: Sequence[ListenerState], *, stopping: bool) -> list[str]:
-    """Why the receiver is not ready; empty if one listener at least reported lately that it takes writes.
+    """Why the receiver is not ready; empty if one listener at least reported lately that it takes instances.
 
-    Relay and broker are never asked: without them instances are stored and journalled all the same.
+    A volume that is full is no reason: no other receiver could do better. Relay and broker are never
+    asked: without them instances are stored and journalled all the same.
     """
     if stopping:
         return ["shutting down"]
     if any(listener.fault is None for listener in listeners):
         return []
     return [f"listener {listener.index}: {listener.fault}" for listener in listeners]
+
+
+def degradations(listeners: Sequence[ListenerState]) -> list[str]:
+    """What is wrong although it does not make the receiver unready, listener by listener."""
+    found = []
+    some_are_well = any(listener.fault is None for listener in listeners)
+    for listener in listeners:
+        is_new = listener.is_starting and listener.unusable is None
+        if listener.fault is not None and some_are_well and not is_new:
+            found.append(f"listener {listener.index}: {listener.fault}")
+        if listener.degraded is not None:
+            found.append(f"listener {listener.index}: {listener.degraded}")
+    return found

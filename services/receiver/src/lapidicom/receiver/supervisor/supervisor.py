@@ -19,7 +19,7 @@ from lapidicom.receiver.supervisor.child import Child, Role
 from lapidicom.receiver.supervisor.ended_lives import EndedLives
 from lapidicom.receiver.supervisor.reaping import reap_strangers
 from lapidicom.receiver.supervisor.slot import Slot
-from lapidicom.receiver.supervisor.state import reasons_not_ready, takers
+from lapidicom.receiver.supervisor.state import degradations, reasons_not_ready, takers
 from lapidicom.receiver.supervisor.totals import Totals
 
 RELAY_GRACE: Final = 10.0
@@ -77,6 +77,7 @@ class Supervisor:
         self._stop_wanted = asyncio.Event()
         self._something_ended = asyncio.Event()
         self._last_reasons: list[str] | None = None
+        self._was_degraded = False
         self._log = structlog.get_logger()
 
     async def run(self) -> None:
@@ -90,7 +91,8 @@ class Supervisor:
             with _binding("PORT", self._port):
                 listening = stack.enter_context(listening_socket(self._port, backlog=_BACKLOG))
             with _binding("HEALTH_PORT", self._health_port):
-                health_port = await stack.enter_async_context(serving(self._health_port, self._reasons))
+                health = serving(self._health_port, self._reasons, self._degraded)
+                health_port = await stack.enter_async_context(health)
             await self._run(listening, health_port)
         self._log.info("stopped", **self._counters())
 
@@ -123,7 +125,7 @@ class Supervisor:
             asyncio.get_running_loop().call_soon(self._resume)
         elif before.life is not None and report.life != before.life:
             self._life_ended(before.life)
-        asyncio.get_running_loop().call_soon(self._note_readiness)
+        asyncio.get_running_loop().call_soon(self._note_health)
 
     def child_ended(self, child: Child) -> None:
         """Keep what it counted, and let the relay finish its journal."""
@@ -167,7 +169,7 @@ class Supervisor:
             await asyncio.sleep(_TICK)
             self._reap()
             self._tell_lives()
-            self._note_readiness()
+            self._note_health()
             if self._acceptor is not None:
                 self._acceptor.resume()
                 self._acceptor.report()
@@ -203,6 +205,19 @@ class Supervisor:
     def _reasons(self) -> list[str]:
         states = [slot.state for slot in self._listeners]
         return reasons_not_ready(states, stopping=self._stop_wanted.is_set())
+
+    def _degraded(self) -> list[str]:
+        return degradations([slot.state for slot in self._listeners])
+
+    def _note_health(self) -> None:
+        self._note_readiness()
+        degraded = self._degraded() if self._last_reasons is not None else []
+        if bool(degraded) != self._was_degraded:
+            self._was_degraded = bool(degraded)
+            if degraded:
+                self._log.warning("degraded", reasons=degraded)
+            else:
+                self._log.info("degraded_no_longer")
 
     def _note_readiness(self) -> None:
         reasons = self._reasons()

@@ -1,0 +1,113 @@
+"""Whether a listener stores what it is sent, judged by its results.
+
+A volume can look well and take nothing: folders without write access, a stale mount, a journal whose
+writes fail. So refusals for want of resources are counted, and while there is a doubt the listener tries
+a store of its own: a receiver that is not ready gets no instances that could show that it is well again.
+"""
+
+from collections.abc import Callable
+from time import monotonic
+from typing import Final
+
+import structlog
+
+from lapidicom.receiver.errors import OutOfResources
+from lapidicom.receiver.storage.refusals import Refusals
+
+MOST_REFUSALS: Final = 20
+"""Refusals with no success between them after which the listener is not ready."""
+
+TRY_SECONDS: Final = 10.0
+"""Between two stores of its own while there is a doubt."""
+
+SHARED_SECONDS: Final = 60.0
+"""For so long a refusal for want of space shows as degraded, unless an instance is stored."""
+
+
+class StoreHealth:
+    """Keeps what follows from refusals and successes. `look` is called each second, by one thread.
+
+    A refusal that only this receiver would make casts a doubt; a success ends it. In doubt the listener
+    tries a store of its own every TRY_SECONDS: the listener is not ready while that fails, and from the
+    MOST_REFUSALS-th refusal until it succeeds.
+
+    Args:
+        refusals: of this listener.
+        stored: number of instances stored so far.
+        try_store: stores something and takes it away; raises OutOfResources.
+        clock: seconds.
+
+    Attributes:
+        fault: why the listener is to be taken for unfit; None if it is not.
+        degraded: why instances are refused by every receiver on this volume; None if they are not.
+    """
+
+    def __init__(
+        self,
+        refusals: Refusals,
+        stored: Callable[[], int],
+        try_store: Callable[[], None],
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self.fault: str | None = None
+        self.degraded: str | None = None
+        self._refusals = refusals
+        self._stored = stored
+        self._try_store = try_store
+        self._clock = clock
+        self._stored_before = 0
+        self._doubts = 0
+        self._next_try = 0.0
+        self._degraded_until = 0.0
+        self._log = structlog.get_logger()
+
+    def look(self, *, is_explained: bool) -> None:
+        """Take in what has happened since the last look; in doubt and when it is time, try a store.
+
+        Args:
+            is_explained: whether volume or journal know of a fault and look themselves for its end. A
+                store is then tried as soon as they see it.
+        """
+        now = self._clock()
+        own, shared = self._refusals.take()
+        stored = self._stored()
+        if stored != self._stored_before:
+            self._stored_before = stored
+            self._be_well()
+            self.degraded = None
+            return
+        if shared.number:
+            self.degraded, self._degraded_until = shared.reason, now + SHARED_SECONDS
+        elif now >= self._degraded_until:
+            self.degraded = None
+        if is_explained:
+            self._next_try = now
+        elif own.number and not self._doubts:
+            self._next_try = now + TRY_SECONDS
+        self._doubts += own.number
+        if self._doubts >= MOST_REFUSALS and self.fault is None:
+            self.fault = f"{self._doubts} instances refused in a row: {own.reason}"
+            self._log.warning("store_unfit", reason=self.fault)
+        if self._doubts and not is_explained and now >= self._next_try:
+            self._try(now)
+
+    def _try(self, now: float) -> None:
+        self._next_try = now + TRY_SECONDS
+        try:
+            self._try_store()
+        except OutOfResources as error:
+            if error.is_shared:
+                self.degraded, self._degraded_until = str(error), now + SHARED_SECONDS
+                self._be_well()
+                return
+            if self.fault is None:
+                self._log.warning("store_unfit", reason=str(error))
+            self.fault = f"a store of its own failed: {error}"
+        else:
+            self._be_well()
+
+    def _be_well(self) -> None:
+        self._doubts = 0
+        if self.fault is not None:
+            self.fault = None
+            self._log.info("store_fit")

@@ -1,0 +1,133 @@
+"""A listener is judged by what becomes of its instances, and by a store of its own while there is a doubt."""
+
+import pytest
+
+from lapidicom.receiver.errors import OutOfResources
+from lapidicom.receiver.listener.store_health import (
+    MOST_REFUSALS,
+    SHARED_SECONDS,
+    TRY_SECONDS,
+    StoreHealth,
+)
+from lapidicom.receiver.storage.refusals import Refusals
+
+NO_ACCESS = "volume not writable (EACCES)"
+NO_SPACE = "volume not writable (ENOSPC)"
+
+
+class Listener:
+    """A listener whose stores end as the test says, at a time that the test says."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.stored = 0
+        self.tries = 0
+        self.try_fails: OutOfResources | None = None
+        self.refusals = Refusals()
+        self.health = StoreHealth(self.refusals, lambda: self.stored, self._try, lambda: self.now)
+
+    def _try(self) -> None:
+        self.tries += 1
+        if self.try_fails is not None:
+            raise self.try_fails
+
+    def refuse(self, number: int = 1, *, is_shared: bool = False) -> None:
+        for _ in range(number):
+            self.refusals.add(OutOfResources(NO_SPACE if is_shared else NO_ACCESS, is_shared=is_shared))
+
+    def look(self, after: float = 1.0, *, is_explained: bool = False) -> tuple[str | None, str | None]:
+        self.now += after
+        self.health.look(is_explained=is_explained)
+        return self.health.fault, self.health.degraded
+
+
+@pytest.fixture
+def listener() -> Listener:
+    return Listener()
+
+
+def test_a_listener_that_stores_is_well_and_tries_nothing(listener: Listener) -> None:
+    for _ in range(100):
+        listener.stored += 1
+        assert listener.look() == (None, None)
+    assert listener.tries == 0
+
+
+def test_refusals_in_a_row_make_it_unfit_with_their_number_and_reason(listener: Listener) -> None:
+    listener.refuse(MOST_REFUSALS - 1)
+    assert listener.look() == (None, None)
+    listener.refuse()
+    assert listener.look() == (f"{MOST_REFUSALS} instances refused in a row: {NO_ACCESS}", None)
+
+
+def test_a_success_in_between_begins_the_count_anew(listener: Listener) -> None:
+    for _ in range(10):
+        listener.refuse(MOST_REFUSALS - 1)
+        assert listener.look() == (None, None)
+        listener.stored += 1
+        assert listener.look() == (None, None)
+    assert listener.tries == 0
+
+
+def test_an_unfit_listener_tries_a_store_each_ten_seconds_until_one_succeeds(listener: Listener) -> None:
+    listener.try_fails = OutOfResources("volume: SERVICES/PACS takes no files (Permission denied)")
+    listener.refuse(6000)
+    for second in range(1, 36):
+        fault, degraded = listener.look()
+        assert fault is not None
+        assert degraded is None
+        assert listener.tries == (second - 1) // TRY_SECONDS
+    assert fault == "a store of its own failed: volume: SERVICES/PACS takes no files (Permission denied)"
+    listener.try_fails = None
+    assert listener.look(5)[0] is not None, "it is not time yet"
+    assert listener.look(1) == (None, None)
+    assert listener.look(100) == (None, None)
+    assert listener.tries == 4, "without a doubt it tries nothing"
+
+
+def test_a_success_makes_it_fit_at_once(listener: Listener) -> None:
+    listener.refuse(MOST_REFUSALS)
+    assert listener.look()[0] is not None
+    listener.stored += 1
+    assert listener.look() == (None, None)
+    assert listener.look(100) == (None, None)
+    assert listener.tries == 0
+
+
+def test_a_single_refusal_is_a_doubt_that_a_store_of_its_own_settles(listener: Listener) -> None:
+    listener.refuse()
+    assert listener.look() == (None, None)
+    assert listener.look(TRY_SECONDS) == (None, None)
+    assert listener.tries == 1
+    listener.try_fails = OutOfResources("volume: away")
+    listener.refuse()
+    listener.look()
+    assert listener.look(TRY_SECONDS) == ("a store of its own failed: volume: away", None)
+
+
+def test_a_fault_that_is_known_is_followed_by_a_store_as_soon_as_it_is_over(listener: Listener) -> None:
+    listener.refuse(MOST_REFUSALS)
+    assert listener.look(is_explained=True)[0] is not None
+    assert listener.look(100, is_explained=True)[0] is not None
+    assert listener.tries == 0, "whoever knows the fault looks for its end"
+    assert listener.look() == (None, None)
+    assert listener.tries == 1
+
+
+def test_a_full_volume_degrades_and_leaves_it_fit(listener: Listener) -> None:
+    listener.refuse(6000, is_shared=True)
+    assert listener.look() == (None, NO_SPACE)
+    assert listener.look(SHARED_SECONDS - 1) == (None, NO_SPACE)
+    assert listener.look(1) == (None, None)
+    assert listener.tries == 0
+    listener.refuse(is_shared=True)
+    assert listener.look() == (None, NO_SPACE)
+    listener.stored += 1
+    assert listener.look() == (None, None)
+
+
+def test_a_store_of_its_own_that_finds_the_volume_full_leaves_it_fit(listener: Listener) -> None:
+    listener.try_fails = OutOfResources(NO_SPACE, is_shared=True)
+    listener.refuse(MOST_REFUSALS)
+    assert listener.look()[0] is not None
+    assert listener.look(TRY_SECONDS) == (None, NO_SPACE)
