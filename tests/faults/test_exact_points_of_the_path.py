@@ -10,7 +10,7 @@ from tests.support.instances import Instance, instance
 from tests.support.ledger import SUCCESS
 from tests.support.polling import eventually, never
 from tests.support.queues import look
-from tests.support.receiver import Receiver
+from tests.support.receiver import PAUSABLE, Receiver
 from tests.support.registrar.__main__ import Options
 from tests.support.resending_scu import ResendingSCU
 from tests.support.seeds import is_large, seeded
@@ -136,7 +136,7 @@ def test_paused_listeners_are_taken_over_and_go_on_and_nothing_is_lost(path: Who
         Fault("fdatasync", "stop", where=SEGMENT, nth=5, or_later=True),
         Fault("fsync", "stop", where=SERIES_FOLDER, nth=5, or_later=True),
     ]
-    with path.receiver(faults=faults, CHRIS_LISTENER_PROCESSES=3) as receiver:
+    with path.receiver(faults=faults, CHRIS_LISTENER_PROCESSES=3, **PAUSABLE) as receiver:
         scus = three_scus(path, "EXACT_PAUSED")
         receiver.wait_for("fault_struck", count=3)
         paused = [line["pid"] for line in receiver.events("fault_struck")]

@@ -1,7 +1,7 @@
 """Registrar and relay frozen (SIGSTOP) while SCUs send: what they held is taken up by another, or by them.
 
-Frozen listeners are in test_exact_points_of_the_path and test_kills_on_the_path, a frozen RabbitMQ in
-test_rabbitmq_of_the_path.
+A frozen listener is killed and replaced here. Those that go on later are in
+test_exact_points_of_the_path and test_kills_on_the_path, a frozen RabbitMQ in test_rabbitmq_of_the_path.
 """
 
 import os
@@ -13,6 +13,7 @@ from tests.support.cutting_proxy import with_query
 from tests.support.instances import Instance, instance
 from tests.support.polling import eventually
 from tests.support.queues import look
+from tests.support.receiver import PAUSABLE
 from tests.support.seeds import rounds, seeded
 from tests.support.whole_path import WholePath
 
@@ -34,7 +35,7 @@ def test_what_a_frozen_relay_and_a_frozen_registrar_held_is_registered_once(
             rng = seeded(f"frozen-{number}")
             path.cube.control.slow(0.05)
             scu = path.scu(f"FROZEN{number}")
-            with path.receiver(amqp_url=url) as receiver:
+            with path.receiver(amqp_url=url, **PAUSABLE) as receiver:
                 second.kill()
                 scu.start(instances(1 + number * COUNT))
                 wanted = rng.randrange(1, COUNT // 2)
@@ -62,3 +63,25 @@ def test_what_a_frozen_relay_and_a_frozen_registrar_held_is_registered_once(
                 assert len(report.registered) == 2 * COUNT
                 assert report.dead_lettered == frozenset()
             assert first.events("registration_retried") + second.events("registration_retried") == []
+
+
+def test_a_frozen_listener_is_killed_and_replaced_and_loses_nothing(path: WholePath) -> None:
+    for number in rounds(1, 10):
+        rng = seeded(f"hung-{number}")
+        scu = path.scu(f"HUNG{number}")
+        earlier = set(path.spool.glob("journal/*"))
+        with path.receiver(CHRIS_CHILD_TIMEOUT=3, CHRIS_JOURNAL_TAKEOVER=600) as receiver:
+            [journal] = set(path.spool.glob("journal/*")) - earlier
+            hung = receiver.child()
+            scu.start(instances(1 + number * COUNT))
+            wanted = rng.randrange(1, COUNT // 2)
+            eventually(lambda: len(scu.ledger.acknowledged) >= wanted, 60)  # noqa: B023
+            os.kill(hung, signal.SIGSTOP)
+            receiver.wait_for("child_hung", child=hung)
+            receiver.wait_for("journal_finished", life=journal.name.removeprefix("receiver-1."))
+            scu.join()
+            scu.send(instances(100_001 + number * COUNT))
+            report = path.report(scu)
+            report.check()
+            assert len(report.acknowledged) == 2 * COUNT
+            assert receiver.stop() == 0

@@ -12,7 +12,7 @@ import pytest
 from tests.support.instances import Instance, instance
 from tests.support.polling import eventually
 from tests.support.processes import is_gone
-from tests.support.receiver import NO_BROKER, Receiver
+from tests.support.receiver import NO_BROKER, PAUSABLE, Receiver
 from tests.support.resending_scu import ResendingSCU
 from tests.support.seeds import is_large, rounds, seeded
 from tests.support.whole_path import WholePath
@@ -165,7 +165,7 @@ def test_everything_is_killed_and_paused_again_and_again(path: WholePath) -> Non
     for number in rounds(1, 10):
         victims = ["listener", "relay", "registrar", "pause"] * (2 if is_large() else 1)
         rng.shuffle(victims)
-        with path.receiver(CHRIS_LISTENER_PROCESSES=2) as receiver:
+        with path.receiver(CHRIS_LISTENER_PROCESSES=2, **PAUSABLE) as receiver:
             for scu in scus:
                 scu.start(instances(1 + number * COUNT), per_association=30)
             for victim in victims:

@@ -38,6 +38,9 @@ SHORT = {
 }
 """Settings of tests: free ports, short waits."""
 
+PAUSABLE = {"CHRIS_CHILD_TIMEOUT": "600"}
+"""For tests that freeze children and want them back."""
+
 
 class Receiver:
     """A receiver of its own storage root.

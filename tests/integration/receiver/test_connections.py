@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.polling import eventually
 from tests.support.processes import connections, descriptors, is_closed, threads
-from tests.support.receiver import Receiver
+from tests.support.receiver import PAUSABLE, Receiver
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_connections_are_shared_out_evenly(start: Callable[..., Receiver]) -> No
 
 
 def test_a_silent_listener_gets_no_new_connection(start: Callable[..., Receiver]) -> None:
-    receiver = start(CHRIS_LISTENER_PROCESSES=2)
+    receiver = start(CHRIS_LISTENER_PROCESSES=2, **PAUSABLE)
     with ExitStack() as opened:
         spread(receiver, 2, opened)
         silent, other = receiver.child("listener", 0), receiver.child("listener", 1)

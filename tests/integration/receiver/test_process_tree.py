@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.polling import eventually
 from tests.support.processes import connections, is_closed, is_gone
-from tests.support.receiver import Receiver
+from tests.support.receiver import PAUSABLE, Receiver
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_sigint_to_the_whole_group_drains_like_sigterm(start: Callable[..., Rece
 
 
 def test_after_sigterm_nothing_listens_and_livez_still_answers(start: Callable[..., Receiver]) -> None:
-    receiver = start(CHRIS_SHUTDOWN_GRACE=60)
+    receiver = start(CHRIS_SHUTDOWN_GRACE=60, **PAUSABLE)
     listener = receiver.child("listener")
     os.kill(listener, signal.SIGSTOP)  # holds the drain up
     receiver.terminate()
@@ -98,7 +98,7 @@ def test_after_sigterm_nothing_listens_and_livez_still_answers(start: Callable[.
 def test_a_receiver_whose_only_listener_is_silent_is_not_ready_and_closes_connections(
     start: Callable[..., Receiver],
 ) -> None:
-    receiver = start()
+    receiver = start(**PAUSABLE)
     os.kill(receiver.child("listener"), signal.SIGSTOP)
     not_ready = receiver.wait_for("not_ready")
     assert not_ready["reasons"][0].startswith("listener 0: silent for")

@@ -30,7 +30,9 @@ def with_supervisor(use: Callable[[Supervisor, StandIn], None]) -> list[Packet]:
     relay = StandIn(Role.RELAY)
 
     async def main() -> None:
-        supervisor = Supervisor(never_launched, listeners=1, port=0, health_port=0, shutdown_grace=1)
+        supervisor = Supervisor(
+            never_launched, listeners=1, port=0, health_port=0, shutdown_grace=1, child_timeout=30
+        )
         supervisor._relay.child = relay
         use(supervisor, relay)
 

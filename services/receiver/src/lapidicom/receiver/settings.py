@@ -174,3 +174,10 @@ class RelaySettings(SpoolSection, DelaySection, AmqpSection, UnitSection, LogSec
 
 class ReceiverSettings(ListenerSettings, RelaySettings, HealthSection):
     """All settings of the receiver."""
+
+    child_timeout: Annotated[float, Field(ge=3, allow_inf_nan=False)] = Field(
+        default=30,
+        alias="CHRIS_CHILD_TIMEOUT",
+        description="Seconds without a sign of life, at least 3, after which a listener or the relay is "
+        "killed and replaced; at least 120 while it starts.",
+    )

@@ -66,6 +66,7 @@ def run(
             port=settings.port,
             health_port=settings.health_port,
             shutdown_grace=settings.shutdown_grace,
+            child_timeout=settings.child_timeout,
         ).run()
 
     try:

@@ -12,6 +12,7 @@ from lapidicom.receiver.control import Report
 from lapidicom.receiver.supervisor.backoff import Backoff
 from lapidicom.receiver.supervisor.child import Child, Role
 from lapidicom.receiver.supervisor.state import SILENCE, ListenerState
+from lapidicom.receiver.supervisor.watchdog import Watchdog
 
 _LOST_CONTROL: Final = 10.0
 """Seconds after the last report in which a child that closed its control socket has to end."""
@@ -38,16 +39,25 @@ class Slot:
         index: which one of its role it is.
         launch: starts a process.
         observer: is told what happens.
+        timeout: seconds without a report after which the child is killed, and so replaced.
     """
 
     def __init__(
-        self, role: Role, index: int, launch: Callable[[Role, int], Child], observer: Observer
+        self,
+        role: Role,
+        index: int,
+        launch: Callable[[Role, int], Child],
+        observer: Observer,
+        *,
+        timeout: float,
     ) -> None:
         self.role = role
         self.index = index
         self.child: Child | None = None
         self._launch = launch
         self._observer = observer
+        self._timeout = timeout
+        self._watchdog: Watchdog | None = None
         self._backoff = Backoff()
         self._unusable: str | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -81,6 +91,7 @@ class Slot:
             self._replace(monotonic() - began)
             return
         self.child = child
+        self._watchdog = Watchdog(self._timeout, child.started_at)
         self._log.info("child_started", child=child.pid)
         asyncio.get_running_loop().add_reader(child.fileno(), self.read)
         self._observer.child_started(child)
@@ -119,6 +130,17 @@ class Slot:
         self._observer.child_ended(child)
         child.close()
         self._replace(child.lived)
+
+    def watch(self) -> None:
+        """Kill a child that has been silent for too long. To be called each second."""
+        self.read()
+        child, watchdog = self.child, self._watchdog
+        if child is None or watchdog is None:
+            return
+        if watchdog.is_due(monotonic(), reported_at=child.reported_at, has_reported=child.report is not None):
+            self._watchdog = None  # once: a process that waits for a device ends when the device answers
+            self._log.error("child_hung", child=child.pid, silent=round(watchdog.silent, 1))
+            child.kill()
 
     def stop_replacing(self) -> None:
         """From now on a child that ends is not replaced, nor one that waits to be."""

@@ -54,6 +54,7 @@ class Supervisor:
         port: TCP port of the SCP; 0 takes a free one.
         health_port: TCP port of /livez and /readyz; 0 takes a free one.
         shutdown_grace: seconds that associations have after SIGTERM.
+        child_timeout: seconds without a report after which a child is killed and replaced.
     """
 
     def __init__(
@@ -64,12 +65,15 @@ class Supervisor:
         port: int,
         health_port: int,
         shutdown_grace: float,
+        child_timeout: float,
     ) -> None:
         self._port = port
         self._health_port = health_port
         self._grace = shutdown_grace
-        self._listeners = [Slot(Role.LISTENER, index, launch, self) for index in range(listeners)]
-        self._relay = Slot(Role.RELAY, 0, launch, self)
+        self._listeners = [
+            Slot(Role.LISTENER, index, launch, self, timeout=child_timeout) for index in range(listeners)
+        ]
+        self._relay = Slot(Role.RELAY, 0, launch, self, timeout=child_timeout)
         self._lives = EndedLives()
         self._totals = Totals()
         self._acceptor: Acceptor | None = None
@@ -168,6 +172,8 @@ class Supervisor:
         while True:
             await asyncio.sleep(_TICK)
             self._reap()
+            for slot in self._slots():
+                slot.watch()
             self._tell_lives()
             self._note_health()
             if self._acceptor is not None:
