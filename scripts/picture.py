@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from lapidicom.cli.app import run
-from lapidicom.cli.output import Streams
+from lapidicom.cli.world import World
 
 _WEB_FONTS = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 """Pictures load nothing from anywhere."""
@@ -31,7 +31,7 @@ def main() -> int:
             record=True, width=arguments.width, file=nowhere, force_terminal=True, highlight=False
         )
         console.print(f"$ lapidicom {shlex.join(arguments.command)}", style="bold green", markup=False)
-        status = run(arguments.command, os.environ, Streams(console=console))
+        status = run(arguments.command, World(os.environ, console=console))
     svg = console.export_svg(title="lapidicom", unique_id=arguments.file.stem)
     arguments.file.parent.mkdir(parents=True, exist_ok=True)
     arguments.file.write_text(_WEB_FONTS.sub("", svg), encoding="utf-8")

@@ -12,7 +12,7 @@ from typing import Any
 from structlog.testing import capture_logs
 
 from lapidicom.cli.app import run
-from lapidicom.cli.output import Streams
+from lapidicom.cli.world import World
 
 OURS = ("AMQP_", "CHRIS_", "REGISTRATION_", "NO_COLOR", "FORCE_COLOR")
 """Variables of the surroundings that must not reach the command."""
@@ -78,5 +78,5 @@ def in_process(*arguments: str, environ: Mapping[str, str] | None = None, **sett
     """Run the command in this process, piped; it sees these settings only."""
     out, err = io.StringIO(), io.StringIO()
     with capture_logs():  # unconfigured, structlog writes to standard output
-        status = run(arguments, {**(environ or {}), **settings}, Streams(out, err))
+        status = run(arguments, World({**(environ or {}), **settings}, out, err))
     return Ended(status, out.getvalue(), err.getvalue())

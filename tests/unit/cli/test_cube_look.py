@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from lapidicom.cli.cube_look import ask_cube
 from lapidicom.cli.doctor.check import Result
-from lapidicom.cli.visibility import NotVisible
+from lapidicom.cli.errors import NotVisible
 from lapidicom.common.settings import CubeSection
 from lapidicom.registrar.cube.client import Cube
 from lapidicom.registrar.cube.generation import Generation

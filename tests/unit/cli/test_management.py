@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
+from lapidicom.cli.errors import NotVisible
 from lapidicom.cli.management import Management, management, vhost_of
-from lapidicom.cli.visibility import NotVisible
 
 Handler = Callable[[httpx.Request], httpx.Response]
 

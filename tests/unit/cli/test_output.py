@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from lapidicom.cli.output import Column, Output, Streams
+from lapidicom.cli.output import Column, Output
+from lapidicom.cli.world import World
 
 
 class _Terminal(io.StringIO):
@@ -15,7 +16,7 @@ class _Terminal(io.StringIO):
 
 def _output(out: io.StringIO, err: io.StringIO | None = None, **options: Any) -> Output:
     environ = {"TERM": "xterm-256color", "COLUMNS": "60"} | options.pop("environ", {})
-    return Output(Streams(out, err or io.StringIO()), environ, **options)
+    return Output(World(environ, out, err or io.StringIO()), **options)
 
 
 ROWS = [("a1", 5, None), ("b" * 300, 12, "x\x1b[2Jy\nz")]
@@ -101,7 +102,7 @@ def test_what_is_no_json_is_a_fault() -> None:
 def test_a_document_is_json_whatever_stands_in_a_message_and_the_terminal_knows(encoding: str) -> None:
     written = io.BytesIO()
     out = io.TextIOWrapper(written, encoding=encoding, write_through=True)
-    Output(Streams(out, io.StringIO()), {}, as_json=True).document({"half": "\ud800", "name": "Müller"})
+    Output(World({}, out, io.StringIO()), as_json=True).document({"half": "\ud800", "name": "Müller"})
     assert json.loads(written.getvalue()) == {"half": "\ud800", "name": "Müller"}
 
 

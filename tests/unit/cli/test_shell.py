@@ -3,17 +3,16 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
 import pytest
 import typer
 
 from lapidicom.cli import app as application
-from lapidicom.cli.commands import dlq
 from lapidicom.cli.errors import ExitStatus, OperatorError
-from lapidicom.cli.output import Streams
 from lapidicom.cli.shell import OptionsOf, Shell, command
+from lapidicom.cli.world import World
 from lapidicom.common.broker import ConnectionLost, Refused
 from tests.support.command import Ended, in_process, surroundings
 
@@ -24,6 +23,7 @@ def make_sum(a: Annotated[int, typer.Option()] = 1, b: Annotated[int, typer.Opti
     return a + b
 
 
+@command("lapidicom dlq probe --a 3")
 def probe(
     shell: Shell, total: Annotated[int, OptionsOf(make_sum)], fault: Annotated[str, typer.Option()] = ""
 ) -> ExitStatus:
@@ -41,6 +41,18 @@ def probe(
     return ExitStatus.FAILED
 
 
+@command()
+def broken(shell: Shell) -> None:
+    """Fail."""
+    raise KeyError(f"DOE^JANE {shell.command}")
+
+
+@command()
+def tell(shell: Shell) -> None:
+    """Say something."""
+    shell.output.text("Müller…")
+
+
 async def _fail(error: Exception) -> None:
     raise error
 
@@ -49,10 +61,8 @@ async def _fail(error: Exception) -> None:
 def probed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
     """Runs `lapidicom dlq probe`."""
 
-    def register(group: typer.Typer) -> None:
-        command(group, "probe", examples=["lapidicom dlq probe --a 3"])(probe)
-
-    monkeypatch.setattr(dlq, "register", register)
+    monkeypatch.setitem(application.LETTERS, "probe", application.Verb("Probe.", f"{__name__}:probe"))
+    monkeypatch.setitem(sys.modules, __name__, sys.modules[probe.__module__])
     return lambda *arguments: in_process("dlq", "probe", *arguments, AMQP_URL=URL)
 
 
@@ -92,6 +102,7 @@ def test_a_broker_that_fails_is_named_without_its_password(
         (["dlq", "probe", "--nonsense"], "--nonsense"),
         (["dlq", "probe", "more"], "more"),
         (["dlq", "nonsense"], "nonsense"),
+        (["dlq", "exprt"], "Did you mean 'export'?"),
         (["dlq"], "command"),
         (["nonsense"], "nonsense"),
     ],
@@ -119,13 +130,14 @@ def test_help_is_the_answer_to_nothing() -> None:
 
 
 def _all_commands() -> list[tuple[str, ...]]:
-    def below(names: tuple[str, ...], group: object) -> list[tuple[str, ...]]:
-        commands: dict[str, object] | None = getattr(group, "commands", None)
-        if commands is None:
-            return [names]
-        return [found for name, part in commands.items() for found in below((*names, name), part)]
+    def below(names: tuple[str, ...], verbs: Mapping[str, application.Verb]) -> list[tuple[str, ...]]:
+        return [
+            found
+            for name, verb in verbs.items()
+            for found in (below((*names, name), verb.verbs) if verb.verbs else [(*names, name)])
+        ]
 
-    return below((), typer.main.get_command(application.build()))
+    return below((), application.VERBS)
 
 
 @pytest.mark.parametrize("names", _all_commands(), ids=" ".join)
@@ -144,13 +156,7 @@ def test_the_version_is_that_of_the_distribution() -> None:
 def test_a_fault_of_ours_is_one_line_that_tells_where_and_no_value(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def register(group: typer.Typer) -> None:
-        command(group, "probe", examples=[])(broken)
-
-    def broken(shell: Shell) -> None:
-        raise KeyError(f"DOE^JANE {shell.command}")
-
-    monkeypatch.setattr(dlq, "register", register)
+    monkeypatch.setitem(application.LETTERS, "probe", application.Verb("Probe.", f"{__name__}:broken"))
     monkeypatch.setattr(sys, "argv", ["lapidicom", "dlq", "probe"])
     with pytest.raises(SystemExit) as caught:
         application.main()
@@ -183,14 +189,8 @@ def test_what_is_slow_to_import_is_not_imported_before_it_is_needed() -> None:
 
 
 def test_a_terminal_that_lacks_a_character_gets_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    def register(group: typer.Typer) -> None:
-        command(group, "probe", examples=[])(tell)
-
-    def tell(shell: Shell) -> None:
-        shell.output.text("Müller…")
-
     written = io.BytesIO()
-    monkeypatch.setattr(dlq, "register", register)
+    monkeypatch.setitem(application.LETTERS, "probe", application.Verb("Probe.", f"{__name__}:tell"))
     monkeypatch.setattr(sys, "argv", ["lapidicom", "dlq", "probe"])
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
     with pytest.raises(SystemExit) as caught:
@@ -203,6 +203,6 @@ def test_ctrl_c_before_the_work_begins_says_no_more_than_that() -> None:
         raise KeyboardInterrupt
 
     err = io.StringIO()
-    streams = Streams(io.StringIO(), err)
-    assert application.run(["dlq", "list"], {"AMQP_URL": URL}, streams, interrupt) == 130
+    world = World({"AMQP_URL": URL}, io.StringIO(), err, start_logging=interrupt)
+    assert application.run(["dlq", "list"], world) == 130
     assert err.getvalue() == "lapidicom: interrupted\n"

@@ -12,8 +12,8 @@ from lapidicom.cli.doctor.broker import check_flags, check_version
 from lapidicom.cli.doctor.check import Check, Result
 from lapidicom.cli.doctor.environment import check_clock, check_settings
 from lapidicom.cli.doctor.volume import check_volume
+from lapidicom.cli.errors import NotVisible
 from lapidicom.cli.settings import CommandSettings
-from lapidicom.cli.visibility import NotVisible
 from lapidicom.common.file_system import FileSystem
 from lapidicom.receiver.settings import ReceiverSettings
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from lapidicom.cli.errors import NotVisible
 from lapidicom.cli.status.journals import look_at_journals
 from lapidicom.cli.status.snapshot import JournalLook
-from lapidicom.cli.visibility import NotVisible
 from lapidicom.common.journal.format import Heartbeat, Position, encode_position, frame
 from lapidicom.common.journal.records import association_ended
 from tests.support.journal_records import ended, instance, started

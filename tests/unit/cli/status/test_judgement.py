@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from lapidicom.cli.errors import NotVisible
 from lapidicom.cli.services import Readiness, Service
 from lapidicom.cli.status.document import document
 from lapidicom.cli.status.judgement import Level, judge
@@ -21,7 +22,6 @@ from lapidicom.cli.status.snapshot import (
     Snapshot,
     VolumeLook,
 )
-from lapidicom.cli.visibility import NotVisible
 
 NOW = datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC)
 UNSEEN = NotVisible("nobody looks")

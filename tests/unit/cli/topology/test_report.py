@@ -2,6 +2,7 @@
 
 import pytest
 
+from lapidicom.cli.errors import NotVisible
 from lapidicom.cli.topology.applying import missing_part
 from lapidicom.cli.topology.migration import of_exchange, of_queue
 from lapidicom.cli.topology.report import (
@@ -13,7 +14,6 @@ from lapidicom.cli.topology.report import (
     differences,
     left_over,
 )
-from lapidicom.cli.visibility import NotVisible
 from lapidicom.common.topology import DEAD_LETTER_QUEUE, EXCHANGE, WORK_QUEUE, topology
 
 DECLARED = topology((5,), 30)

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from lapidicom.cli.errors import NotVisible
 from lapidicom.cli.trace.story import (
     EXIT_STATUSES,
     MOST_EVENTS,
@@ -16,7 +17,6 @@ from lapidicom.cli.trace.story import (
     counts,
     worst,
 )
-from lapidicom.cli.visibility import NotVisible
 from lapidicom.common.journal.survey import Relay
 
 LETTER = Letter("life.1", "refused", "", "", None, 400, 1)

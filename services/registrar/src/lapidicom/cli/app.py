@@ -1,32 +1,21 @@
-"""The composition of `lapidicom`: its commands, and how a run of it ends."""
+"""The composition of `lapidicom`: its verbs, loaded when they are asked for, and how a run of it ends."""
 
 import contextlib
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperGroup
 
-from lapidicom.cli.commands import (
-    audit,
-    config,
-    dlq,
-    doctor,
-    drop,
-    reconcile,
-    replay,
-    status,
-    topology,
-    trace,
-    transfer,
-)
 from lapidicom.cli.errors import ExitStatus, OperatorError
-from lapidicom.cli.output import Streams
-from lapidicom.cli.shell import World, group
+from lapidicom.cli.world import World
 
 NAME = "lapidicom"
 
@@ -38,21 +27,91 @@ CHRIS_PASSWORD for CUBE; CHRIS_FILES_ROOT for the volume; AMQP_MANAGEMENT_URL fo
 
 \b
 Exit status: 0 done or healthy; 1 degraded, not found, or some failed; 2 wrong use or settings, or
-RabbitMQ or CUBE down; 3 another operator is at work; 70 a fault of its own; 130 ended by Ctrl-C.
+RabbitMQ or CUBE down; 3 another operator is at work; 70 an internal error; 130 ended by Ctrl-C.
 """
 
 
-def build() -> typer.Typer:
-    """Put the commands together."""
-    app = typer.Typer(name=NAME, rich_markup_mode=None)
+@dataclass(frozen=True)
+class Verb:
+    """A verb, or a group of them; nothing of it is imported before it is asked for.
+
+    Attributes:
+        summary: its line in the list of verbs.
+        place: module and function, made by `shell.command`; empty for a group.
+        verbs: of the group.
+    """
+
+    summary: str
+    place: str = ""
+    verbs: "Mapping[str, Verb]" = field(default_factory=dict)
+
+    def load(self, name: str) -> Any:
+        """Import it; what comes of it is a command or a group of typer's."""
+        app = typer.Typer(name=name, cls=_group(self.verbs), rich_markup_mode=None, add_completion=False)
+        if self.verbs:
+            app.callback(help=self.summary)(lambda: None)
+            return typer.main.get_group(app)
+        module, _, function = self.place.partition(":")
+        found = getattr(import_module(module), function)
+        app.command(name, epilog=found.epilog)(found)
+        return typer.main.get_command(app)
+
+
+_VERBS: Final = "lapidicom.cli.commands"
+
+LETTERS: Final = {
+    "list": Verb("List dead letters, oldest first, or groups of them.", f"{_VERBS}.dlq:list_letters"),
+    "show": Verb("Show one: its history, CUBE's answer, what to do.", f"{_VERBS}.dlq:show"),
+    "replay": Verb("Send them back to the work queue.", f"{_VERBS}.replay:replay"),
+    "export": Verb("Write them to a file.", f"{_VERBS}.transfer:export"),
+    "import": Verb("Put exported ones back.", f"{_VERBS}.transfer:import_letters"),
+    "drop": Verb("Take them out for good.", f"{_VERBS}.drop:drop"),
+}
+
+TOPOLOGY: Final = {
+    name: Verb(summary, f"{_VERBS}.topology:{name}")
+    for name, summary in {
+        "show": "What the services declare.",
+        "check": "Compare the broker's topology with it.",
+        "apply": "Declare what is missing.",
+    }.items()
+}
+
+VERBS: Final = {
+    "status": Verb("Show the whole system on one screen.", f"{_VERBS}.status:status"),
+    "doctor": Verb("Check everything that lapidicom needs.", f"{_VERBS}.doctor:doctor"),
+    "dlq": Verb("Dead letters: look at them, understand them, mend them.", verbs=LETTERS),
+    "trace": Verb("Tell the story of an instance or a series.", f"{_VERBS}.trace:trace"),
+    "reconcile": Verb("Find what is missing where; enqueue what was lost.", f"{_VERBS}.reconcile:reconcile"),
+    "topology": Verb("Exchanges, queues and bindings: declared, and at the broker.", verbs=TOPOLOGY),
+    "config": Verb("Show the settings that a service has here.", f"{_VERBS}.config:config"),
+    "audit": Verb("Show who changed what, when, and why.", f"{_VERBS}.audit:audit"),
+}
+
+
+def _group(verbs: Mapping[str, Verb]) -> type[TyperGroup]:
+    class Group(TyperGroup):
+        """Lists its verbs by their summaries, and loads the one that is asked for."""
+
+        def __init__(self, **attributes: Any) -> None:
+            super().__init__(**attributes)
+            self.commands.update(dict.fromkeys(verbs))  # type: ignore[arg-type]  # their names alone
+
+        def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 (typer names it)
+            return verbs[cmd_name].load(cmd_name) if cmd_name in verbs else None
+
+        def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
+            with formatter.section("Commands"):
+                formatter.write_dl([(name, verb.summary) for name, verb in verbs.items()])
+
+    return Group
+
+
+def build() -> Any:
+    """The command, of which no verb is loaded yet."""
+    app = typer.Typer(name=NAME, cls=_group(VERBS), rich_markup_mode=None)
     app.callback(help=HELP)(_root)
-    letters = group("dlq", "Dead letters: look at them, understand them, mend them.")
-    for module in (dlq, replay, transfer, drop):
-        module.register(letters)
-    app.add_typer(letters)
-    for module in (status, topology, trace, reconcile, config, doctor, audit):
-        module.register(app)
-    return app
+    return typer.main.get_command(app)
 
 
 def _show_version(wanted: bool) -> None:
@@ -68,40 +127,29 @@ def _root(
         bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
-    """What stands before all commands."""
+    """What stands before all verbs."""
 
 
-def run(
-    arguments: Sequence[str],
-    environ: Mapping[str, str],
-    streams: Streams,
-    start_logging: Callable[[], None] = lambda: None,
-) -> int:
+def run(arguments: Sequence[str], world: World) -> int:
     """Run one command line; returns the exit status and never raises for what an operator may meet.
 
     Args:
         arguments: without the program's name.
-        environ: environment variables.
-        streams: where output goes.
-        start_logging: of a process of its own.
+        world: environment and streams.
     """
-    application = typer.main.get_command(build())
     try:
-        with contextlib.redirect_stdout(streams.out):
-            status = application.main(
-                list(arguments) or ["--help"],
-                prog_name=NAME,
-                standalone_mode=False,
-                obj=World(environ, streams, start_logging),
+        with contextlib.redirect_stdout(world.out):
+            status = build().main(
+                list(arguments) or ["--help"], prog_name=NAME, standalone_mode=False, obj=world
             )
-        streams.out.flush()
+        world.out.flush()
     except OperatorError as error:
-        streams.err.write(f"{NAME}: {error.line}\n")
+        world.err.write(f"{NAME}: {error.line}\n")
         return error.status
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         path = context.command_path if context is not None else NAME
-        streams.err.write(f"{path}: {' '.join(error.format_message().split())} (see `{path} --help`)\n")
+        world.err.write(f"{path}: {' '.join(error.format_message().split())} (see `{path} --help`)\n")
         return ExitStatus.UNUSABLE
     except SystemExit as error:
         if isinstance(error.__context__, BrokenPipeError):  # typer makes status 1 of it
@@ -110,19 +158,19 @@ def run(
     except typer.Abort:
         status = ExitStatus.INTERRUPTED
     if status == ExitStatus.INTERRUPTED:  # typer has made it of the KeyboardInterrupt
-        streams.err.write(f"{NAME}: interrupted\n")
+        world.err.write(f"{NAME}: interrupted\n")
     return int(status or ExitStatus.OK)
 
 
 def _start_logging() -> None:
-    """Acts and troubles are lines of standard error; imported late: --help needs no log."""
+    """Troubles are lines of standard error; imported late: --help needs no log."""
     from lapidicom.common import logs
     from lapidicom.common.settings import LogSection, SettingsError, load
 
     try:
         section = load(LogSection, os.environ)
     except SettingsError as error:
-        raise OperatorError(str(error), "see docs/settings.md", ExitStatus.UNUSABLE) from None
+        raise OperatorError(str(error), "see docs/settings.md") from None
     logs.configure(section, service=NAME)
 
 
@@ -131,7 +179,7 @@ def main() -> None:
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a character is no reason to fail
     try:
-        status = run(sys.argv[1:], os.environ, Streams(), _start_logging)
+        status = run(sys.argv[1:], World(os.environ, start_logging=_start_logging))
     except BrokenPipeError:  # the reader (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = ExitStatus.OK
@@ -145,4 +193,4 @@ def _fault(error: Exception) -> str:
     """Where it happened, and no value: texts of exceptions may quote patient data."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     place = "/".join(Path(last.filename).parts[-3:])
-    return f"a fault of its own, {type(error).__name__} in {place}:{last.lineno}: please report this line"
+    return f"internal error, {type(error).__name__} in {place}:{last.lineno}: please report this line"

@@ -8,9 +8,11 @@ Nothing is declared, published, consumed or bound by them (tried on RabbitMQ 3.1
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import aiormq
+from aio_pika.abc import AbstractConnection
+from aiormq.abc import AbstractChannel as AmqpChannel
 from aiormq.exceptions import (
     ChannelAccessRefused,
     ChannelClosed,
@@ -22,10 +24,6 @@ from lapidicom.common.broker import BrokerError
 from lapidicom.common.broker.connection import CALL_SECONDS, open_channel
 from lapidicom.common.broker.errors import ConnectionLost, boundary
 from lapidicom.common.topology import Queue
-
-if TYPE_CHECKING:
-    from aio_pika.abc import AbstractConnection
-    from aiormq.abc import AbstractChannel as AmqpChannel
 
 NO_SUCH_EXCHANGE: Final = "lapidicom.no-such-exchange"
 """Nobody declares it; a binding to it fails behind the look at the rights."""

@@ -4,10 +4,10 @@ import getpass
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from aio_pika.abc import AbstractConnection
+from aio_pika.abc import AbstractConnection
+
+from lapidicom.common.broker import connection
 
 
 def operator() -> str:
@@ -30,7 +30,5 @@ async def connected(amqp_url: str, command: str) -> "AsyncIterator[AbstractConne
     Raises:
         BrokerError: there is no connection.
     """
-    from lapidicom.common.broker import connection  # slow to import, and --help needs none of it
-
     async with connection(amqp_url, f"lapidicom {command} {operator()}") as link:
         yield link

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from lapidicom.cli.doctor.check import Check, Result, failed, passed, unseen
-from lapidicom.cli.visibility import NotVisible
+from lapidicom.cli.errors import NotVisible
 from lapidicom.common.settings import CubeSection
 from lapidicom.registrar.cube.availability import trouble
 from lapidicom.registrar.cube.client import Cube, Token

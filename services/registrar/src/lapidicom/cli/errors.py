@@ -1,5 +1,6 @@
-"""What an operator is told when a command cannot go on: one line and an exit status, never a traceback."""
+"""What an operator is told when something cannot be done or seen: one line, never a traceback. Pure."""
 
+from dataclasses import dataclass
 from enum import IntEnum
 
 
@@ -15,7 +16,7 @@ class ExitStatus(IntEnum):
     BUSY = 3
     """Not done: another operator is at work; nothing was changed."""
     FAULT = 70
-    """A fault of lapidicom's own, to be reported."""
+    """An internal error, to be reported."""
     INTERRUPTED = 130
     """Ended by Ctrl-C; queues are as they were, apart from what had been told."""
 
@@ -29,7 +30,7 @@ class OperatorError(Exception):
         status: exit status of the command.
     """
 
-    def __init__(self, what: str, remedy: str = "", status: ExitStatus = ExitStatus.FAILED) -> None:
+    def __init__(self, what: str, remedy: str = "", status: ExitStatus = ExitStatus.UNUSABLE) -> None:
         super().__init__(what)
         self.what = what
         self.remedy = remedy
@@ -40,3 +41,17 @@ class OperatorError(Exception):
         """The one line, whatever line breaks the parts had."""
         text = f"{self.what}: {self.remedy}" if self.remedy else self.what
         return " ".join(text.split())
+
+
+@dataclass(frozen=True, slots=True)
+class NotVisible:
+    """Stands in place of a value that cannot be known from here; it is never guessed.
+
+    Attributes:
+        reason: why, and which setting would make it visible.
+    """
+
+    reason: str
+
+    def __str__(self) -> str:
+        return f"not visible from here ({self.reason})"

@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import httpx
 
-from lapidicom.cli.visibility import NotVisible
+from lapidicom.cli.errors import NotVisible
 from lapidicom.common.network_errors import describe_network_error
 
 NO_MANAGEMENT: Final = NotVisible("AMQP_MANAGEMENT_URL is not set")

@@ -5,33 +5,19 @@ blanks, never wrapped and never cut. With --json stdout holds one JSON document 
 """
 
 import json
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
+
+from lapidicom.cli.world import World
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 Advance = Callable[[int], None]
-
-
-@dataclass(frozen=True)
-class Streams:
-    """Where output goes.
-
-    Attributes:
-        out: standard output.
-        err: standard error.
-        console: for a picture: records what a terminal would show, in place of `out`.
-    """
-
-    out: TextIO = field(default_factory=lambda: sys.stdout)
-    err: TextIO = field(default_factory=lambda: sys.stderr)
-    console: "Console | None" = None
 
 
 @dataclass(frozen=True)
@@ -53,19 +39,16 @@ class Output:
     """The output of one command.
 
     Args:
-        streams: where it goes.
-        environ: NO_COLOR and TERM are read.
+        world: streams, and an environment of which NO_COLOR is read.
         as_json: print JSON only.
         no_color: of the command line.
     """
 
-    def __init__(
-        self, streams: Streams, environ: Mapping[str, str], *, as_json: bool = False, no_color: bool = False
-    ) -> None:
-        self._streams = streams
-        self._no_color = no_color or bool(environ.get("NO_COLOR"))
+    def __init__(self, world: World, *, as_json: bool = False, no_color: bool = False) -> None:
+        self._streams = world
+        self._no_color = no_color or bool(world.environ.get("NO_COLOR"))
         self.json = as_json
-        self.terminal = not as_json and (streams.console is not None or streams.out.isatty())
+        self.terminal = not as_json and (world.console is not None or world.out.isatty())
         """Whether people watch: then there may be colours and boxes."""
 
     @cached_property

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from aio_pika.abc import AbstractConnection
+
+from lapidicom.cli.broker_look import count
 from lapidicom.common.topology import WORK_QUEUE, delay_queue
-
-if TYPE_CHECKING:
-    from aio_pika.abc import AbstractConnection
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +39,6 @@ async def waiting(link: "AbstractConnection", delays: Iterable[int]) -> Waiting:
     Raises:
         BrokerError: the broker does not answer.
     """
-    from lapidicom.cli.broker_look import count
-
     delayed = 0
     for seconds in sorted(set(delays)):
         found = await count(link, delay_queue(seconds))

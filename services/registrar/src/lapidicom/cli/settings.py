@@ -6,6 +6,7 @@ What is not set is *not visible from here*: the command says so and never guesse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, ByteSize, Field, SecretStr
 
@@ -96,8 +97,6 @@ def read_settings(environ: Mapping[str, str]) -> CommandSettings:
     Raises:
         SettingsError: with one line per fault.
     """
-    from urllib.parse import urlsplit
-
     settings = load(CommandSettings, environ)
     if settings.management_url is not None:
         try:

@@ -3,25 +3,24 @@
 from collections import deque
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from lapidicom.cli.audit import Entry, parse
+from lapidicom.cli.dead_letters.lock import lock
+from lapidicom.cli.dead_letters.reading import reading
 from lapidicom.cli.filters import parse_time
 from lapidicom.cli.masking import MASK
 from lapidicom.cli.shell import Shell, command
-
-if TYPE_CHECKING:
-    from lapidicom.cli.audit import Entry
+from lapidicom.common.topology import AUDIT_QUEUE
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    command(
-        app, "audit", examples=["lapidicom audit", "lapidicom audit --since 7d", "lapidicom audit --json"]
-    )(audit)
-
-
+@command(
+    "lapidicom audit",
+    "lapidicom audit --since 7d",
+    "lapidicom audit --json",
+)
 def audit(
     shell: Shell,
     since: Annotated[
@@ -50,11 +49,6 @@ def audit(
 
 
 async def _read(shell: Shell, since: datetime | None, limit: int | None) -> list["Entry"]:
-    from lapidicom.cli.audit import parse
-    from lapidicom.cli.dead_letters.lock import lock
-    from lapidicom.cli.dead_letters.reading import reading
-    from lapidicom.common.topology import AUDIT_QUEUE
-
     found: deque[Entry] = deque(maxlen=limit)
     async with shell.connection() as link, lock(link, AUDIT_QUEUE), reading(link, AUDIT_QUEUE) as held:
         async for one in held:

@@ -1,25 +1,23 @@
 """`lapidicom config`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from lapidicom.cli.errors import ExitStatus, OperatorError
 from lapidicom.cli.shell import Shell, command
-
-if TYPE_CHECKING:
-    from lapidicom.common.settings import Section
-    from lapidicom.common.settings.described import Effective
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    command(
-        app, "config", examples=["lapidicom config", "lapidicom config receiver", "lapidicom config --json"]
-    )(config)
+from lapidicom.common.settings import Section, SettingsError, load
+from lapidicom.common.settings.described import Effective, effective
+from lapidicom.common.settings.installed import installed
+from lapidicom.common.settings.unknown import names, unknown
 
 
+@command(
+    "lapidicom config",
+    "lapidicom config receiver",
+    "lapidicom config --json",
+)
 def config(
     shell: Shell,
     service: Annotated[
@@ -31,9 +29,6 @@ def config(
     Each with its value, source (environment, NAME_FILE, default), default and meaning. Exit status 1 if a
     service could not start with them, or a CHRIS_* variable is one that nobody reads.
     """
-    from lapidicom.common.settings.described import effective
-    from lapidicom.common.settings.installed import installed
-
     models = installed()
     if service and service not in models:
         raise OperatorError(
@@ -51,8 +46,6 @@ def config(
 
 
 def _faults(model: "type[Section]", environ: Mapping[str, str]) -> list[str]:
-    from lapidicom.common.settings import SettingsError, load
-
     try:
         load(model, environ)
     except SettingsError as error:
@@ -62,8 +55,6 @@ def _faults(model: "type[Section]", environ: Mapping[str, str]) -> list[str]:
 
 def _unknown(models: Mapping[str, "type[Section]"], environ: Mapping[str, str]) -> dict[str, str | None]:
     """Variables that nobody reads: of services that are not installed here nobody knows, so not judged."""
-    from lapidicom.common.settings.unknown import names, unknown
-
     if "receiver" not in models:
         return {}
     return unknown(environ, frozenset[str]().union(*map(names, models.values())))

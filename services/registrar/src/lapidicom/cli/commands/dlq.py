@@ -8,6 +8,7 @@ from typing import Annotated, Generic, TypeVar
 import typer
 
 from lapidicom.cli.dead_letters.letter import DeadLetter, is_named, read_letter
+from lapidicom.cli.dead_letters.look import look
 from lapidicom.cli.dead_letters.presenting import (
     group_document,
     group_rows,
@@ -21,6 +22,7 @@ from lapidicom.cli.dead_letters.sight import Seen, sight_of
 from lapidicom.cli.errors import ExitStatus, OperatorError
 from lapidicom.cli.filters import FilterOptions, Filters
 from lapidicom.cli.grouping import GroupBy, Groups
+from lapidicom.cli.replay.records import Doubt, interrupted
 from lapidicom.cli.shell import Shell, command
 
 T = TypeVar("T")
@@ -30,22 +32,11 @@ ShowPhi = Annotated[
 ]
 
 
-def register(dlq: typer.Typer) -> None:
-    """Add the commands to the group `dlq`."""
-    command(
-        dlq,
-        "list",
-        examples=[
-            "lapidicom dlq list --group-by reason",
-            "lapidicom dlq list --since 2h --reason refused --where Modality=MR",
-            "lapidicom dlq list --pacs PACS1 --limit 20 --json",
-        ],
-    )(list_letters)
-    command(
-        dlq, "show", examples=["lapidicom dlq show 0b3f62c1.17", "lapidicom dlq show 0b3f62c1.17 --show-phi"]
-    )(show)
-
-
+@command(
+    "lapidicom dlq list --group-by reason",
+    "lapidicom dlq list --since 2h --reason refused --where Modality=MR",
+    "lapidicom dlq list --pacs PACS1 --limit 20 --json",
+)
 def list_letters(
     shell: Shell,
     filters: FilterOptions,
@@ -82,6 +73,10 @@ def list_letters(
     shell.output.note(f"{len(rows.kept)} shown of {rows.matching} that match; {rows.total} in all")
 
 
+@command(
+    "lapidicom dlq show 0b3f62c1.17",
+    "lapidicom dlq show 0b3f62c1.17 --show-phi",
+)
 def show(
     shell: Shell,
     letter_id: Annotated[
@@ -141,9 +136,6 @@ async def _gather(
     shell: Shell, filters: Filters, limit: int, shown: Callable[[DeadLetter], T]
 ) -> _Gathered[T]:
     """Look at all, and keep of those that match only what will be shown."""
-    from lapidicom.cli.dead_letters.look import look
-    from lapidicom.cli.replay.records import Doubt, interrupted
-
     found = _Gathered[T]()
     async with shell.connection() as link, look(link) as letters:
         doubt = Doubt(await interrupted(link))
@@ -161,9 +153,6 @@ async def _gather(
 
 
 async def _group(shell: Shell, filters: Filters, group_by: GroupBy) -> tuple[Groups, int, int]:
-    from lapidicom.cli.dead_letters.look import look
-    from lapidicom.cli.replay.records import Doubt, interrupted
-
     groups, matching = Groups(group_by), 0
     async with shell.connection() as link, look(link) as letters:
         doubt = Doubt(await interrupted(link))
@@ -189,8 +178,6 @@ async def _find(shell: Shell, wanted: str) -> tuple[DeadLetter, int]:
     Raises:
         OperatorError: there is none, or several are meant.
     """
-    from lapidicom.cli.dead_letters.look import look
-
     found: dict[str, DeadLetter] = {}
     copies = 0
     async with shell.connection() as link, look(link) as letters:
@@ -206,6 +193,8 @@ async def _find(shell: Shell, wanted: str) -> tuple[DeadLetter, int]:
     if len(found) > 1:
         some = ", ".join(list(found)[:3])
         raise OperatorError(
-            f"{len(found)} dead letters begin with {wanted!r}", f"give more of the id, such as {some}"
+            f"{len(found)} dead letters begin with {wanted!r}",
+            f"give more of the id, such as {some}",
+            ExitStatus.FAILED,
         )
     return next(iter(found.values())), copies

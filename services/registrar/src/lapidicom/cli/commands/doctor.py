@@ -1,32 +1,23 @@
 """`lapidicom doctor`."""
 
-from typing import TYPE_CHECKING
-
-import typer
-
+from lapidicom.cli.doctor.check import Check, Result
+from lapidicom.cli.doctor.examining import examine
 from lapidicom.cli.errors import ExitStatus
 from lapidicom.cli.output import Output
 from lapidicom.cli.shell import Shell, command
-
-if TYPE_CHECKING:
-    from lapidicom.cli.doctor.check import Check
+from lapidicom.common.settings.installed import installed
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    command(app, "doctor", examples=["lapidicom doctor", "lapidicom doctor --json"])(doctor)
-
-
+@command(
+    "lapidicom doctor",
+    "lapidicom doctor --json",
+)
 def doctor(shell: Shell) -> ExitStatus:
     """Check everything that lapidicom needs; each failure comes with its remedy.
 
     Changes nothing: rights are asked for by requests that must be refused for their form; the volume is
     tried in a scratch folder of the spool, which is removed. Exit status 1 if a check fails.
     """
-    from lapidicom.cli.doctor.check import Result
-    from lapidicom.cli.doctor.examining import examine
-    from lapidicom.common.settings.installed import installed
-
     checks = shell.run(examine(shell.settings, installed(), shell.environ))
     if shell.output.json:
         shell.output.document(
@@ -50,8 +41,6 @@ def doctor(shell: Shell) -> ExitStatus:
 
 
 def _print(output: Output, checks: "list[Check]") -> None:
-    from lapidicom.cli.doctor.check import Result
-
     output.table(
         ["area", "check", "result", "seen", "remedy"],
         [(check.area, check.name, check.result, check.told, check.remedy) for check in checks],

@@ -3,17 +3,21 @@
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from lapidicom.cli.audit import audited, told_filters
+from lapidicom.cli.dead_letters.dropping import Found, find
+from lapidicom.cli.dead_letters.dropping import drop as take_out
+from lapidicom.cli.dead_letters.export_file import export_file
+from lapidicom.cli.dead_letters.lock import lock
 from lapidicom.cli.errors import ExitStatus, OperatorError
 from lapidicom.cli.filters import FilterOptions, Filters
+from lapidicom.cli.in_thread import in_thread
 from lapidicom.cli.output import Column
+from lapidicom.cli.publishing import publishing
 from lapidicom.cli.shell import Shell, command
-
-if TYPE_CHECKING:
-    from lapidicom.cli.dead_letters.dropping import Found
 
 EXAMPLES = 10
 """Letters that are shown before the question."""
@@ -21,18 +25,10 @@ EXAMPLES = 10
 ANSWER_SECONDS = 900.0
 
 
-def register(dlq: typer.Typer) -> None:
-    """Add the command to the group `dlq`."""
-    command(
-        dlq,
-        "drop",
-        examples=[
-            "lapidicom dlq drop --reason file-missing --export gone.jsonl --because 'study was deleted'",
-            "lapidicom dlq drop --id 0b3f62c1.17 --no-export --yes",
-        ],
-    )(drop)
-
-
+@command(
+    "lapidicom dlq drop --reason file-missing --export gone.jsonl --because 'study was deleted'",
+    "lapidicom dlq drop --id 0b3f62c1.17 --no-export --yes",
+)
 def drop(
     shell: Shell,
     filters: FilterOptions,
@@ -76,13 +72,6 @@ def drop(
 
 
 async def _drop(shell: Shell, filters: Filters, export: Path | None, yes: bool, why: str) -> tuple[int, int]:
-    from lapidicom.cli.audit import audited, told_filters
-    from lapidicom.cli.dead_letters.dropping import drop as take_out
-    from lapidicom.cli.dead_letters.dropping import find
-    from lapidicom.cli.dead_letters.export_file import export_file
-    from lapidicom.cli.dead_letters.lock import lock
-    from lapidicom.cli.publishing import publishing
-
     url = shell.settings.amqp_url.get_secret_value()
     dropped = 0
     async with publishing(url, shell.command) as publisher, shell.connection() as link, lock(link):
@@ -126,8 +115,6 @@ def _show(shell: Shell, found: "Found") -> None:
 
 async def _is_wanted(shell: Shell, found: "Found") -> bool:
     """Ask; the lock is kept meanwhile, and nothing is held."""
-    from lapidicom.cli.in_thread import in_thread
-
     shell.output.ask(f"Drop these {found.meant} for good? [y/N]")
     try:
         answer = await in_thread(sys.stdin.readline, ANSWER_SECONDS)

@@ -5,36 +5,32 @@ import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from lapidicom.cli.cube import catalogue
 from lapidicom.cli.errors import ExitStatus, OperatorError
 from lapidicom.cli.filters import parse_time
 from lapidicom.cli.in_thread import of_volume
+from lapidicom.cli.publishing import publishing
 from lapidicom.cli.rates import parse_rate
+from lapidicom.cli.reconcile.enqueueing import Enqueueing
+from lapidicom.cli.reconcile.findings import Findings
+from lapidicom.cli.reconcile.report import document, tell
+from lapidicom.cli.reconcile.resume import StateFile
+from lapidicom.cli.reconcile.run import Places, Run, Wishes
 from lapidicom.cli.shell import Shell, command
-
-if TYPE_CHECKING:
-    from lapidicom.cli.reconcile.findings import Findings
-    from lapidicom.cli.reconcile.resume import StateFile
-    from lapidicom.cli.reconcile.run import Wishes
-    from lapidicom.common.settings import CubeSection
+from lapidicom.common.instance.path import PACS_ROOT
+from lapidicom.common.journal.survey import JOURNALS
+from lapidicom.common.settings import CubeSection
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    command(
-        app,
-        "reconcile",
-        examples=[
-            "lapidicom reconcile --dry-run",
-            "lapidicom reconcile --since 2d --pacs MY_PACS",
-            "lapidicom reconcile --yes --rate 5/s --state reconcile.json --because 'queue purged'",
-        ],
-    )(reconcile)
-
-
+@command(
+    "lapidicom reconcile --dry-run",
+    "lapidicom reconcile --since 2d --pacs MY_PACS",
+    "lapidicom reconcile --yes --rate 5/s --state reconcile.json --because 'queue purged'",
+)
 def reconcile(
     shell: Shell,
     since: Annotated[
@@ -87,10 +83,6 @@ def reconcile(
     Exit status: 0 nothing is missing, or what was lost is enqueued; 1 something is missing still;
     2 volume, journals, CUBE or RabbitMQ are not visible, or CUBE registers series (v6).
     """
-    from lapidicom.cli.reconcile.report import document, tell
-    from lapidicom.cli.reconcile.resume import StateFile
-    from lapidicom.cli.reconcile.run import Wishes
-
     now = datetime.now(UTC)
     begin = parse_time("--since", since, now)
     if begin is not None and begin > now:
@@ -150,11 +142,6 @@ async def _run(
     why: str,
     may_enqueue: "Callable[[Findings, int], bool]",
 ) -> "Findings":
-    from lapidicom.cli.cube import catalogue
-    from lapidicom.cli.publishing import publishing
-    from lapidicom.cli.reconcile.enqueueing import Enqueueing
-    from lapidicom.cli.reconcile.run import Places, Run
-
     settings = shell.settings
     amqp_url = settings.amqp_url.get_secret_value()
     told = {"pacs": wishes.pacs, "since": wishes.since.isoformat() if wishes.since else None}
@@ -183,9 +170,6 @@ def _volume_fails(error: OSError, root: Path | None) -> OperatorError:
 
 
 async def _places(shell: Shell, *, without_journals: bool) -> "tuple[CubeSection, Path, Path | None]":
-    from lapidicom.common.instance.path import PACS_ROOT
-    from lapidicom.common.journal.survey import JOURNALS
-
     settings = shell.settings
     section, root, spool = settings.cube, settings.files_root, settings.spool
     if section is None:

@@ -4,38 +4,33 @@ import uuid
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from lapidicom.cli.cube import catalogue
 from lapidicom.cli.errors import ExitStatus, OperatorError
 from lapidicom.cli.filters import FilterOptions, Filters
 from lapidicom.cli.masking import MASK
 from lapidicom.cli.output import Column
+from lapidicom.cli.publishing import publishing
 from lapidicom.cli.rates import parse_rate
+from lapidicom.cli.replay.edits import make_edits
+from lapidicom.cli.replay.pace import STOP_AFTER, Pace
+from lapidicom.cli.replay.run import Report, Wishes
+from lapidicom.cli.replay.run import replay as do_replay
 from lapidicom.cli.shell import Shell, command
-
-if TYPE_CHECKING:
-    from lapidicom.cli.replay.run import Report, Wishes
 
 CUBE_RATE = 20.0
 """Questions to CUBE a second: it must register meanwhile."""
 
 
-def register(dlq: typer.Typer) -> None:
-    """Add the command to the group `dlq`."""
-    command(
-        dlq,
-        "replay",
-        examples=[
-            "lapidicom dlq replay --reason refused --dry-run",
-            "lapidicom dlq replay --reason refused --canary 3 --wait --because 'CUBE was updated'",
-            "lapidicom dlq replay --all --rate 50 --keep-going",
-            "lapidicom dlq replay --where Modality=XX --set Modality=OT",
-        ],
-    )(replay)
-
-
+@command(
+    "lapidicom dlq replay --reason refused --dry-run",
+    "lapidicom dlq replay --reason refused --canary 3 --wait --because 'CUBE was updated'",
+    "lapidicom dlq replay --all --rate 50 --keep-going",
+    "lapidicom dlq replay --where Modality=XX --set Modality=OT",
+)
 def replay(
     shell: Shell,
     filters: FilterOptions,
@@ -71,10 +66,6 @@ def replay(
     Each is published and confirmed before it stops being a dead letter: whatever happens, none is lost.
     Attempts start anew; what had happened before stays in the headers. Ctrl-C ends what is under way.
     """
-    from lapidicom.cli.replay.edits import make_edits
-    from lapidicom.cli.replay.pace import STOP_AFTER, Pace
-    from lapidicom.cli.replay.run import Wishes
-
     _check_selection(filters, every)
     per_second = parse_rate(rate) if rate else None
     wishes = Wishes(
@@ -99,10 +90,6 @@ def replay(
 
 
 async def _replay(shell: Shell, wishes: "Wishes", show_phi: bool) -> "Report":
-    from lapidicom.cli.cube import catalogue
-    from lapidicom.cli.publishing import publishing
-    from lapidicom.cli.replay.run import replay as do_replay
-
     asks = (wishes.canary or wishes.wait) and not wishes.dry_run
     section = shell.settings.cube
     if asks and section is None:

@@ -3,36 +3,34 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
+from rich import box
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
 
+from lapidicom.cli.cube_look import cube_client
+from lapidicom.cli.management import management
 from lapidicom.cli.output import Output
 from lapidicom.cli.shell import Shell, command
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-    from lapidicom.cli.status.judgement import Judgement
-    from lapidicom.cli.status.looking import Looking
-    from lapidicom.cli.status.snapshot import Snapshot
+from lapidicom.cli.status.document import document
+from lapidicom.cli.status.judgement import Judgement, judge
+from lapidicom.cli.status.looking import Looking
+from lapidicom.cli.status.screen import findings, rows
+from lapidicom.cli.status.snapshot import Snapshot
+from lapidicom.common.topology import topology
 
 _STYLES = {"ok": "green", "degraded": "yellow", "down": "bold red"}
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    command(
-        app,
-        "status",
-        examples=[
-            "lapidicom status",
-            "lapidicom status --watch --every 5",
-            "lapidicom status --json | jq .findings",
-        ],
-    )(status)
-
-
+@command(
+    "lapidicom status",
+    "lapidicom status --watch --every 5",
+    "lapidicom status --json | jq .findings",
+)
 def status(
     shell: Shell,
     watch: Annotated[
@@ -73,8 +71,6 @@ async def _watch(shell: Shell, seconds: float) -> int:
 @contextmanager
 def _showing(output: Output) -> "Iterator[Callable[[Snapshot], int]]":
     """Yields what shows a snapshot, in place of the one before or below it, and returns its level."""
-    from lapidicom.cli.status.judgement import judge
-
     if not output.terminal:
 
         def below(snapshot: "Snapshot") -> int:
@@ -84,8 +80,6 @@ def _showing(output: Output) -> "Iterator[Callable[[Snapshot], int]]":
 
         yield below
         return
-    from rich.live import Live
-
     with Live(console=output.console, auto_refresh=False, screen=True) as live:
 
         def in_place(snapshot: "Snapshot") -> int:
@@ -98,11 +92,6 @@ def _showing(output: Output) -> "Iterator[Callable[[Snapshot], int]]":
 
 @asynccontextmanager
 async def _looking(shell: Shell) -> "AsyncIterator[Looking]":
-    from lapidicom.cli.cube_look import cube_client
-    from lapidicom.cli.management import management
-    from lapidicom.cli.status.looking import Looking
-    from lapidicom.common.topology import topology
-
     settings = shell.settings
     url = settings.management_url
     async with AsyncExitStack() as stack:
@@ -117,10 +106,6 @@ async def _looking(shell: Shell) -> "AsyncIterator[Looking]":
 
 def _tell(output: Output, snapshot: "Snapshot") -> int:
     """Print one snapshot; returns its level."""
-    from lapidicom.cli.status.document import document
-    from lapidicom.cli.status.judgement import judge
-    from lapidicom.cli.status.screen import findings, rows
-
     judgement = judge(snapshot)
     if output.json:
         output.document(document(snapshot, judgement))
@@ -135,13 +120,6 @@ def _tell(output: Output, snapshot: "Snapshot") -> int:
 
 
 def _screen(snapshot: "Snapshot", judgement: "Judgement") -> "RenderableType":
-    from rich import box
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
-
-    from lapidicom.cli.status.screen import findings, rows
-
     level = judgement.level.name.lower()
     screen: list[RenderableType] = [Text(_head(snapshot, judgement), _STYLES.get(level, "bold green"))]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)

@@ -1,39 +1,29 @@
 """`lapidicom topology show|check|apply`."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from lapidicom.cli.errors import ExitStatus, OperatorError
+from lapidicom.cli.errors import ExitStatus, NotVisible, OperatorError
+from lapidicom.cli.management import management, vhost_of
 from lapidicom.cli.output import Column, Output
-from lapidicom.cli.shell import Shell, command, group
+from lapidicom.cli.shell import Shell, command
+from lapidicom.cli.topology.applying import apply_part, missing_part
+from lapidicom.cli.topology.document import declared_document, report_document
+from lapidicom.cli.topology.looking import look
 from lapidicom.cli.topology.report import Kind, Report, State
-from lapidicom.cli.visibility import NotVisible
+from lapidicom.common.settings import DelaySection, SettingsError, load
 from lapidicom.common.topology import Topology, topology
 
-if TYPE_CHECKING:
-    from lapidicom.common.settings import DelaySection
 
-
-def register(app: typer.Typer) -> None:
-    """Add the group."""
-    commands = group("topology", "Exchanges, queues and bindings: declared, and at the broker.")
-    command(commands, "show", examples=["lapidicom topology show"])(show)
-    command(commands, "check", examples=["lapidicom topology check", "lapidicom topology check --json"])(
-        check
-    )
-    command(commands, "apply", examples=["lapidicom topology apply --because 'new virtual host'"])(apply)
-    app.add_typer(commands)
-
-
+@command(
+    "lapidicom topology show",
+)
 def show(shell: Shell) -> None:
     """Show what the services declare, with CHRIS_RETRY_DELAYS and CHRIS_PARK_DELAY of this environment.
 
     Asks nobody: RabbitMQ need not run.
     """
-    from lapidicom.cli.topology.document import declared_document
-    from lapidicom.common.settings import DelaySection, SettingsError, load
-
     try:
         declared = _declared(load(DelaySection, shell.environ))
     except SettingsError as error:
@@ -56,14 +46,13 @@ def show(shell: Shell) -> None:
     )
 
 
+@command("lapidicom topology check", "lapidicom topology check --json")
 def check(shell: Shell) -> ExitStatus:
     """Compare the broker's topology with the declared one; changes nothing.
 
     AMQP alone shows what is missing and which arguments differ; bindings and policies need
     AMQP_MANAGEMENT_URL. Exit status 1 if anything is missing, differs, or breaks a guarantee.
     """
-    from lapidicom.cli.topology.document import report_document
-
     report = shell.run(_look(shell))
     if shell.output.json:
         shell.output.document(report_document(report))
@@ -72,6 +61,7 @@ def check(shell: Shell) -> ExitStatus:
     return ExitStatus.OK if report.is_sound else ExitStatus.FAILED
 
 
+@command("lapidicom topology apply --because 'new virtual host'")
 def apply(
     shell: Shell,
     because: Annotated[str, typer.Option("--because", help="Why; goes into the audit.")] = "",
@@ -83,8 +73,6 @@ def apply(
 
     What differs in its arguments is left as it is: the steps to migrate are printed, exit status 1.
     """
-    from lapidicom.cli.topology.document import declared_document, report_document
-
     report, part = shell.run(_apply(shell, because, dry_run=dry_run))
     differing = list(report.of(State.DIFFERENT))
     if shell.output.json:
@@ -102,9 +90,6 @@ def apply(
 
 
 async def _look(shell: Shell) -> Report:
-    from lapidicom.cli.management import management, vhost_of
-    from lapidicom.cli.topology.looking import look
-
     settings = shell.settings
     amqp_url = settings.amqp_url.get_secret_value()
     url = settings.management_url
@@ -116,8 +101,6 @@ async def _look(shell: Shell) -> Report:
 
 
 async def _apply(shell: Shell, reason: str, *, dry_run: bool) -> tuple[Report, Topology]:
-    from lapidicom.cli.topology.applying import apply_part, missing_part
-
     report = await _look(shell)
     part = missing_part(_declared(shell.settings), report)
     if not dry_run:

@@ -6,17 +6,17 @@ import typer
 
 from lapidicom.cli.errors import ExitStatus, OperatorError
 from lapidicom.cli.shell import Shell, command
+from lapidicom.cli.trace.document import document
+from lapidicom.cli.trace.gathering import gather
+from lapidicom.cli.trace.report import tell
+from lapidicom.cli.trace.story import EXIT_STATUSES
+from lapidicom.common.instance.tags import is_uid
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    command(
-        app,
-        "trace",
-        examples=["lapidicom trace 1.2.840.113619.2.5.1", "lapidicom trace 1.2.840.113619.2.5 --limit 0"],
-    )(trace)
-
-
+@command(
+    "lapidicom trace 1.2.840.113619.2.5.1",
+    "lapidicom trace 1.2.840.113619.2.5 --limit 0",
+)
 def trace(
     shell: Shell,
     uid: Annotated[str, typer.Argument(metavar="UID", help="SOPInstanceUID or SeriesInstanceUID.")],
@@ -34,12 +34,6 @@ def trace(
     14 set aside; 15 stored, but nothing asks for its registration; 16 stored or relayed, what became of it is
     not visible from here. A series is as its worst instance.
     """
-    from lapidicom.cli.trace.document import document
-    from lapidicom.cli.trace.gathering import gather
-    from lapidicom.cli.trace.report import tell
-    from lapidicom.cli.trace.story import EXIT_STATUSES
-    from lapidicom.common.instance.tags import is_uid
-
     if not is_uid(uid):
         raise OperatorError(
             "this is no UID", "give a SOPInstanceUID or SeriesInstanceUID", ExitStatus.UNUSABLE

@@ -5,28 +5,23 @@ from typing import Annotated
 
 import typer
 
+from lapidicom.cli.audit import audited
+from lapidicom.cli.dead_letters.dropping import find
+from lapidicom.cli.dead_letters.export import NoExport, read_lines
+from lapidicom.cli.dead_letters.export_file import export_file
+from lapidicom.cli.dead_letters.importing import IN_FLIGHT, put_back
+from lapidicom.cli.dead_letters.lock import lock
 from lapidicom.cli.errors import ExitStatus, OperatorError
 from lapidicom.cli.filters import FilterOptions, Filters
+from lapidicom.cli.publishing import publishing
 from lapidicom.cli.shell import Shell, command
+from lapidicom.common.broker import BrokerError
 
 
-def register(dlq: typer.Typer) -> None:
-    """Add the commands to the group `dlq`."""
-    command(
-        dlq,
-        "export",
-        examples=["lapidicom dlq export letters.jsonl", "lapidicom dlq export mr.jsonl --where Modality=MR"],
-    )(export)
-    command(
-        dlq,
-        "import",
-        examples=[
-            "lapidicom dlq import letters.jsonl --dry-run",
-            "lapidicom dlq import letters.jsonl --because 'dropped by mistake'",
-        ],
-    )(import_letters)
-
-
+@command(
+    "lapidicom dlq export letters.jsonl",
+    "lapidicom dlq export mr.jsonl --where Modality=MR",
+)
 def export(
     shell: Shell,
     path: Annotated[Path, typer.Argument(metavar="FILE", help="A new file, JSON lines, mode 0600.")],
@@ -40,6 +35,10 @@ def export(
         shell.output.text(f"{count} dead letters exported to {path}; it holds patient data")
 
 
+@command(
+    "lapidicom dlq import letters.jsonl --dry-run",
+    "lapidicom dlq import letters.jsonl --because 'dropped by mistake'",
+)
 def import_letters(
     shell: Shell,
     path: Annotated[Path, typer.Argument(metavar="FILE", help="Written by `lapidicom dlq export`.")],
@@ -63,10 +62,6 @@ def import_letters(
 
 
 async def _export(shell: Shell, path: Path, filters: Filters) -> int:
-    from lapidicom.cli.dead_letters.dropping import find
-    from lapidicom.cli.dead_letters.export_file import export_file
-    from lapidicom.cli.dead_letters.lock import lock
-
     async with shell.connection() as link, lock(link):
         with export_file(path) as file:
             await find(link, filters, file)
@@ -79,8 +74,6 @@ def _check(path: Path) -> int:
     Raises:
         OperatorError: it is no export, or cannot be read.
     """
-    from lapidicom.cli.dead_letters.export import NoExport, read_lines
-
     try:
         with path.open(encoding="utf-8") as file:
             return sum(1 for _ in read_lines(file))
@@ -98,12 +91,6 @@ def _check(path: Path) -> int:
 
 
 async def _import(shell: Shell, path: Path, count: int, why: str) -> None:
-    from lapidicom.cli.audit import audited
-    from lapidicom.cli.dead_letters.export import read_lines
-    from lapidicom.cli.dead_letters.importing import IN_FLIGHT, put_back
-    from lapidicom.cli.publishing import publishing
-    from lapidicom.common.broker import BrokerError
-
     url = shell.settings.amqp_url.get_secret_value()
     stored = 0
 

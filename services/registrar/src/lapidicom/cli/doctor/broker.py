@@ -1,19 +1,18 @@
 """Checks of RabbitMQ: version, feature flags, alarms, rights, topology and policies. Nothing is changed."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+from aio_pika.abc import AbstractConnection
 
 from lapidicom.cli.broker_look import may_bind, may_configure_queue, may_consume, may_publish, version
 from lapidicom.cli.dead_letters.lock import lock_of
 from lapidicom.cli.doctor.check import Check, failed, passed, unseen
+from lapidicom.cli.errors import NotVisible
 from lapidicom.cli.management import NO_MANAGEMENT, Management
 from lapidicom.cli.topology.looking import look
 from lapidicom.cli.topology.report import Kind, Report, State
-from lapidicom.cli.visibility import NotVisible
 from lapidicom.common.topology import AUDIT_QUEUE, DEAD_LETTER_QUEUE, REPLAY_QUEUE, WORK_QUEUE, Topology
-
-if TYPE_CHECKING:
-    from aio_pika.abc import AbstractConnection
 
 AREA: Final = "RabbitMQ"
 OLDEST: Final = (3, 10)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from lapidicom.cli.visibility import NotVisible
+from lapidicom.cli.errors import NotVisible
 
 
 class Result(StrEnum):

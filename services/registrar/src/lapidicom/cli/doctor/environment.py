@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from lapidicom.cli.doctor.check import Check, failed, passed, unseen
-from lapidicom.cli.visibility import NotVisible
+from lapidicom.cli.errors import NotVisible
 from lapidicom.common.settings import Section
 from lapidicom.common.settings.unknown import names, unknown
 

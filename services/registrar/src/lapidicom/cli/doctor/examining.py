@@ -16,12 +16,12 @@ from lapidicom.cli.doctor import broker
 from lapidicom.cli.doctor.check import Check, failed, passed, unseen
 from lapidicom.cli.doctor.environment import check_clock, check_settings
 from lapidicom.cli.doctor.volume import check_volume
+from lapidicom.cli.errors import NotVisible
 from lapidicom.cli.in_thread import of_volume
 from lapidicom.cli.management import NO_MANAGEMENT, Management, management, vhost_of
 from lapidicom.cli.services import Readiness, Service, ask_services
 from lapidicom.cli.settings import CommandSettings
 from lapidicom.cli.status.volume import stored_file
-from lapidicom.cli.visibility import NotVisible
 from lapidicom.common.broker import BrokerError, redacted
 from lapidicom.common.network_errors import describe_network_error
 from lapidicom.common.settings import Section

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+from aio_pika.abc import AbstractConnection
 
 from lapidicom.cli.cube import Catalogue, Listing
 from lapidicom.cli.dead_letters.letter import read_letter
@@ -25,9 +27,6 @@ from lapidicom.cli.reconcile.message import Made, NoMessage, message_of
 from lapidicom.cli.reconcile.resume import StateFile
 from lapidicom.cli.reconcile.volume import PROGRESS_FILES, SeriesFolder, series_folders
 from lapidicom.common.instance.path import PACS_ROOT
-
-if TYPE_CHECKING:
-    from aio_pika.abc import AbstractConnection
 
 WINDOW: Final = 5_000
 """Missing files that are settled together: the journals are read once for each window."""

@@ -5,9 +5,9 @@ from dataclasses import fields, is_dataclass
 from datetime import datetime
 from typing import Any
 
+from lapidicom.cli.errors import NotVisible
 from lapidicom.cli.status.judgement import Judgement, oldest_unrelayed
 from lapidicom.cli.status.snapshot import Snapshot
-from lapidicom.cli.visibility import NotVisible
 
 
 def document(snapshot: Snapshot, judgement: Judgement) -> dict[str, Any]:

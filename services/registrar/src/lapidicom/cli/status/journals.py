@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from lapidicom.cli.errors import NotVisible
 from lapidicom.cli.status.snapshot import JournalLook
-from lapidicom.cli.visibility import NotVisible
 from lapidicom.common.file_system import FileSystem
 from lapidicom.common.journal.format import (
     BEGINNING,

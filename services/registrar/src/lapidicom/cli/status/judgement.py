@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Final
 
+from lapidicom.cli.errors import NotVisible
 from lapidicom.cli.status.snapshot import DeadLettersLook, QueueLook, Snapshot
-from lapidicom.cli.visibility import NotVisible
 
 UNRELAYED: Final = timedelta(seconds=60)
 """A record is in RabbitMQ within a second of its making; after this long the relay does not work."""

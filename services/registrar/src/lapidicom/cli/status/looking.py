@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
+
+from aio_pika.abc import AbstractConnection
 
 from lapidicom.cli.broker_look import Count, count, version
 from lapidicom.cli.connection import connected
@@ -23,6 +25,7 @@ from lapidicom.cli.dead_letters.letter import read_letter
 from lapidicom.cli.dead_letters.lock import Busy
 from lapidicom.cli.dead_letters.look import look
 from lapidicom.cli.doctor.check import Check, Result
+from lapidicom.cli.errors import NotVisible
 from lapidicom.cli.in_thread import of_volume
 from lapidicom.cli.management import NO_MANAGEMENT, ManagedQueue, Management
 from lapidicom.cli.services import Readiness, Service, ask_services
@@ -39,13 +42,9 @@ from lapidicom.cli.status.snapshot import (
     VolumeLook,
 )
 from lapidicom.cli.status.volume import look_at_volume
-from lapidicom.cli.visibility import NotVisible
 from lapidicom.common.broker import BrokerError, Refused, redacted
 from lapidicom.common.topology import DEAD_LETTER_QUEUE, WORK_QUEUE, Topology, delay_queue
 from lapidicom.registrar.cube.client import Cube
-
-if TYPE_CHECKING:
-    from aio_pika.abc import AbstractConnection
 
 _DOWN: Final = NotVisible("RabbitMQ is not reachable")
 _PATIENCE_SECONDS: Final = 0.5

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
+from lapidicom.cli.errors import NotVisible
 from lapidicom.cli.services import Readiness
 from lapidicom.cli.status.judgement import Judgement, Level, oldest_unrelayed
 from lapidicom.cli.status.snapshot import (
@@ -13,7 +14,6 @@ from lapidicom.cli.status.snapshot import (
     Snapshot,
     VolumeLook,
 )
-from lapidicom.cli.visibility import NotVisible
 
 Row = tuple[str, str, str]
 """Area, level, and what was seen."""

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from lapidicom.cli.errors import NotVisible
 from lapidicom.cli.services import Readiness
-from lapidicom.cli.visibility import NotVisible
 
 
 @dataclass(frozen=True, slots=True)

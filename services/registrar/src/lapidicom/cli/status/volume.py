@@ -8,8 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from lapidicom.cli.errors import NotVisible
 from lapidicom.cli.status.snapshot import VolumeLook
-from lapidicom.cli.visibility import NotVisible
 from lapidicom.common.instance.path import PACS_ROOT
 from lapidicom.common.spool import SENTINEL
 

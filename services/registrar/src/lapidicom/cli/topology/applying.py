@@ -1,6 +1,6 @@
 """Declares what is missing, and tells the audit; touches nothing that is there."""
 
-from typing import TYPE_CHECKING
+from aio_pika.abc import AbstractConnection
 
 from lapidicom.cli.audit import audited
 from lapidicom.cli.publishing import publishing
@@ -8,9 +8,6 @@ from lapidicom.cli.topology.report import Kind, Report, State, binding_name
 from lapidicom.common.broker.connection import CALL_SECONDS, open_channel
 from lapidicom.common.broker.errors import ConnectionLost, boundary
 from lapidicom.common.topology import AUDIT_QUEUE, EXCHANGE, Binding, Topology
-
-if TYPE_CHECKING:
-    from aio_pika.abc import AbstractConnection
 
 
 def missing_part(declared: Topology, report: Report) -> Topology:

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from lapidicom.cli.errors import NotVisible
 from lapidicom.cli.topology.report import Report, State
-from lapidicom.cli.visibility import NotVisible
 from lapidicom.common.topology import Topology
 
 

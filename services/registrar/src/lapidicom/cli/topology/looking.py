@@ -1,19 +1,17 @@
 """Compares the declared topology with the broker's, by AMQP and, where it is, by the management API."""
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from typing import Final
+
+from aio_pika.abc import AbstractConnection
 
 from lapidicom.cli.broker_look import Compared, Comparison, compare_exchange, compare_queue
+from lapidicom.cli.errors import NotVisible
 from lapidicom.cli.management import NO_MANAGEMENT, ManagedBinding, ManagedExchange, ManagedQueue, Management
 from lapidicom.cli.topology import migration
 from lapidicom.cli.topology.policies import broken_guarantees
 from lapidicom.cli.topology.report import Kind, Report, Row, State, binding_name, differences, left_over
-from lapidicom.cli.visibility import NotVisible
 from lapidicom.common.topology import WORK_QUEUE, Queue, Topology
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from aio_pika.abc import AbstractConnection
 
 DELAY_PREFIX: Final = f"{WORK_QUEUE}.retry."
 

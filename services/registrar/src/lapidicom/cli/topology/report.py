@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from lapidicom.cli.visibility import NotVisible
+from lapidicom.cli.errors import NotVisible
 from lapidicom.common.topology import Queue, Topology
 
 

@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from lapidicom.cli.errors import NotVisible
 from lapidicom.cli.masking import masked_path
 from lapidicom.cli.trace.gathering import Trace
 from lapidicom.cli.trace.story import InCube, Kind, Letter, Story, counts
-from lapidicom.cli.visibility import NotVisible
 
 
 def document(trace: Trace, *, limit: int, show_phi: bool) -> dict[str, Any]:

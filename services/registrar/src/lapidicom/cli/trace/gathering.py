@@ -11,27 +11,25 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+from aio_pika.abc import AbstractConnection
 
 from lapidicom.cli.causes import cause_of, remedy
 from lapidicom.cli.cube import Catalogue, RegisteredFile, catalogue
 from lapidicom.cli.dead_letters.letter import DeadLetter, read_letter
 from lapidicom.cli.dead_letters.look import look
-from lapidicom.cli.errors import OperatorError
+from lapidicom.cli.errors import NotVisible, OperatorError
 from lapidicom.cli.in_thread import Pulse, of_volume
 from lapidicom.cli.queues import Waiting, waiting
 from lapidicom.cli.shell import Shell
 from lapidicom.cli.trace.journals import AssociationEnd, Found, Subject, search
 from lapidicom.cli.trace.story import InCube, Letter, State, Story, worst
-from lapidicom.cli.visibility import NotVisible
 from lapidicom.common.broker import BrokerError
 from lapidicom.common.file_system import FileSystem
 from lapidicom.common.instance.path import PACS_ROOT
 from lapidicom.common.journal.survey import Survey
 from lapidicom.common.messages import SeriesReceived
-
-if TYPE_CHECKING:
-    from aio_pika.abc import AbstractConnection
 
 _FILE: Final = re.compile(r"[^/]*?-([0-9.]{1,64})\.dcm", re.ASCII)
 _MOST_BY_NAME: Final = 20

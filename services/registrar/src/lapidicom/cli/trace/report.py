@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
+from lapidicom.cli.errors import NotVisible
 from lapidicom.cli.masking import masked_path
 from lapidicom.cli.output import Column, Output
 from lapidicom.cli.trace.gathering import Trace
 from lapidicom.cli.trace.journals import Subject
 from lapidicom.cli.trace.story import Event, Kind, Letter, State, Story, counts
-from lapidicom.cli.visibility import NotVisible
 from lapidicom.common.journal.survey import Relay
 
 _RELAYS = {

@@ -7,7 +7,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from lapidicom.cli.visibility import NotVisible
+from lapidicom.cli.errors import NotVisible
 from lapidicom.common.journal.survey import Relay
 
 MOST_EVENTS: Final = 200
