@@ -409,14 +409,31 @@ NEGOTIATION: Final = (
     _refused("no application context", associate(_ECHO_CONTEXT, name=b""), "RJ 1/1/2"),
     _refused("protocol version 2 only", associate(_ECHO_CONTEXT, version=2), "RJ 1/2/2"),
     _refused("no presentation context", associate(), "RJ 1/1/1"),
-    _refused("an even context id", associate(context(2, CT, IMPLICIT)), "ABORT 2/6"),
-    _refused(
-        "a context id twice", associate(context(1, CT, IMPLICIT), context(1, MR, IMPLICIT)), "ABORT 2/6"
+    _negotiated(
+        "an even context id", associate(context(2, CT, IMPLICIT), _ECHO_CONTEXT), f"AC 2:2 1:0/{IMPLICIT}"
     ),
-    _refused(
+    _negotiated(
+        "a context id twice",
+        associate(context(3, CT, IMPLICIT), context(3, MR, IMPLICIT), _ECHO_CONTEXT),
+        f"AC 3:2 1:0/{IMPLICIT}",
+    ),
+    _negotiated(
         "two abstract syntaxes",
-        associate(item(0x20, b"\1\0\0\0" + 2 * item(0x30, CT.encode()) + item(0x40, IMPLICIT.encode()))),
-        "ABORT 2/6",
+        associate(
+            item(0x20, b"\3\0\0\0" + 2 * item(0x30, CT.encode()) + item(0x40, IMPLICIT.encode())),
+            _ECHO_CONTEXT,
+        ),
+        f"AC 3:2 1:0/{IMPLICIT}",
+    ),
+    _negotiated(
+        "no abstract syntax",
+        associate(item(0x20, b"\3\0\0\0" + item(0x40, IMPLICIT.encode())), _ECHO_CONTEXT),
+        f"AC 3:2 1:0/{IMPLICIT}",
+    ),
+    _negotiated(
+        "an abstract syntax of 70 characters",
+        associate(context(3, "1." * 35, IMPLICIT), _ECHO_CONTEXT),
+        f"AC 3:2 1:0/{IMPLICIT}",
     ),
     _refused(
         "an item longer than the PDU",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 _BOTH = "AC 1:0/1.2.840.10008.1.2 3:0/1.2.840.10008.1.2"
+_TURNED = "AC 3:0/1.2.840.10008.1.2 1:0/1.2.840.10008.1.2"
 _ECHO = "AC 1:0/1.2.840.10008.1.2"
 _STORED = (_BOTH, "C-STORE-RSP 1 0000", "C-ECHO-RSP 99 0000", "RP")
 _ABORTED = (_BOTH, "ABORT")
@@ -55,8 +56,10 @@ PYNETDICOM: Final = {
     "no application context": _D((_ECHO, "closed"), "PS3.8 9.3.2: the item is mandatory"),
     "no presentation context": _D(("AC ", "closed"), "PS3.8 9.3.2: one or more are mandatory"),
     "an even context id": _D(("silent",), "PS3.8 9.3.2.2: ids are odd; pynetdicom's thread dies"),
-    "a context id twice": _D((_ECHO, "closed"), "PS3.8 7.1.1.13: an id names one context"),
-    "two abstract syntaxes": _D((_ECHO, "closed"), "PS3.8 9.3.2.2: only one may be there"),
+    "a context id twice": _D((_BOTH, "RP"), "PS3.8 7.1.1.13: an id names one context; which, nobody knows"),
+    "two abstract syntaxes": _D((_BOTH, "RP"), "PS3.8 9.3.2.2: only one may be there"),
+    "no abstract syntax": _D(("silent",), "a malformed context is refused alone; pynetdicom's thread dies"),
+    "an abstract syntax of 70 characters": _D(("ABORT",), "a malformed context is refused alone"),
     "data behind a release": _D(
         _ABORTED, "PS3.8 table 9-10, Sta13 and Evt10: AA-6, ignored; a race there: it has not yet answered"
     ),
@@ -94,9 +97,15 @@ DCMTK: Final = {
     "a calling AE title of blanks": _D(("silent",), "real devices send it; ours calls it UNKNOWN"),
     "a calling AE title of dots": _D((_ECHO, "closed"), "it would name a folder of the storage root"),
     "no presentation context": _D(("silent",), "PS3.8 9.3.2: one or more are mandatory; ours says so"),
-    "an even context id": _D(("AC 2:0/1.2.840.10008.1.2", "closed"), "PS3.8 9.3.2.2: ids are odd"),
-    "a context id twice": _D((_ECHO, "closed"), "PS3.8 7.1.1.13: an id names one context"),
-    "two abstract syntaxes": _D((_ECHO, "closed"), "PS3.8 9.3.2.2: only one may be there"),
+    "an even context id": _D(
+        ("AC 2:0/1.2.840.10008.1.2 1:0/1.2.840.10008.1.2", "RP"), "PS3.8 9.3.2.2: ids are odd"
+    ),
+    "a context id twice": _D(
+        (_TURNED, "RP"), "PS3.8 7.1.1.13: an id names one context; which, nobody knows"
+    ),
+    "two abstract syntaxes": _D((_TURNED, "RP"), "PS3.8 9.3.2.2: only one may be there"),
+    "no abstract syntax": _D((_TURNED, "RP"), "PS3.8 9.3.2.2: one must be there"),
+    "an abstract syntax of 70 characters": _D(("silent",), "a malformed context is refused alone"),
     "an item longer than the PDU": _D(("silent",), "PS3.8 9.2: an abort is due; dcmtk drops the request"),
     "a maximum length of two bytes": _D((_ECHO, "closed"), "PS3.8 D.1.1: its length is 4"),
     "a request cut off in its titles": _D(("silent",), "PS3.8 9.2: an abort is due; dcmtk drops the request"),

@@ -223,20 +223,6 @@ def test_all_128_contexts_are_taken() -> None:
         pytest.param(body(b"\x20"), id="one byte of an item"),
         pytest.param(body(b"\x20\0\0"), id="item header cut off"),
         pytest.param(body(b"\x10\0\xff\xff1.2"), id="item longer than the PDU"),
-        pytest.param(body(context_item(2, CT, IMPLICIT)), id="even context id"),
-        pytest.param(body(context_item(0, CT, IMPLICIT)), id="context id 0"),
-        pytest.param(
-            body(context_item(1, CT, IMPLICIT), context_item(1, MR, IMPLICIT)), id="context id twice"
-        ),
-        pytest.param(body(item(0x20, b"\1")), id="context cut off"),
-        pytest.param(body(item(0x20, b"\1\0\0\0")), id="context without abstract syntax"),
-        pytest.param(
-            body(item(0x20, b"\1\0\0\0" + uid_item(0x30, CT) + uid_item(0x30, MR))),
-            id="two abstract syntaxes",
-        ),
-        pytest.param(body(item(0x20, b"\1\0\0\0\x30\0\0\x30" + CT.encode())), id="sub-item beyond its item"),
-        pytest.param(body(context_item(1, "1." * 33, IMPLICIT)), id="UID of 66 characters"),
-        pytest.param(body(context_item(1, CT, "1.2.\xff")), id="UID not ASCII"),
         pytest.param(body(user_item(item(0x51, b"\1\2"))), id="maximum length of 2 bytes"),
         pytest.param(body(user_item(item(0x54, b"\0\x30" + CT.encode()))), id="role longer than its item"),
         pytest.param(body(user_item(item(0x57, b"\0"))), id="common extended negotiation cut off"),
@@ -250,6 +236,61 @@ def test_what_is_malformed_aborts_with_invalid_parameter(data: bytes) -> None:
         decode_associate_request(data)
 
     assert (caught.value.source, caught.value.reason) == (2, 6)
+
+
+MALFORMED_CONTEXTS = [
+    pytest.param(context_item(2, CT, IMPLICIT), 2, "even", id="even id"),
+    pytest.param(context_item(0, CT, IMPLICIT), 0, "even", id="id 0"),
+    pytest.param(context_item(1, CT, IMPLICIT) + context_item(1, MR, IMPLICIT), 1, "twice", id="id twice"),
+    pytest.param(context_item(1, CT, IMPLICIT) * 2, 1, "twice", id="the same twice"),
+    pytest.param(item(0x20, b"\1"), 1, "0 abstract syntaxes", id="nothing behind the id"),
+    pytest.param(item(0x20, b"\1\0\0\0"), 1, "0 abstract syntaxes", id="no abstract syntax"),
+    pytest.param(
+        item(0x20, b"\1\0\0\0" + uid_item(0x30, CT) + uid_item(0x30, MR)),
+        1,
+        "2 abstract syntaxes",
+        id="two abstract syntaxes",
+    ),
+    pytest.param(
+        item(0x20, b"\1\0\0\0\x30\0\0\x30" + CT.encode()), 1, "longer", id="sub-item beyond its item"
+    ),
+    pytest.param(context_item(1, "1." * 35, IMPLICIT), 1, "too long", id="UID of 70 characters"),
+    pytest.param(context_item(1, "1.2.\xff", IMPLICIT), 1, "not ASCII", id="UID not ASCII"),
+]
+
+
+@pytest.mark.parametrize(("malformed", "context_id", "fault"), MALFORMED_CONTEXTS)
+def test_a_malformed_presentation_context_is_refused_alone(
+    malformed: bytes, context_id: int, fault: str
+) -> None:
+    request = decode_associate_request(body(context_item(5, MR, EXPLICIT), malformed))
+
+    assert request.contexts[0] == PresentationContext(5, MR, (EXPLICIT,))
+    assert [one.context_id for one in request.contexts] == [5, context_id]
+    assert fault in (request.contexts[1].fault or "")
+    results = negotiate(request, NegotiationPolicy())
+    assert [(one.context_id, one.result) for one in results] == [
+        (5, ContextResultCode.ACCEPTANCE),
+        (context_id, ContextResultCode.NO_REASON),
+    ]
+
+
+def test_a_presentation_context_without_an_id_is_ignored() -> None:
+    request = decode_associate_request(body(item(0x20, b""), context_item(5, MR, EXPLICIT)))
+
+    assert [one.context_id for one in request.contexts] == [5]
+
+
+@pytest.mark.parametrize("syntaxes", [(), ("1." * 35,), ("1.2.\xff",)])
+def test_a_context_without_a_usable_transfer_syntax_is_answered_so(syntaxes: tuple[str, ...]) -> None:
+    request = decode_associate_request(
+        body(context_item(1, CT, *syntaxes), context_item(3, CT, "1." * 35, IMPLICIT))
+    )
+
+    assert [one.result for one in negotiate(request, NegotiationPolicy())] == [
+        ContextResultCode.TRANSFER_SYNTAXES_NOT_SUPPORTED,
+        ContextResultCode.ACCEPTANCE,
+    ]
 
 
 def decoded(data: bytes) -> AssociateRequest | None:

@@ -7,7 +7,7 @@ warns and logs the value.
 
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
@@ -29,7 +29,7 @@ class AssociateRequest:
     Attributes:
         called_ae_title: without the NULs and blanks around it; Latin-1 and control characters survive.
         calling_ae_title: likewise; `UNKNOWN` where nothing is left.
-        contexts: the proposed presentation contexts in the peer's order, with different odd ids.
+        contexts: the proposed presentation contexts in the peer's order, each id once; malformed ones too.
         max_pdu_length: the longest P-DATA-TF that the peer takes, bytes after the PDU header; 0 = unlimited.
         roles: SOP Class UID -> (SCU role, SCP role) proposed by the peer (PS3.7 D.3.3.4).
         service_classes: SOP Class UID -> Service Class UID (Common Extended Negotiation, PS3.7 D.3.3.6).
@@ -76,6 +76,10 @@ def decode_associate_request(body: bytes) -> AssociateRequest:
         PDUError: whatever is wrong with it.
     """
     return _RequestDecoder().decode(body)
+
+
+class TooManyItemsError(PDUError):
+    """The request is meant to keep a processor busy."""
 
 
 class _RequestDecoder:
@@ -125,7 +129,7 @@ class _RequestDecoder:
                 raise PDUError("a header of an item is cut off")
             self._items_left -= 1
             if self._items_left < 0:
-                raise PDUError(f"more than {_MOST_ITEMS} items")
+                raise TooManyItemsError(f"more than {_MOST_ITEMS} items")
             item_type, length = ITEM_HEADER.unpack_from(data, offset)
             after = offset + 4 + length
             if after > end:
@@ -134,27 +138,32 @@ class _RequestDecoder:
             offset = after
 
     def _presentation_context(self, item: bytes) -> None:
-        if len(item) < 8:
-            raise PDUError("a presentation context item is cut off")
+        """Take a presentation context; what is malformed in it makes it refused, and nothing else."""
+        if len(item) < 5:  # it has no id, so nobody can use it, and nobody could be answered
+            return
         context_id = item[4]
-        if context_id % 2 == 0:
-            raise PDUError(f"presentation context id {context_id} is even")
-        if context_id in self._contexts:
-            raise PDUError(f"presentation context id {context_id} comes twice")
         abstract_syntaxes: list[str] = []
         transfer_syntaxes: list[str] = []
-        for sub_item_type, sub_item in self._items(item, 8):
-            if sub_item_type == ItemType.TRANSFER_SYNTAX:
-                transfer_syntaxes.append(_uid(sub_item[4:]))
-            elif sub_item_type == ItemType.ABSTRACT_SYNTAX:
-                abstract_syntaxes.append(_uid(sub_item[4:]))
+        fault = "the id is even" if context_id % 2 == 0 else None
+        try:
+            for sub_item_type, sub_item in self._items(item, 8):
+                if sub_item_type == ItemType.TRANSFER_SYNTAX:
+                    transfer_syntaxes.append(_text(sub_item[4:]))
+                elif sub_item_type == ItemType.ABSTRACT_SYNTAX:
+                    abstract_syntaxes.append(_uid(sub_item[4:]))
+        except TooManyItemsError:
+            raise
+        except PDUError as error:
+            fault = fault or str(error)
         if len(abstract_syntaxes) != 1:
-            raise PDUError(
-                f"presentation context {context_id} has {len(abstract_syntaxes)} abstract syntaxes"
-            )
-        self._contexts[context_id] = PresentationContext(
-            context_id, abstract_syntaxes[0], tuple(transfer_syntaxes)
+            fault = fault or f"{len(abstract_syntaxes)} abstract syntaxes"
+        context = PresentationContext(
+            context_id, next(iter(abstract_syntaxes), ""), tuple(transfer_syntaxes), fault
         )
+        if context_id in self._contexts:
+            # Nobody could tell which of them a message means.
+            context = replace(self._contexts[context_id], fault="the id comes twice")
+        self._contexts[context_id] = context
 
     def _user_data(self, sub_item_type: int, sub_item: bytes) -> None:
         if sub_item_type == ItemType.MAXIMUM_LENGTH:

@@ -1,6 +1,6 @@
 """One association, from the transport connection to its end: a thread that follows the state table.
 
-Everything but P-DATA-TF in Sta6 goes through `state_table.transition`, whose effects are done here.
+Everything but P-DATA-TF in Sta6 goes through `state_table.transition`; what an action sends is sent here.
 P-DATA-TF in Sta6 is the hot path: cell DT-2, whose state does not change, is done without a look-up.
 """
 
@@ -47,8 +47,8 @@ from lapidicom.receiver.upper_layer.pdu_reader import (
 from lapidicom.receiver.upper_layer.presentation_context import ContextResult
 from lapidicom.receiver.upper_layer.state_table import (
     EVENT_OF_PDU_TYPE,
-    Effect,
     Event,
+    Sends,
     State,
     transition,
 )
@@ -183,6 +183,11 @@ class Association:
         self._has_place = True
         self._peer_max_pdu_length = request.max_pdu_length
         self._results = negotiate(request, acceptor.policy)
+        for context in request.contexts:
+            if context.fault is not None:
+                self._log.warning(
+                    "presentation_context_malformed", context_id=context.context_id, fault=context.fault
+                )
         association = AssociationInfo(
             self._association_id,
             request.calling_ae_title,
@@ -199,36 +204,32 @@ class Association:
     # -- actions --------------------------------------------------------------------------------
 
     def _on(self, event: Event) -> None:
-        found = transition(self._state, event)
-        self._state = found.next_state
-        for effect in found.effects:
+        action = transition(self._state, event)
+        before, self._state = self._state, action.next_state
+        if action.sends is not None:
             try:
-                self._do(effect)
+                self._send(action.sends)
             except OSError:  # the peer has gone; what was to be told to it does not matter any more
                 self._state = State.STA1
                 return
+        if self._state is not before and self._state in (State.STA2, State.STA13):
+            deadline = time.monotonic() + self._acceptor.acse_timeout
+            self._reader.receive_into = socket_receiver(self._sock, deadline)
         if event is Event.EVT19_INVALID_PDU and self._state is State.STA13:
             self._drain()
 
-    def _do(self, effect: Effect) -> None:
-        match effect:
-            case Effect.START_ARTIM:
-                deadline = time.monotonic() + self._acceptor.acse_timeout
-                self._reader.receive_into = socket_receiver(self._sock, deadline)
-            case Effect.SEND_ASSOCIATE_AC:
+    def _send(self, pdu: Sends) -> None:
+        match pdu:
+            case Sends.ASSOCIATE_AC:
                 self._accept()
-            case Effect.SEND_ASSOCIATE_RJ:
+            case Sends.ASSOCIATE_RJ:
                 self._reject()
-            case Effect.SEND_RELEASE_RP:
+            case Sends.RELEASE_RP:
                 self._sock.sendall(encode_release_response())
-            case Effect.SEND_ABORT_BY_USER:
+            case Sends.ABORT_BY_USER:
                 self._abort(ABORT_SOURCE_SERVICE_USER, AbortReason.NOT_SPECIFIED)
-            case Effect.SEND_ABORT_BY_PROVIDER:
+            case Sends.ABORT_BY_PROVIDER:
                 self._abort(ABORT_SOURCE_SERVICE_PROVIDER, self._abort_reason)
-            case _:
-                # The indications have no user of their own here: what they cause is done by the
-                # states' code above. The timer stops, and the connection closes, with `run`.
-                pass
 
     def _accept(self) -> None:
         request = self._request

@@ -94,6 +94,11 @@ def negotiate(request: AssociateRequest, policy: NegotiationPolicy) -> tuple[Con
     results = []
     for context in request.contexts:
         abstract_syntax = context.abstract_syntax
+        if context.fault is not None:
+            results.append(
+                ContextResult(context.context_id, ContextResultCode.NO_REASON, "", abstract_syntax)
+            )
+            continue
         kind = kinds.get(abstract_syntax)
         if kind is None:
             kind = kinds[abstract_syntax] = kind_of(abstract_syntax)

@@ -16,11 +16,16 @@ class ContextResultCode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class PresentationContext:
-    """A presentation context as the SCU proposes it (PS3.8 9.3.2.2), its transfer syntaxes in its order."""
+    """A presentation context as the SCU proposes it (PS3.8 9.3.2.2), its transfer syntaxes in its order.
+
+    Attributes:
+        fault: what is wrong with it; None if it is well formed. A malformed one is refused alone.
+    """
 
     context_id: int
     abstract_syntax: str
     transfer_syntaxes: tuple[str, ...]
+    fault: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """The state machine of PS3.8 section 9.2, as data, for the side that accepts associations.
 
 Tables 9-1 to 9-5 (states), 9-6 to 9-9 (actions) and 9-10 (transitions), less what only an association
-requestor or a side that asks for a release can meet: Sta4, Sta5, Sta7 and Sta9 to Sta12.
+requestor, or a side that asks for a release or sends P-DATA of its own accord, can meet: Sta4, Sta5, Sta7,
+Sta9 to Sta12 and Evt9.
 Nothing is done here: `transition` says what the standard wants done, its caller does it.
 """
 
@@ -32,7 +33,6 @@ class Event(Enum):
     EVT6_ASSOCIATE_RQ = "A-ASSOCIATE-RQ PDU"
     EVT7_ACCEPT = "A-ASSOCIATE response primitive (accept)"
     EVT8_REJECT = "A-ASSOCIATE response primitive (reject)"
-    EVT9_SEND_DATA = "P-DATA request primitive"
     EVT10_DATA = "P-DATA-TF PDU"
     EVT12_RELEASE_RQ = "A-RELEASE-RQ PDU"
     EVT13_RELEASE_RP = "A-RELEASE-RP PDU"
@@ -58,136 +58,93 @@ EVENT_OF_PDU_TYPE: Final[Mapping[int, Event]] = MappingProxyType(
 """The event that a PDU of a known type causes; any other type is EVT19_INVALID_PDU."""
 
 
-class Effect(Enum):
-    """One thing that an action does, in the order in which it is to be done."""
+class Sends(Enum):
+    """The PDU that an action sends."""
 
-    SEND_ASSOCIATE_AC = auto()
-    SEND_ASSOCIATE_RJ = auto()
-    SEND_DATA = auto()
-    SEND_RELEASE_RP = auto()
-    SEND_ABORT_BY_USER = auto()
+    ASSOCIATE_AC = auto()
+    ASSOCIATE_RJ = auto()
+    RELEASE_RP = auto()
+    ABORT_BY_USER = auto()
     """A-ABORT with source 0 (service user)."""
-    SEND_ABORT_BY_PROVIDER = auto()
+    ABORT_BY_PROVIDER = auto()
     """A-ABORT with source 2 (service provider) and a reason of PS3.8 table 9-26."""
-    INDICATE_ASSOCIATE = auto()
-    INDICATE_DATA = auto()
-    INDICATE_RELEASE = auto()
-    INDICATE_ABORT = auto()
-    """The association ended by the peer's A-ABORT, whoever its source."""
-    INDICATE_PROVIDER_ABORT = auto()
-    """The association ended by the loss of the connection, or by our own A-ABORT."""
-    START_ARTIM = auto()
-    """Start the timer, or restart it."""
-    STOP_ARTIM = auto()
-    CLOSE_TRANSPORT = auto()
-    IGNORE = auto()
-
-
-class Action(Enum):
-    """An action of PS3.8 tables 9-6 to 9-9: the name that the standard gives it."""
-
-    AE_5 = "AE-5"
-    AE_6 = "AE-6"
-    AE_7 = "AE-7"
-    AE_8 = "AE-8"
-    DT_1 = "DT-1"
-    DT_2 = "DT-2"
-    AR_2 = "AR-2"
-    AR_4 = "AR-4"
-    AR_5 = "AR-5"
-    AR_7 = "AR-7"
-    AA_1 = "AA-1"
-    AA_2 = "AA-2"
-    AA_3 = "AA-3"
-    AA_4 = "AA-4"
-    AA_5 = "AA-5"
-    AA_6 = "AA-6"
-    AA_7 = "AA-7"
-    AA_8 = "AA-8"
 
 
 @dataclass(frozen=True, slots=True)
-class Transition:
-    """What to do, and the state to be in afterwards.
+class Action:
+    """An action of PS3.8 tables 9-6 to 9-9: what it sends, and the state to be in afterwards.
+
+    Two things follow from the states: the ARTIM timer runs from the entry into Sta2 and Sta13 until they are
+    left, and the connection closes in Sta1.
 
     AE-6 has two ends in the standard: an A-ASSOCIATE-RQ that the provider itself cannot accept is rejected at
     once. Here it always leads to Sta3, and whoever decides there answers by EVT7_ACCEPT or EVT8_REJECT: AE-8
     sends the same PDU and leads to the same state as AE-6's other end.
+
+    Attributes:
+        name: that the standard gives it.
+        next_state: afterwards.
+        sends: the PDU, if it sends one.
     """
 
-    action: Action
-    effects: tuple[Effect, ...]
+    name: str
     next_state: State
+    sends: Sends | None = None
 
 
-def _actions() -> dict[Action, Transition]:
-    rows: dict[Action, tuple[State, tuple[Effect, ...]]] = {
-        # Table 9-6: association establishment
-        Action.AE_5: (State.STA2, (Effect.START_ARTIM,)),
-        Action.AE_6: (State.STA3, (Effect.STOP_ARTIM, Effect.INDICATE_ASSOCIATE)),
-        Action.AE_7: (State.STA6, (Effect.SEND_ASSOCIATE_AC,)),
-        Action.AE_8: (State.STA13, (Effect.SEND_ASSOCIATE_RJ, Effect.START_ARTIM)),
-        # Table 9-7: data transfer
-        Action.DT_1: (State.STA6, (Effect.SEND_DATA,)),
-        Action.DT_2: (State.STA6, (Effect.INDICATE_DATA,)),
-        # Table 9-8: association release
-        Action.AR_2: (State.STA8, (Effect.INDICATE_RELEASE,)),
-        Action.AR_4: (State.STA13, (Effect.SEND_RELEASE_RP, Effect.START_ARTIM)),
-        Action.AR_5: (State.STA1, (Effect.STOP_ARTIM,)),
-        Action.AR_7: (State.STA8, (Effect.SEND_DATA,)),
-        # Table 9-9: association abort
-        Action.AA_1: (State.STA13, (Effect.SEND_ABORT_BY_USER, Effect.START_ARTIM)),
-        Action.AA_2: (State.STA1, (Effect.STOP_ARTIM, Effect.CLOSE_TRANSPORT)),
-        Action.AA_3: (State.STA1, (Effect.INDICATE_ABORT, Effect.CLOSE_TRANSPORT)),
-        Action.AA_4: (State.STA1, (Effect.INDICATE_PROVIDER_ABORT,)),
-        Action.AA_5: (State.STA1, (Effect.STOP_ARTIM,)),
-        Action.AA_6: (State.STA13, (Effect.IGNORE,)),
-        Action.AA_7: (State.STA13, (Effect.SEND_ABORT_BY_PROVIDER,)),
-        Action.AA_8: (
-            State.STA13,
-            (Effect.SEND_ABORT_BY_PROVIDER, Effect.INDICATE_PROVIDER_ABORT, Effect.START_ARTIM),
-        ),
-    }
-    return {action: Transition(action, effects, state) for action, (state, effects) in rows.items()}
-
-
-def _table() -> dict[tuple[State, Event], Transition]:
+def _table() -> dict[tuple[State, Event], Action]:
     """Table 9-10, a row per event; None is a cell that the standard leaves blank."""
     states = (State.STA2, State.STA3, State.STA6, State.STA8, State.STA13)
-    aa1, aa2, aa3, aa4, aa5 = Action.AA_1, Action.AA_2, Action.AA_3, Action.AA_4, Action.AA_5
-    aa6, aa7, aa8 = Action.AA_6, Action.AA_7, Action.AA_8
+    # Table 9-6: association establishment
+    ae5 = Action("AE-5", State.STA2)
+    ae6 = Action("AE-6", State.STA3)
+    ae7 = Action("AE-7", State.STA6, Sends.ASSOCIATE_AC)
+    ae8 = Action("AE-8", State.STA13, Sends.ASSOCIATE_RJ)
+    # Table 9-7: data transfer
+    dt2 = Action("DT-2", State.STA6)
+    # Table 9-8: association release
+    ar2 = Action("AR-2", State.STA8)
+    ar4 = Action("AR-4", State.STA13, Sends.RELEASE_RP)
+    ar5 = Action("AR-5", State.STA1)
+    # Table 9-9: association abort
+    aa1 = Action("AA-1", State.STA13, Sends.ABORT_BY_USER)
+    aa2 = Action("AA-2", State.STA1)
+    aa3 = Action("AA-3", State.STA1)
+    aa4 = Action("AA-4", State.STA1)
+    aa5 = Action("AA-5", State.STA1)
+    aa6 = Action("AA-6", State.STA13)
+    aa7 = Action("AA-7", State.STA13, Sends.ABORT_BY_PROVIDER)
+    aa8 = Action("AA-8", State.STA13, Sends.ABORT_BY_PROVIDER)
     # fmt: off
     rows: dict[Event, tuple[Action | None, ...]] = {
-        #                              Sta2         Sta3         Sta6         Sta8         Sta13
-        Event.EVT3_ASSOCIATE_AC:      (aa1,         aa8,         aa8,         aa8,         aa6),
-        Event.EVT4_ASSOCIATE_RJ:      (aa1,         aa8,         aa8,         aa8,         aa6),
-        Event.EVT6_ASSOCIATE_RQ:      (Action.AE_6, aa8,         aa8,         aa8,         aa7),
-        Event.EVT7_ACCEPT:            (None,        Action.AE_7, None,        None,        None),
-        Event.EVT8_REJECT:            (None,        Action.AE_8, None,        None,        None),
-        Event.EVT9_SEND_DATA:         (None,        None,        Action.DT_1, Action.AR_7, None),
-        Event.EVT10_DATA:             (aa1,         aa8,         Action.DT_2, aa8,         aa6),
-        Event.EVT12_RELEASE_RQ:       (aa1,         aa8,         Action.AR_2, aa8,         aa6),
-        Event.EVT13_RELEASE_RP:       (aa1,         aa8,         aa8,         aa8,         aa6),
-        Event.EVT14_RELEASE:          (None,        None,        None,        Action.AR_4, None),
-        Event.EVT15_ABORT:            (None,        aa1,         aa1,         aa1,         None),
-        Event.EVT16_ABORT_PDU:        (aa2,         aa3,         aa3,         aa3,         aa2),
-        Event.EVT17_TRANSPORT_CLOSED: (aa5,         aa4,         aa4,         aa4,         Action.AR_5),
-        Event.EVT18_ARTIM_EXPIRED:    (aa2,         None,        None,        None,        aa2),
-        Event.EVT19_INVALID_PDU:      (aa1,         aa8,         aa8,         aa8,         aa7),
+        #                              Sta2  Sta3  Sta6  Sta8  Sta13
+        Event.EVT3_ASSOCIATE_AC:      (aa1,  aa8,  aa8,  aa8,  aa6),
+        Event.EVT4_ASSOCIATE_RJ:      (aa1,  aa8,  aa8,  aa8,  aa6),
+        Event.EVT6_ASSOCIATE_RQ:      (ae6,  aa8,  aa8,  aa8,  aa7),
+        Event.EVT7_ACCEPT:            (None, ae7,  None, None, None),
+        Event.EVT8_REJECT:            (None, ae8,  None, None, None),
+        Event.EVT10_DATA:             (aa1,  aa8,  dt2,  aa8,  aa6),
+        Event.EVT12_RELEASE_RQ:       (aa1,  aa8,  ar2,  aa8,  aa6),
+        Event.EVT13_RELEASE_RP:       (aa1,  aa8,  aa8,  aa8,  aa6),
+        Event.EVT14_RELEASE:          (None, None, None, ar4,  None),
+        Event.EVT15_ABORT:            (None, aa1,  aa1,  aa1,  None),
+        Event.EVT16_ABORT_PDU:        (aa2,  aa3,  aa3,  aa3,  aa2),
+        Event.EVT17_TRANSPORT_CLOSED: (aa5,  aa4,  aa4,  aa4,  ar5),
+        Event.EVT18_ARTIM_EXPIRED:    (aa2,  None, None, None, aa2),
+        Event.EVT19_INVALID_PDU:      (aa1,  aa8,  aa8,  aa8,  aa7),
     }
     # fmt: on
-    actions = _actions()
     table = {
-        (state, event): actions[action]
+        (state, event): action
         for event, row in rows.items()
         for state, action in zip(states, row, strict=True)
         if action is not None
     }
-    table[State.STA1, Event.EVT5_TRANSPORT_INDICATION] = actions[Action.AE_5]
+    table[State.STA1, Event.EVT5_TRANSPORT_INDICATION] = ae5
     return table
 
 
-TRANSITIONS: Final[Mapping[tuple[State, Event], Transition]] = MappingProxyType(_table())
+TRANSITIONS: Final[Mapping[tuple[State, Event], Action]] = MappingProxyType(_table())
 """Table 9-10 for an acceptor; a pair that is not in it is a blank cell of the standard."""
 
 
@@ -195,7 +152,7 @@ class UndefinedTransitionError(Exception):
     """A blank cell of table 9-10: a fault of the caller, for no peer can cause one."""
 
 
-def transition(state: State, event: Event) -> Transition:
+def transition(state: State, event: Event) -> Action:
     """Look up what an event leads to.
 
     Raises:
