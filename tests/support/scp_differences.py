@@ -100,9 +100,7 @@ DCMTK: Final = {
     "an even context id": _D(
         ("AC 2:0/1.2.840.10008.1.2 1:0/1.2.840.10008.1.2", "RP"), "PS3.8 9.3.2.2: ids are odd"
     ),
-    "a context id twice": _D(
-        (_TURNED, "RP"), "PS3.8 7.1.1.13: an id names one context; which, nobody knows"
-    ),
+    "a context id twice": _D((_TURNED, "RP"), "PS3.8 7.1.1.13: an id names one context; which, nobody knows"),
     "two abstract syntaxes": _D((_TURNED, "RP"), "PS3.8 9.3.2.2: only one may be there"),
     "no abstract syntax": _D((_TURNED, "RP"), "PS3.8 9.3.2.2: one must be there"),
     "an abstract syntax of 70 characters": _D(("silent",), "a malformed context is refused alone"),

@@ -7,10 +7,10 @@ from typing import Self
 
 from aio_pika.abc import AbstractIncomingMessage
 
+from lapidicom.common.instance.part10 import read_file_meta
 from lapidicom.common.instance.path import pacs_name
 from lapidicom.common.messages import InstanceStored, SeriesReceived
 from lapidicom.common.topology import DEAD_LETTER_QUEUE, WORK_QUEUE, delay_queue, topology
-from lapidicom.receiver.storage.part10 import data_set_offset
 from tests.support.cube.process import CubeProcess
 from tests.support.faults import Fault
 from tests.support.instances import Instance
@@ -200,8 +200,7 @@ class WholePath:
             content = (self.files_root / path).read_bytes()
         except FileNotFoundError:
             return False
-        offset = data_set_offset(content[:200])
-        return offset is not None and content[offset:] == instance.data_set
+        return content[read_file_meta(content).data_set :] == instance.data_set
 
 
 def _instance_of(letter: AbstractIncomingMessage) -> InstanceStored | None:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from lapidicom.common.file_system import FileSystem
+from lapidicom.common.instance.part10 import read_file_meta
 from lapidicom.receiver.errors import OutOfResources
 from lapidicom.receiver.storage.folders import SeriesFolders
 from lapidicom.receiver.storage.instance_file import InstanceStore, TemporaryFile
@@ -54,10 +56,15 @@ class Room:
         self.folders = SeriesFolders(self.volume, fs)
         self.store = InstanceStore(self.volume, self.folders, fs, fsync=fsync)
 
-    def put(self, data: bytes, calling: str = "A") -> str:
+    def put(self, data: bytes, calling: str = "A", syntax: str = "1.2.840.10008.1.2") -> str:
+        return self.place(data, calling, syntax)[1]
+
+    def place(self, data: bytes, calling: str = "A", syntax: str = "1.2.840.10008.1.2") -> tuple[int, str]:
+        """Store an instance: the size that its record holds, and what became of it."""
         file = self.store.new_file()
-        file.write([FileMeta("1.2", "1.2.840.10008.1.2", calling, "B").encode(b"1.2.3"), data])
-        return file.place(self.folders.get(FOLDER), NAME)[1]
+        file.write([FileMeta("1.2", syntax, calling, "B").encode(b"1.2.3"), data])
+        _, placed = file.place(self.folders.get(FOLDER), NAME)
+        return file.size, placed
 
     def leftovers(self) -> list[str]:
         return [path.name for path in (self.root / ".lapidicom" / "incoming" / "r.life").iterdir()]
@@ -90,13 +97,13 @@ def test_bytes_are_synced_before_the_name_exists(room: Room, fs: RecordingFileSy
     assert room.leftovers() == []
 
 
-def test_every_folder_up_to_services_pacs_is_synced_when_a_series_is_met(
+def test_every_folder_up_to_the_storage_root_is_synced_when_a_series_is_met(
     room: Room, fs: RecordingFileSystem
 ) -> None:
     (room.root / FOLDER).mkdir(parents=True)  # whoever made it
     fs.calls.clear()
     room.folders.get(FOLDER)
-    assert fs.calls.count("fsync") == 4  # study, patient, PACS, SERVICES/PACS
+    assert fs.calls.count("fsync") == 6  # study, patient, PACS, SERVICES/PACS, SERVICES, root
     fs.calls.clear()
     room.folders.get(FOLDER)
     assert fs.calls == []
@@ -115,6 +122,21 @@ def test_the_same_data_set_is_kept_though_its_file_meta_differs(room: Room) -> N
     assert room.put(b"data", calling="LONGER") == "kept"
     assert (room.root / FOLDER / NAME).stat().st_ino == before
     assert room.leftovers() == []
+
+
+def test_the_record_of_a_kept_instance_holds_the_size_of_the_file_that_is_there(room: Room) -> None:
+    room.put(b"data", calling="A")
+    size, placed = room.place(b"data", calling="A_LONGER_TITLE")
+    assert (size, placed) == ((room.root / FOLDER / NAME).stat().st_size, "kept")
+
+
+def test_the_same_bytes_in_another_transfer_syntax_replace_the_file(room: Room) -> None:
+    """A sender that corrects a wrong transfer syntax must not get success for the wrong one."""
+    room.put(b"data", syntax="1.2.840.10008.1.2")
+    assert room.put(b"data", syntax="1.2.840.10008.1.2.1") == "replaced"
+    assert (
+        read_file_meta((room.root / FOLDER / NAME).read_bytes()).transfer_syntax_uid == "1.2.840.10008.1.2.1"
+    )
 
 
 @pytest.mark.parametrize("other", [b"dat", b"data2", b"xata", b""])
@@ -142,13 +164,63 @@ def test_a_failed_call_is_out_of_resources_and_leaves_nothing(
     assert room.leftovers() == []
 
 
-def test_a_series_that_cube_deleted_is_made_anew_once(room: Room) -> None:
+@pytest.mark.parametrize("depth", range(1, len(FOLDER.split("/")) + 1))
+def test_a_folder_that_was_removed_is_made_anew_whatever_its_level(
+    room: Room, fs: RecordingFileSystem, depth: int
+) -> None:
     folder = room.folders.get(FOLDER)
-    (room.root / FOLDER).rmdir()
-    (room.root / FOLDER).parent.rmdir()
+    shutil.rmtree(room.root / "/".join(FOLDER.split("/")[:depth]))
+    fs.calls.clear()
     assert room.put(b"data") == "new"
     assert (room.root / FOLDER / NAME).exists()
     assert room.folders.get(FOLDER) is not folder
+    assert fs.calls.count("fsync") == 1 + 6, "the file, and each folder up to the root"
+
+
+@pytest.mark.parametrize("error", [errno.ESTALE, errno.ENOENT])
+def test_a_series_folder_that_another_client_deleted_is_made_anew_for_all_associations(
+    room: Room, fs: RecordingFileSystem, error: int
+) -> None:
+    room.put(b"data")
+    stale = room.folders.get(FOLDER)
+    shutil.rmtree(room.root / FOLDER)
+
+    def rename(source: str, target: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+        if dst_dir_fd == stale.descriptor:
+            raise OSError(error, os.strerror(error))
+        os.rename(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+
+    fs.rename = rename  # type: ignore[method-assign]
+    assert room.put(b"data") == "new"
+    assert room.put(b"other") == "replaced"
+    assert room.leftovers() == []
+
+
+def test_a_folder_whose_sync_failed_is_opened_anew_for_the_next_instance(
+    room: Room, fs: RecordingFileSystem
+) -> None:
+    folder = room.folders.get(FOLDER)
+    fs.fail["fsync"] = errno.ESTALE
+    with pytest.raises(OutOfResources, match="ESTALE"):
+        room.store.sync_folder(folder)
+    fs.fail.clear()
+    assert room.folders.get(FOLDER) is not folder
+
+
+def test_a_listener_whose_descriptors_are_stale_needs_a_fresh_process(tmp_path: Path) -> None:
+    class Stale(FileSystem):
+        is_stale = False
+
+        def fstatvfs(self, fd: int) -> os.statvfs_result:  # type: ignore[override]
+            if self.is_stale:
+                raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+            return os.fstatvfs(fd)
+
+    fs = Stale()
+    room = Room(tmp_path, fs)
+    assert room.volume.watch()
+    fs.is_stale = True
+    assert not room.volume.watch()
 
 
 def test_a_swapped_volume_is_refused_and_nothing_is_written(room: Room) -> None:

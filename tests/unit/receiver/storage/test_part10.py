@@ -5,8 +5,9 @@ import io
 import pydicom
 import pytest
 
+from lapidicom.common.instance.part10 import read_file_meta
 from lapidicom.receiver.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from lapidicom.receiver.storage.part10 import FileMeta, data_set_offset
+from lapidicom.receiver.storage.part10 import FileMeta
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -25,7 +26,7 @@ def test_pydicom_reads_every_element_back(uid: str) -> None:
     assert meta.ImplementationVersionName == IMPLEMENTATION_VERSION_NAME
     assert meta.SourceApplicationEntityTitle == meta.SendingApplicationEntityTitle == "MODALITY"
     assert meta.ReceivingApplicationEntityTitle == "ChRIS"
-    assert data_set_offset(head) == len(head)
+    assert read_file_meta(head).data_set == len(head)
 
 
 def test_an_ae_title_that_no_file_may_hold_is_written_with_underscores() -> None:
@@ -34,8 +35,7 @@ def test_an_ae_title_that_no_file_may_hold_is_written_with_underscores() -> None
     assert meta.SourceApplicationEntityTitle == "___E"
 
 
-@pytest.mark.parametrize(
-    "head", [b"", bytes(143), bytes(128) + b"DICX" + bytes(12), bytes(128) + b"DICM" + bytes(12)]
-)
-def test_what_is_no_file_of_ours_has_no_data_set_offset(head: bytes) -> None:
-    assert data_set_offset(head) is None
+def test_a_data_set_that_begins_with_group_2_is_not_taken_for_file_meta() -> None:
+    head = FileMeta(CT, EXPLICIT, "MODALITY", "ChRIS").encode(b"1.2.3")
+    meta = read_file_meta(head + b"\x02\0\x10\0UI\x04\x001.2\0" + b"\x08\0\x05\0CS\0\0")
+    assert (meta.data_set, meta.transfer_syntax_uid) == (len(head), EXPLICIT)

@@ -13,9 +13,10 @@ PREFIX_END: Final = 132
 HEAD_LENGTH: Final = 64 * 1024
 """Bytes of a file in which File Meta Information must end."""
 
-_ELEMENT: Final = struct.Struct("<HH2s")
+_TAG: Final = struct.Struct("<HH")
 _LONG_VRS: Final = frozenset({b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UN", b"UR", b"UT"})
 
+_GROUP_LENGTH: Final = 0x0000
 _TRANSFER_SYNTAX_UID: Final = 0x0010
 _SOURCE_AE_TITLE: Final = 0x0016
 _SENDING_AE_TITLE: Final = 0x0017
@@ -42,7 +43,8 @@ class FileMetaInformation:
 def read_file_meta(head: bytes) -> FileMetaInformation:
     """Read File Meta Information, which is always explicit VR little endian.
 
-    Its group length is not believed: the group ends where another one begins.
+    Its group length is believed if an element ends there: a data set may begin with elements of group 0002
+    by mistake. Else the group ends where another one begins.
 
     Args:
         head: the first HEAD_LENGTH bytes of a file, or all of a shorter one.
@@ -67,22 +69,29 @@ def read_file_meta(head: bytes) -> FileMetaInformation:
 def _group_2(head: bytes) -> tuple[dict[int, bytes], int]:
     values: dict[int, bytes] = {}
     offset = PREFIX_END
-    while offset + 8 <= len(head):
-        group, element, vr = _ELEMENT.unpack_from(head, offset)
+    announced = len(head)
+    while offset not in (announced, len(head)):  # at the end of the file the data set is empty
+        group, element, start, end = _element(head, offset)
         if group != 0x0002:
-            return values, offset
-        if vr in _LONG_VRS:
-            if offset + 12 > len(head):
-                break
+            break
+        values[element] = head[start:end]
+        offset = end
+        if element == _GROUP_LENGTH and end - start == 4:
+            announced = end + int.from_bytes(values[element], "little")
+    return values, offset
+
+
+def _element(head: bytes, offset: int) -> tuple[int, int, int, int]:
+    """Group, element, and where the value begins and ends, which is checked for group 0002 only."""
+    long = offset + 12 <= len(head) and head[offset + 4 : offset + 6] in _LONG_VRS
+    if offset + 8 <= len(head):
+        group, element = _TAG.unpack_from(head, offset)
+        if long:
             start, length = offset + 12, int.from_bytes(head[offset + 8 : offset + 12], "little")
         else:
             start, length = offset + 8, int.from_bytes(head[offset + 6 : offset + 8], "little")
-        if start + length > len(head):
-            break
-        values[element] = head[start : start + length]
-        offset = start + length
-    if offset == len(head):
-        return values, offset  # nothing but File Meta Information: the data set is empty
+        if group != 0x0002 or start + length <= len(head):
+            return group, element, start, start + length
     raise HeaderError("the file ends inside its File Meta Information, or that is longer than 64 KiB")
 
 

@@ -1,13 +1,17 @@
-"""Series folders: made, made durable up to SERVICES/PACS, and held open for the stores that follow."""
+"""Series folders: made, made durable up to the storage root, and held open for the stores that follow."""
 
 import contextlib
+import errno
 import os
 import threading
 from collections import OrderedDict
+from typing import Final
 
 from lapidicom.common.file_system import FileSystem
-from lapidicom.common.volume import PACS_FOLDERS
 from lapidicom.receiver.storage.volume import FOLDER_MODE, Volume
+
+GONE: Final = frozenset({errno.ENOENT, errno.ESTALE})
+"""What a descriptor of a folder answers that was removed here, or by another client of a network volume."""
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -64,6 +68,15 @@ class SeriesFolders:
                 self._open.popitem(last=False)
         return folder
 
+    def renewed(self, folder: SeriesFolder) -> SeriesFolder:
+        """Make a folder anew that has gone from the volume, with all that is missing above it.
+
+        Raises:
+            OSError, OutOfResources: as `get`.
+        """
+        self.forget(folder)
+        return self.get(folder.path)
+
     def forget(self, folder: SeriesFolder) -> None:
         """Forget a folder that has gone from the volume, so that `get` makes it anew."""
         with self._lock:
@@ -72,12 +85,12 @@ class SeriesFolders:
 
     def _make(self, path: str) -> SeriesFolder:
         self._volume.check()
-        parents = path.split("/")
-        chain = ["/".join(parents[:depth]) for depth in range(len(PACS_FOLDERS), len(parents) + 1)]
+        names = path.split("/")
+        chain = ["/".join(names[:depth]) for depth in range(1, len(names) + 1)]
         for folder in chain:
             with contextlib.suppress(FileExistsError):
                 self._fs.mkdir(folder, FOLDER_MODE, dir_fd=self._volume.root)
         # Whoever made them: another listener may have made a folder and not yet synced its parent.
-        for folder in reversed(chain[:-1]):
+        for folder in (*reversed(chain[:-1]), "."):
             self._volume.sync_folder(folder)
         return SeriesFolder(path, self._fs.open(path, _DIRECTORY, dir_fd=self._volume.root), self._fs)

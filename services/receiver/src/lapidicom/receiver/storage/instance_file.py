@@ -11,16 +11,16 @@ from collections.abc import Sequence
 from typing import Final, Literal
 
 from lapidicom.common.file_system import FileSystem
+from lapidicom.common.instance.errors import HeaderError
+from lapidicom.common.instance.part10 import HEAD_LENGTH, read_file_meta
 from lapidicom.receiver.errors import OutOfResources
-from lapidicom.receiver.storage.folders import SeriesFolder, SeriesFolders
-from lapidicom.receiver.storage.part10 import PREFIX_END, data_set_offset
+from lapidicom.receiver.storage.folders import GONE, SeriesFolder, SeriesFolders
 from lapidicom.receiver.storage.refusals import Refusals
 from lapidicom.receiver.storage.volume import FILE_MODE, Volume, cannot_write
 
 Placed = Literal["new", "kept", "replaced"]
 
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-_HEAD: Final = PREFIX_END + 12
 _CHUNK: Final = 1 << 18
 
 
@@ -69,6 +69,7 @@ class InstanceStore:
         try:
             self.fs.fsync(folder.descriptor)
         except OSError as error:
+            self.folders.forget(folder)
             raise cannot_write(error) from error
 
 
@@ -82,7 +83,7 @@ class TemporaryFile:
         self._name = name
         self._descriptor = descriptor
         self.size = 0
-        """Bytes written so far."""
+        """Bytes written so far; of the file that is there, once it was kept."""
 
     def write(self, chunks: Sequence[bytes | memoryview]) -> None:
         """Append all chunks (at most IOV_MAX, 1024).
@@ -108,7 +109,7 @@ class TemporaryFile:
         """Make the bytes durable and give them their final name.
 
         Args:
-            folder: the series folder; one that has gone meanwhile is made anew once.
+            folder: the series folder; one that has gone meanwhile is made anew, once.
             name: the file's name.
 
         Returns:
@@ -127,9 +128,11 @@ class TemporaryFile:
             store.volume.check()
             try:
                 return folder, self._rename(folder, name)
-            except FileNotFoundError:  # CUBE has deleted the series
-                store.folders.forget(folder)
-                folder = store.folders.get(folder.path)
+            except OSError as error:
+                if error.errno not in GONE:
+                    raise
+                # CUBE, or an operator, has deleted the series or what is above it.
+                folder = store.folders.renewed(folder)
                 return folder, self._rename(folder, name)
         except OSError as error:
             self.discard()
@@ -142,27 +145,34 @@ class TemporaryFile:
         store = self._store
         placed: Placed = "new"
         if store.fs.access(name, os.F_OK, dir_fd=folder.descriptor):
-            if self._same_data_set(folder, name):
+            kept_size = self._size_of_same(folder, name)
+            if kept_size is not None:
                 self.discard()
+                self.size = kept_size
                 return "kept"
             placed = "replaced"
         store.fs.rename(self._name, name, src_dir_fd=store.volume.incoming, dst_dir_fd=folder.descriptor)
         return placed
 
-    def _same_data_set(self, folder: SeriesFolder, name: str) -> bool:
-        """Compare data sets, File Meta aside: the same instance may come by another association."""
+    def _size_of_same(self, folder: SeriesFolder, name: str) -> int | None:
+        """Size of the file that is there, if it is the same instance: same transfer syntax, same data set.
+
+        The rest of its File Meta may differ: the instance may have come by another association.
+        """
+        fs = self._store.fs
         with contextlib.ExitStack() as opened:
             try:
-                mine = self._store.fs.open(self._name, os.O_RDONLY, dir_fd=self._store.volume.incoming)
-                opened.callback(self._store.fs.close, mine)
-                there = self._store.fs.open(name, os.O_RDONLY, dir_fd=folder.descriptor)
-                opened.callback(self._store.fs.close, there)
-                same = _same_from_data_set(self._store.fs, mine, there)
-                if same and self._store.fsync:  # it may stem from a time when CHRIS_FSYNC was off
-                    self._store.fs.fsync(there)
-                return same
+                mine = fs.open(self._name, os.O_RDONLY, dir_fd=self._store.volume.incoming)
+                opened.callback(fs.close, mine)
+                there = fs.open(name, os.O_RDONLY, dir_fd=folder.descriptor)
+                opened.callback(fs.close, there)
+                if not _is_same_instance(fs, mine, there):
+                    return None
+                if self._store.fsync:  # it may stem from a time when CHRIS_FSYNC was off
+                    fs.fsync(there)
+                return fs.fstat(there).st_size
             except OSError:
-                return False
+                return None
 
     def discard(self) -> None:
         """Close and remove the temporary file; harmless if that is done already."""
@@ -174,10 +184,14 @@ class TemporaryFile:
             self._store.fs.unlink(self._name, dir_fd=self._store.volume.incoming)
 
 
-def _same_from_data_set(fs: FileSystem, mine: int, there: int) -> bool:
-    my_offset, their_offset = (data_set_offset(fs.pread(fd, _HEAD, 0)) for fd in (mine, there))
-    if my_offset is None or their_offset is None:
+def _is_same_instance(fs: FileSystem, mine: int, there: int) -> bool:
+    try:
+        my_meta, their_meta = (read_file_meta(fs.pread(fd, HEAD_LENGTH, 0)) for fd in (mine, there))
+    except HeaderError:
         return False
+    if my_meta.transfer_syntax_uid != their_meta.transfer_syntax_uid:
+        return False
+    my_offset, their_offset = my_meta.data_set, their_meta.data_set
     if fs.fstat(mine).st_size - my_offset != fs.fstat(there).st_size - their_offset:
         return False
     while True:

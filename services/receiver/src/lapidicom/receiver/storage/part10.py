@@ -8,11 +8,6 @@ import struct
 
 from lapidicom.receiver.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
-PREFIX_END = 132
-"""Offset of File Meta Information: preamble of 128 bytes, then `DICM`."""
-
-_LENGTH_ELEMENT = 12
-
 
 class FileMeta:
     """Encodes the head of files that one association stores for one presentation context.
@@ -60,18 +55,9 @@ class FileMeta:
         )
 
 
-def data_set_offset(head: bytes) -> int | None:
-    """Where the data set begins in a file, from its first 144 bytes; None if this is no such file."""
-    if len(head) < PREFIX_END + _LENGTH_ELEMENT or head[128:132] != b"DICM":
-        return None
-    if head[132:140] != b"\x02\x00\x00\x00UL\x04\x00":
-        return None
-    return int(PREFIX_END + _LENGTH_ELEMENT + _UINT32.unpack_from(head, 140)[0])
-
-
 _PREAMBLE = bytes(128) + b"DICM" + b"\x02\x00\x00\x00UL\x04\x00"
 _UINT16 = struct.Struct("<H")
-_UINT32 = _GROUP_LENGTH = struct.Struct("<I")
+_GROUP_LENGTH = struct.Struct("<I")
 
 
 def _short(element: int, vr: bytes, value: bytes) -> bytes:
