@@ -1,5 +1,6 @@
 """The control loop of a listener with a stand-in service: what it reports, and when it ends."""
 
+import os
 import socket
 import threading
 from collections.abc import Mapping
@@ -41,10 +42,13 @@ class StandInService:
         self.fault_now: str | None = None
         self.degraded_now: str | None = None
         self.restart = False
+        self.failures: list[str] = []
+        """The calls that raise now."""
         self.has_place = True
         self.stubborn = False
 
     def association(self, sock: socket.socket, _: Connection) -> StandInAssociation:
+        self._happened("association")
         return StandInAssociation(sock, has_place=self.has_place, stubborn=self.stubborn)
 
     def life(self) -> str:
@@ -57,7 +61,12 @@ class StandInService:
         return self.degraded_now
 
     def counters(self) -> Mapping[str, int]:
+        self._happened("counters")
         return {"instances_stored": 3}
+
+    def _happened(self, call: str) -> None:
+        if call in self.failures:
+            raise KeyError(call)
 
     def must_restart(self) -> bool:
         return self.restart
@@ -66,7 +75,7 @@ class StandInService:
         raise AssertionError("the composition root closes it")
 
 
-class Orphaned(Exception):
+class Orphaned(BaseException):
     """Stands in for the end of the process."""
 
 
@@ -82,7 +91,7 @@ class Running:
         self.control, theirs = ControlSocket.pair()
         self.orphaned = False
         self._theirs = ControlSocket(theirs)
-        self._shell = Shell(self._theirs, self.service, Places(2), orphaned)
+        self._shell = Shell(self._theirs, self.service, Places(2), 600, orphaned)
         self.thread = threading.Thread(target=self._run)
         self._peers: list[socket.socket] = []
 
@@ -130,6 +139,14 @@ class Running:
         self._peers.append(theirs)
         return theirs
 
+    def send_raw(self, data: bytes) -> None:
+        with socket.socket(fileno=os.dup(self.control.fileno())) as raw:
+            raw.send(data)
+
+    @property
+    def has_failed(self) -> bool:
+        return self._shell.has_failed
+
     def has_ended(self) -> bool:
         self.thread.join(0.01)
         return not self.thread.is_alive()
@@ -138,7 +155,8 @@ class Running:
 def test_the_first_report_comes_at_once_and_tells_everything() -> None:
     with Running() as running:
         assert running.report() == Report(
-            life="here.1", counters={"instances_stored": 3, "connections_closed_bare": 0}
+            life="here.1",
+            counters={"instances_stored": 3, "connections_closed_bare": 0, "connections_lost": 0},
         )
 
 
@@ -217,3 +235,59 @@ def test_a_volume_that_was_mounted_anew_ends_it_so_that_a_fresh_process_takes_ov
         running.service.restart = True
         eventually(running.has_ended)
         assert not running.orphaned
+
+
+def test_a_connection_whose_descriptor_was_lost_counts_as_taken_and_is_not_open() -> None:
+    with Running() as running:
+        running.report()
+        assert running.control.send(PEER)  # as the kernel delivers it to a process without a free descriptor
+        report = running.report_with(taken=1)
+        assert report.connections == 0
+        assert report.counters["connections_lost"] == 1
+
+
+def test_a_turn_of_the_loop_that_fails_ends_no_association_and_is_reported() -> None:
+    with Running() as running:
+        association = running.connect()
+        running.report_with(connections=1)
+        running.service.failures = ["counters"]
+        assert running.report_with(fault="internal error (KeyError)").life == "here.1"
+        running.service.failures = []
+        assert running.report_with(fault=None).connections == 1
+        association.send(b"still served")
+        assert not running.has_ended()
+
+
+def test_a_connection_that_cannot_be_served_is_closed_and_disturbs_no_other() -> None:
+    with Running() as running:
+        first = running.connect()
+        running.report_with(connections=1)
+        running.service.failures = ["association"]
+        assert running.connect().recv(1) == b""
+        running.service.failures = []
+        running.connect()
+        running.report_with(connections=2, taken=3)
+        first.close()
+        running.report_with(connections=1)
+
+
+def test_a_packet_that_is_none_is_left_out() -> None:
+    with Running() as running:
+        running.send_raw(b"nonsense")
+        running.connect()
+        running.report_with(connections=1)
+
+
+def test_a_loop_that_fails_again_and_again_lets_associations_end_and_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listener_shell, "REPORT_INTERVAL", 0.05)
+    with Running() as running:
+        association = running.connect()
+        running.report_with(connections=1)
+        running.service.failures = ["counters"]
+        eventually(lambda: running.has_failed)
+        running.report_with(connections=1)
+        assert not running.has_ended()
+        association.close()
+        eventually(running.has_ended)

@@ -1,6 +1,10 @@
-"""Children that hang: killed and replaced after CHRIS_CHILD_TIMEOUT; healthy ones are left alone."""
+"""Children that hang: killed and replaced after CHRIS_CHILD_TIMEOUT; healthy ones are left alone.
+
+And a listener that has no free descriptor.
+"""
 
 import os
+import resource
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -9,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.polling import eventually, never
+from tests.support.processes import connections, descriptors, is_closed
 from tests.support.receiver import Receiver
 
 
@@ -61,3 +66,35 @@ def test_a_receiver_that_slept_kills_no_healthy_child_when_it_wakes(start: Calla
     never(lambda: bool(receiver.events("child_hung")), 3)
     assert receiver.children() == children
     assert receiver.reasons() == []
+
+
+def test_a_connection_for_which_no_descriptor_is_free_is_counted_and_the_next_is_served(
+    start: Callable[..., Receiver],
+) -> None:
+    receiver = start()
+    listener = receiver.child()
+    _, hard = resource.prlimit(listener, resource.RLIMIT_NOFILE)
+    used = max(int(one.name) for one in Path(f"/proc/{listener}/fd").iterdir()) + 1
+    free_below = used - descriptors(listener)
+    with ExitStack() as opened:
+        resource.prlimit(listener, resource.RLIMIT_NOFILE, (used, hard))
+        for _ in range(free_below):
+            opened.enter_context(receiver.connect())
+        eventually(lambda: descriptors(listener) == used)
+        with receiver.connect() as lost:
+            eventually(lambda: is_closed(lost))
+        line = receiver.wait_for("connections_lost")
+        assert (line["count"], line["reason"]) == (1, "no free file descriptor")
+        before = cpu_seconds(listener)
+        never(lambda: cpu_seconds(listener) - before > 0.5, 1, what="it spins")
+        resource.prlimit(listener, resource.RLIMIT_NOFILE, (hard, hard))
+        arrived = connections(listener)
+        opened.enter_context(receiver.connect())
+        eventually(lambda: connections(listener) == arrived + 1)
+    assert receiver.stop() == 0
+    assert receiver.wait_for("stopped")["connections_lost"] == 1
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

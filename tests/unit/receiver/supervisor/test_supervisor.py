@@ -3,8 +3,12 @@
 import asyncio
 from collections.abc import Callable
 
+import pytest
+
 from lapidicom.receiver.control import LifeEnded, Packet, Report
-from lapidicom.receiver.supervisor.child import Child, Role
+from lapidicom.receiver.supervisor import supervisor as supervisor_module
+from lapidicom.receiver.supervisor.child import Child, Ended, Role
+from lapidicom.receiver.supervisor.slot import Slot
 from lapidicom.receiver.supervisor.supervisor import Supervisor
 
 
@@ -70,3 +74,43 @@ def test_a_new_relay_is_told_everything_again() -> None:
 
     with_supervisor(replaced)
     assert later.sent == [LifeEnded("here.1")]
+
+
+class Unpollable(StandIn):
+    """A child of which nobody can say whether it has ended."""
+
+    def poll(self) -> Ended | None:
+        raise KeyError("poll")
+
+
+def test_a_supervisor_whose_loop_fails_goes_on_and_drains_if_it_fails_again_and_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(supervisor_module, "_TICK", 0.001)
+
+    async def main() -> None:
+        supervisor = Supervisor(
+            never_launched, listeners=1, port=0, health_port=0, shutdown_grace=1, child_timeout=30
+        )
+        supervisor._relay.child = Unpollable(Role.RELAY)
+        ticking = asyncio.create_task(supervisor._tick_each_second())
+        async with asyncio.timeout(20):
+            await supervisor._stop_wanted.wait()
+        assert supervisor.has_failed
+        assert not ticking.done()
+        ticking.cancel()
+
+    asyncio.run(main())
+
+
+def test_a_slot_is_filled_again_whatever_the_start_of_its_child_raised() -> None:
+    async def main() -> None:
+        supervisor = Supervisor(
+            never_launched, listeners=1, port=0, health_port=0, shutdown_grace=1, child_timeout=30
+        )
+        slot = Slot(Role.LISTENER, 0, never_launched, supervisor, timeout=30)
+        slot.start()
+        assert slot.will_be_live
+        slot.stop_replacing()
+
+    asyncio.run(main())

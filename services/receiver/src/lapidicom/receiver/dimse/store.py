@@ -262,8 +262,10 @@ class StoreService:
 
     def end(self, *, released: bool) -> None:
         """Record that the association and its series have ended."""
-        self.cancel()
-        self._series.end(released=released)
+        try:
+            self.cancel()
+        finally:
+            self._series.end(released=released)
 
 
 def _not_understood(error: InstanceError) -> CannotUnderstand:

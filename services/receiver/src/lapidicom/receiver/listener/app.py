@@ -22,6 +22,9 @@ Build = Callable[[ListenerSettings, FileSystem, Places], Service]
 UNUSABLE: Final = 3
 """Exit status when volume or journal cannot be opened; the supervisor tries again with a fresh process."""
 
+FAILED: Final = 5
+"""Exit status after a drain because the control loop failed again and again."""
+
 
 def run(control: ControlSocket, *, build: Build, file_system: FileSystem | None = None) -> int:
     """Serve associations until the supervisor says to drain.
@@ -47,11 +50,11 @@ def run(control: ControlSocket, *, build: Build, file_system: FileSystem | None 
     except Exception as error:
         log.critical("listener_unusable", exc_info=error)
         return _unusable(control, str(error) if isinstance(error, Refusal) else type(error).__name__)
-    shell = Shell(control, service, places)
+    shell = Shell(control, service, places, settings.shutdown_grace)
     shell.run()
     service.close()
     shell.report()
-    return 0
+    return FAILED if shell.has_failed else 0
 
 
 def _unusable(control: ControlSocket, reason: str) -> int:

@@ -30,6 +30,7 @@ class Connections:
     def __init__(self, make: Make, places: int, on_end: Callable[[], None]) -> None:
         self.taken = 0
         self.closed_bare = 0
+        self.lost = 0
         self._make = make
         self._most_bare = MOST_BARE + places
         self._on_end = on_end
@@ -57,7 +58,12 @@ class Connections:
         with contextlib.suppress(OSError):  # the peer may have gone already; serving will find out
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        number, association = self.taken, self._make(sock, peer)
+        try:
+            number, association = self.taken, self._make(sock, peer)
+        except Exception as error:  # noqa: BLE001 -- one connection never disturbs another
+            self._log.error("connection_failed", exc_info=error)
+            sock.close()
+            return
         with self._lock:
             self._open[number] = association
         try:
@@ -68,6 +74,11 @@ class Connections:
             self._log.error("thread_not_started", exc_info=error)
             del self._open[number]
             self._refuse(sock)
+
+    def lose(self) -> None:
+        """Count a connection that was handed over but did not arrive: no descriptor was free for it."""
+        self.taken += 1
+        self.lost += 1
 
     def stop_bare(self) -> None:
         """Cut the connections that have no place: nothing was promised to them."""

@@ -59,22 +59,23 @@ def run(
     def launch(role: Role, index: int) -> Child:
         return Child(role, index, child_command(role), inherited, slices[role][index])
 
-    async def main() -> None:
-        await Supervisor(
+    async def main() -> int:
+        supervisor = Supervisor(
             launch,
             listeners=settings.listener_processes,
             port=settings.port,
             health_port=settings.health_port,
             shutdown_grace=settings.shutdown_grace,
             child_timeout=settings.child_timeout,
-        ).run()
+        )
+        await supervisor.run()
+        return 1 if supervisor.has_failed else 0
 
     try:
-        asyncio.run(main())
+        return asyncio.run(main())
     except StartError as error:
         log.critical("start_failed", reason=str(error))
         return 1
-    return 0
 
 
 def child_slices(settings: ReceiverSettings) -> Mapping[Role, Sequence[str]]:

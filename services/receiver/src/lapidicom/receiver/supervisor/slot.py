@@ -86,7 +86,7 @@ class Slot:
         began = monotonic()
         try:
             child = self._launch(self.role, self.index)
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 -- logged; the slot must not stay empty
             self._log.error("child_not_started", exc_info=error)
             self._replace(monotonic() - began)
             return
@@ -127,9 +127,11 @@ class Slot:
             signal=ended.signal,
             lived=round(child.lived, 3),
         )
-        self._observer.child_ended(child)
-        child.close()
-        self._replace(child.lived)
+        try:
+            self._observer.child_ended(child)
+        finally:
+            child.close()
+            self._replace(child.lived)
 
     def watch(self) -> None:
         """Kill a child that has been silent for too long. To be called each second."""

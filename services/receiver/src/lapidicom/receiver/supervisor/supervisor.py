@@ -14,6 +14,7 @@ import structlog
 from lapidicom.common.health import serving
 from lapidicom.common.listening_socket import listening_socket
 from lapidicom.receiver.control import Drain, Report
+from lapidicom.receiver.failures import Failures
 from lapidicom.receiver.supervisor.acceptor import Acceptor
 from lapidicom.receiver.supervisor.child import Child, Role
 from lapidicom.receiver.supervisor.ended_lives import EndedLives
@@ -29,6 +30,10 @@ _LISTENER_MARGIN: Final = 10.0
 """Seconds beyond the grace for aborts, end records and the journal's last sync; then SIGKILL."""
 
 _RELAY_MARGIN: Final = 2.0
+
+_KILLED_MARGIN: Final = 5.0
+"""Seconds in which a killed child has to end. One that the kernel holds in an I/O call is left to it."""
+
 _TICK: Final = 1.0
 _BACKLOG: Final = 256
 
@@ -55,6 +60,9 @@ class Supervisor:
         health_port: TCP port of /livez and /readyz; 0 takes a free one.
         shutdown_grace: seconds that associations have after SIGTERM.
         child_timeout: seconds without a report after which a child is killed and replaced.
+
+    Attributes:
+        has_failed: whether it ends because its loop failed again and again, and not upon a signal.
     """
 
     def __init__(
@@ -67,6 +75,8 @@ class Supervisor:
         shutdown_grace: float,
         child_timeout: float,
     ) -> None:
+        self.has_failed = False
+        self._failures = Failures()
         self._port = port
         self._health_port = health_port
         self._grace = shutdown_grace
@@ -85,7 +95,7 @@ class Supervisor:
         self._log = structlog.get_logger()
 
     async def run(self) -> None:
-        """Start everything, and return when everything has ended after a signal.
+        """Start everything, and return when everything has ended: after a signal, or upon `has_failed`.
 
         Raises:
             StartError: a port cannot be bound; no child was started.
@@ -171,14 +181,23 @@ class Supervisor:
     async def _tick_each_second(self) -> None:
         while True:
             await asyncio.sleep(_TICK)
-            self._reap()
-            for slot in self._slots():
-                slot.watch()
-            self._tell_lives()
-            self._note_health()
-            if self._acceptor is not None:
-                self._acceptor.resume()
-                self._acceptor.report()
+            try:
+                self._tick()
+            except Exception as error:  # noqa: BLE001 -- logged; the children go on
+                self._log.error("supervisor_loop_failed", exc_info=error)
+                if self._failures.add(monotonic()):
+                    self.has_failed = True
+                    self._stop_wanted.set()
+
+    def _tick(self) -> None:
+        self._reap()
+        for slot in self._slots():
+            slot.watch()
+        self._tell_lives()
+        self._note_health()
+        if self._acceptor is not None:
+            self._acceptor.resume()
+            self._acceptor.report()
 
     def _reap(self) -> None:
         for slot in self._slots():
@@ -266,8 +285,9 @@ class Supervisor:
                 if told.get(child.pid) != min(self._signals, 2) and child.send(Drain(left)):
                     told[child.pid] = min(self._signals, 2)
                 if monotonic() > deadline + _LISTENER_MARGIN:
-                    self._log.error("child_killed", role=child.role.value, child=child.pid)
-                    child.kill()
+                    self._kill(child)
+            if monotonic() > deadline + _LISTENER_MARGIN + _KILLED_MARGIN:
+                return
             await self._next_end()
 
     async def _end_relay(self) -> None:
@@ -277,9 +297,14 @@ class Supervisor:
             if not told and self._tell_lives():
                 told = child.send(Drain(max(0.0, deadline - monotonic())))
             if monotonic() > deadline + _RELAY_MARGIN:
-                self._log.error("child_killed", role=child.role.value, child=child.pid)
-                child.kill()
+                self._kill(child)
+            if monotonic() > deadline + _RELAY_MARGIN + _KILLED_MARGIN:
+                return
             await self._next_end()
+
+    def _kill(self, child: Child) -> None:
+        self._log.error("child_killed", role=child.role.value, child=child.pid)
+        child.kill()
 
     async def _next_end(self) -> None:
         """Wait until a child has ended or a signal came, and look again each second in any case."""

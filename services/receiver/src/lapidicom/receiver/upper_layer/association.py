@@ -94,8 +94,11 @@ class Association:
             self._on(Event.EVT5_TRANSPORT_INDICATION)
             while self._state is not State.STA1:
                 self._on(self._next_event())
+            self._finish_store()
         except Exception:  # noqa: BLE001 -- logged; it must not end the listener
             self._log.exception("association_failed")
+            with suppress(OSError):  # the peer has gone
+                self._abort_after_error()
         finally:
             self._end()
 
@@ -213,10 +216,13 @@ class Association:
                 self._state = State.STA1
                 return
         if self._state is not before and self._state in (State.STA2, State.STA13):
-            deadline = time.monotonic() + self._acceptor.acse_timeout
-            self._reader.receive_into = socket_receiver(self._sock, deadline)
+            self._start_artim()
         if event is Event.EVT19_INVALID_PDU and self._state is State.STA13:
             self._drain()
+
+    def _start_artim(self) -> None:
+        deadline = time.monotonic() + self._acceptor.acse_timeout
+        self._reader.receive_into = socket_receiver(self._sock, deadline)
 
     def _send(self, pdu: Sends) -> None:
         match pdu:
@@ -268,6 +274,15 @@ class Association:
         self._finish_store()
         self._sock.sendall(encode_abort(source, reason))
 
+    def _abort_after_error(self) -> None:
+        """After an unexpected exception: A-ABORT, whose source is the service provider (PS3.8 9.3.8)."""
+        if self._state is State.STA1:
+            return
+        self._state = State.STA13
+        self._abort(ABORT_SOURCE_SERVICE_PROVIDER, AbortReason.NOT_SPECIFIED)
+        self._start_artim()
+        self._drain()
+
     def _send_command(self, context_id: int, command: bytes) -> None:
         try:
             self._sock.sendall(encode_command_data(context_id, command, self._peer_max_pdu_length))
@@ -290,11 +305,13 @@ class Association:
     def _finish_store(self) -> None:
         """Write the end records, and give the place to the next one."""
         store, self._store = self._store, None
-        if store is not None:
-            store.end(released=self._released)
-        if self._has_place:
-            self._has_place = False
-            self._acceptor.places.release()
+        try:
+            if store is not None:
+                store.end(released=self._released)
+        finally:
+            if self._has_place:
+                self._has_place = False
+                self._acceptor.places.release()
 
     def _end(self) -> None:
         try:
