@@ -9,6 +9,7 @@ from tests.support.failing_disk import failing_disk
 from tests.support.instances import Instance, instance
 from tests.support.ledger import OUT_OF_RESOURCES, SUCCESS
 from tests.support.on_disk import temporary_files
+from tests.support.polling import eventually
 from tests.support.receiver import Receiver
 from tests.support.tmpfs import PAGE, small_volume
 from tests.support.whole_path import WholePath
@@ -81,8 +82,8 @@ def test_a_volume_that_is_another_one_takes_nothing_until_it_is_back(path: Whole
         # Not at the next look only, but at once.
         assert scu.send_once(meanwhile) == meanwhile
         assert scu.ledger.answers[scu.path(meanwhile[0])] == [OUT_OF_RESOURCES]
-        not_ready = receiver.wait_for("not_ready")
-        assert "volume is not the one of the start" in not_ready["reasons"][0]
+        (reason,) = eventually(receiver.reasons, what="it is not ready")
+        assert "volume is not the one of the start" in reason
         assert not (path.files_root / scu.path(meanwhile[0])).exists()
         (path.spool / "moved").rename(sentinel)
         receiver.wait_for("ready", count=2)
@@ -107,8 +108,8 @@ def test_a_volume_that_becomes_read_only_takes_nothing_and_loses_nothing(
             disk.fail()
             assert scu.send_once(instances[4:8]) == instances[4:8]
             assert scu.ledger.statuses() == {SUCCESS: 4, OUT_OF_RESOURCES: 4}
-            not_ready = receiver.wait_for("not_ready")
-            assert "Read-only file system" in not_ready["reasons"][0]
+            (reason,) = eventually(receiver.reasons, what="it is not ready")
+            assert "Read-only file system" in reason
             # What was acknowledged before is read and published all the same.
             report = path.report(scu)
             report.check()

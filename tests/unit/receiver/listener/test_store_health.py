@@ -114,6 +114,17 @@ def test_a_fault_that_is_known_is_followed_by_a_store_as_soon_as_it_is_over(list
     assert listener.tries == 1
 
 
+def test_refusals_of_a_full_volume_that_is_known_leave_nothing_behind_when_there_is_space_again(
+    listener: Listener,
+) -> None:
+    listener.refuse(is_shared=True)
+    assert listener.look(is_explained=True) == (None, None), "whoever knows it tells it"
+    listener.refuse(is_shared=True)
+    assert listener.look() == (None, None), "these came before there was space"
+    listener.refuse(is_shared=True)
+    assert listener.look() == (None, NO_SPACE)
+
+
 def test_a_full_volume_degrades_and_leaves_it_fit(listener: Listener) -> None:
     listener.refuse(6000, is_shared=True)
     assert listener.look() == (None, NO_SPACE)

@@ -59,6 +59,7 @@ class StoreHealth:
         self._doubts = 0
         self._next_try = 0.0
         self._degraded_until = 0.0
+        self._was_explained = False
         self._log = structlog.get_logger()
 
     def look(self, *, is_explained: bool) -> None:
@@ -66,7 +67,7 @@ class StoreHealth:
 
         Args:
             is_explained: whether volume or journal know of a fault and look themselves for its end. A
-                store is then tried as soon as they see it.
+                store is tried as soon as they see it, and what all share is over with it.
         """
         now = self._clock()
         own, shared = self._refusals.take()
@@ -76,11 +77,13 @@ class StoreHealth:
             self._be_well()
             self.degraded = None
             return
-        if shared.number:
+        was_explained, self._was_explained = self._was_explained, is_explained
+        is_known = is_explained or was_explained
+        if shared.number and not is_known:
             self.degraded, self._degraded_until = shared.reason, now + SHARED_SECONDS
         elif now >= self._degraded_until:
             self.degraded = None
-        if is_explained:
+        if is_known:
             self._next_try = now
         elif own.number and not self._doubts:
             self._next_try = now + TRY_SECONDS
