@@ -1,5 +1,6 @@
 """The message of a file alone: what the receiver would have sent, or why there can be none."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from lapidicom.cli.reconcile.findings import Missing, Recorded
 from lapidicom.cli.reconcile.message import NoMessage, id_of_path, message_of, of_file
 from lapidicom.common.topology import WORK_QUEUE
 from lapidicom.receiver.storage.part10 import FileMeta
+from tests.support.data_sets import Coding
 from tests.support.instances import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT, Instance, instance
 
 CALLING = "MODALITY"
@@ -58,6 +60,15 @@ def test_a_header_behind_a_long_private_group_is_found(tmp_path: Path) -> None:
     data_set[0x0009_1001] = DataElement(0x0009_1001, "OB", bytes(300_000))
     path = stored(tmp_path, encoded(data_set))
     assert of_file(tmp_path, path).message.SOPInstanceUID == data_set.SOPInstanceUID
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT])
+def test_file_meta_at_the_start_of_the_data_set_is_not_that_of_the_file(tmp_path: Path, syntax: str) -> None:
+    one = instance(1, transfer_syntax=syntax)
+    element = Coding(implicit=syntax == IMPLICIT).element(0x0002_0010, "UI", b"1.2.840.10008.1.2.4.70")
+    message = of_file(tmp_path, stored(tmp_path, replace(one, data_set=element + one.data_set))).message
+    assert message.TransferSyntaxUID == syntax
+    assert message.SOPInstanceUID == one.sop_instance
 
 
 @pytest.mark.parametrize(

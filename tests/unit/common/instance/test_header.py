@@ -11,14 +11,17 @@ import pydicom.data
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 
+from lapidicom.common.instance import inflate
 from lapidicom.common.instance.charset import decode
 from lapidicom.common.instance.errors import HeaderError
-from lapidicom.common.instance.header import MAX_INFLATED, HeaderScanner
+from lapidicom.common.instance.header import HeaderScanner
+from lapidicom.common.instance.inflate import MAX_INFLATED_ELEMENTS
 from lapidicom.common.instance.tags import InstanceTags, RawValues
 from tests.support.data_sets import (
     BIG_ENDIAN,
@@ -45,10 +48,8 @@ def scan(scanner: HeaderScanner, data: bytes, cuts: list[int] | None = None) -> 
     call = scanner.start
     for start, stop in pairwise(edges):
         piece = bytearray(data[start:stop])
-        finished = call(memoryview(piece))
+        call(memoryview(piece))
         piece[:] = bytes(len(piece))
-        if finished:
-            break
         call = scanner.feed
     return scanner.finish()
 
@@ -181,6 +182,59 @@ def test_the_scan_finds_what_pydicom_finds_however_the_bytes_are_split(
     assert scan(HeaderScanner(coding.transfer_syntax), data, list(range(len(data)))) == raw
 
 
+@st.composite
+def disordered(draw: st.DrawFn, coding: Coding) -> bytes:
+    """Elements of a data set in any order, some twice, wanted ones behind Pixel Data, File Meta in front."""
+    data_set = draw(data_sets())
+    elements = [bytes(written_by_pydicom(_only(element), coding)) for element in data_set]
+    for _ in range(draw(st.integers(0, 3))):
+        twin = Dataset()
+        setattr(
+            twin, draw(st.sampled_from(["PatientID", "AccessionNumber", "StudyDescription"])), draw(texts)
+        )
+        elements.append(written_by_pydicom(twin, coding))
+    if draw(st.booleans()):
+        vr = "OW"
+        pixels = coding.element(0x7FE00010, vr, draw(st.binary(max_size=200).map(lambda data: data + data)))
+        if draw(st.booleans()):
+            frames = draw(st.lists(st.binary(max_size=99).map(lambda data: data + data), max_size=3))
+            pixels = coding.sequence(0x7FE00010, [b"", *frames], vr="OB", items_defined=True)
+        elements.append(pixels)
+    meta = [LE.element(0x00020010, "UI", b"1.2.840.10008.1.2.1\0")] if draw(st.booleans()) else []
+    return b"".join(meta + draw(st.permutations(elements)))
+
+
+def _only(element: DataElement) -> Dataset:
+    data_set = Dataset()
+    data_set.add(element)
+    return data_set
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.data(), st.sampled_from(CODINGS), cuts)
+def test_elements_in_any_order_give_what_pydicom_finds_or_are_refused(
+    draw: st.DataObject, coding: Coding, cuts: list[int]
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        data = draw.draw(disordered(coding))
+        body = data[len(LE.element(0x00020010, "UI", b"1.2.840.10008.1.2.1\0")) :]
+        expected = tags_by_pydicom(read_by_pydicom(body if data[:2] == b"\2\0" else data, coding))
+    scanner = HeaderScanner(coding.transfer_syntax)
+    outcomes = set()
+    for split in ([], cuts, [], list(range(len(data)))):
+        try:
+            raw = scan(scanner, data, split)
+        except HeaderError as error:
+            outcomes.add(error.fault)
+        else:
+            assert without_empty_groups(decode(raw)) == without_empty_groups(expected)
+            outcomes.add("read")
+    assert len(outcomes) == 1
+    if outcomes != {"read"}:
+        assert outcomes == {"the data set is empty"}
+
+
 @settings(max_examples=100, deadline=None)
 @given(data_sets(), cuts)
 def test_a_deflated_data_set_gives_what_it_gives_inflated(data_set: Dataset, cuts: list[int]) -> None:
@@ -214,7 +268,10 @@ def similar_instances(draw: st.DrawFn) -> list[list[tuple[int, str, bytes]]]:
         (0x00191010, "OB", b"x" * 40),
         (0x0020000D, "UI", b"1.2\0"),
         (0x00200013, "IS", b"7 "),
+        (0x00200032, "DS", b"0\\-1.25\\0"),
         (0x00280010, "US", b"\1\0"),
+        (0x00281050, "DS", b"40"),
+        (0x7FE00010, "OW", b"\1\0" * 90),
     ]
     instances = []
     for _ in range(draw(st.integers(2, 14))):
@@ -222,7 +279,7 @@ def similar_instances(draw: st.DrawFn) -> list[list[tuple[int, str, bytes]]]:
         for _ in range(draw(st.integers(0, 2))):
             place = draw(st.integers(0, len(elements) - 1))
             tag, vr, value = elements[place]
-            change = draw(st.sampled_from(["longer", "empty", "gone", "twice", "vr"]))
+            change = draw(st.sampled_from(["longer", "empty", "gone", "twice", "vr", "moved"]))
             if change == "longer":
                 elements[place] = (tag, vr, value + b"99" * draw(st.integers(1, 2)))
             elif change == "empty":
@@ -231,6 +288,8 @@ def similar_instances(draw: st.DrawFn) -> list[list[tuple[int, str, bytes]]]:
                 del elements[place]
             elif change == "twice":
                 elements.insert(place, elements[place])
+            elif change == "moved":
+                elements.append(elements.pop(place))
             else:
                 elements[place] = (tag, "UN", value)
         instances.append(elements)
@@ -248,7 +307,7 @@ def test_a_learned_layout_gives_what_the_walk_gives(
         walked = scan(HeaderScanner(coding.transfer_syntax), data)
         assert scan(scanner, data) == walked
         assert scan(scanner, data) == walked
-        assert len(scanner._layouts) <= 8
+        assert len(scanner._heads) <= 8
 
 
 def series(coding: Coding, number: int, description: bytes = b"Brain ") -> bytes:
@@ -264,15 +323,61 @@ def series(coding: Coding, number: int, description: bytes = b"Brain ") -> bytes
 
 
 @each_coding
-def test_the_second_instance_of_a_series_is_lifted_without_a_walk(coding: Coding) -> None:
+def test_the_instances_of_a_series_are_lifted_without_a_walk(coding: Coding) -> None:
     scanner = HeaderScanner(coding.transfer_syntax)
-    assert scan(scanner, series(coding, 1)).InstanceNumber == b"00001 "
-    walk = scanner._walk
-    assert scan(scanner, series(coding, 2)).InstanceNumber == b"00002 "
-    assert scanner._walk is walk
-    assert scan(scanner, series(coding, 3, b"longer")).StudyDescription == b"longer"
-    assert scan(scanner, series(coding, 4, b"much longer "), []).StudyDescription == b"much longer "
-    assert scanner._walk is not walk
+    for number in (1, 2):  # the first one to learn the head, the second one to learn the tail
+        assert scan(scanner, series(coding, number)).InstanceNumber == b"%05d " % number
+        assert scanner._walk is not None
+    for number in (3, 4):
+        assert scan(scanner, series(coding, number)).InstanceNumber == b"%05d " % number
+        assert scanner._walk is None
+    assert scan(scanner, series(coding, 5, b"longer")).StudyDescription == b"longer"
+    assert scanner._walk is None
+    assert scan(scanner, series(coding, 6, b"much longer ")).StudyDescription == b"much longer "
+    assert scanner._walk is not None
+
+
+@each_coding
+def test_elements_that_vary_in_length_behind_the_wanted_ones_are_learned_apart(coding: Coding) -> None:
+    scanner = HeaderScanner(coding.transfer_syntax)
+
+    def instance(number: int) -> bytes:
+        position = b"-%d.5\\0 " % 10 ** (number % 5)
+        window = b"%d " % 10 ** (number % 3)
+        return series(coding, number)[: -len(coding.element(0x00280010, "US", b"\1\0"))] + b"".join(
+            [
+                coding.element(0x00200032, "DS", position + b" " * (len(position) % 2)),
+                coding.element(0x00280010, "US", b"\1\0"),
+                coding.element(0x00281050, "DS", window + b" " * (len(window) % 2)),
+                coding.sequence(0x00400275, [coding.element(0x00400007, "LO", b"x ")]),
+                coding.element(0x7FE00010, "OW", bytes(1000)),
+            ]
+        )
+
+    walked = 0
+    for number in range(100):
+        data = instance(number)
+        assert scan(scanner, data, [1400, 1500] if number % 2 else []).InstanceNumber == b"%05d " % number
+        walked += scanner._walk is not None
+    assert walked < 12
+
+
+@each_coding
+@pytest.mark.parametrize("tag", [0x00080018, 0x00100010, 0x00200013])
+def test_a_wanted_element_in_a_tail_is_found_beside_learned_tails(coding: Coding, tag: int) -> None:
+    tails = [
+        coding.element(0x00280011, "US", b"\1\0") + coding.element(0x7FE00010, "OW", bytes(500)),
+        coding.element(tag, "LO", b"late") + coding.element(0x7FE00010, "OW", bytes(500)),
+        coding.element(0x7FE00010, "OW", bytes(500)) + coding.element(tag, "LO", b"late"),
+        coding.sequence(0x7FE00010, [b"", b"ab" * 99], vr="OB", items_defined=True)
+        + coding.element(tag, "LO", b"late"),
+    ]
+    scanner = HeaderScanner(coding.transfer_syntax)
+    for number in range(40):
+        data = series(coding, number) + tails[number % 4]
+        found = scan(scanner, data, [number * 31] if number % 3 else [])
+        assert found == scan(HeaderScanner(coding.transfer_syntax), data)
+        assert (b"late" in found) == bool(number % 4)
 
 
 @each_coding
@@ -289,17 +394,28 @@ def test_layouts_are_limited_and_the_one_in_use_stays() -> None:
         data = series(LE, length, b"x" * length)
         assert scan(scanner, data).StudyDescription == b"x" * length
         assert scan(scanner, series(LE, 0, b"")).StudyDescription == b""
-        assert len(scanner._layouts) <= 8
-    walk = scanner._walk
+        assert len(scanner._heads) <= 8
     assert scan(scanner, series(LE, 77, b"")).InstanceNumber == b"00077 "
-    assert scanner._walk is walk
+    assert scanner._walk is None
+
+
+def test_known_tails_are_limited() -> None:
+    scanner = HeaderScanner(EXPLICIT)
+    tails = [
+        LE.element(0x00280010 + number % 97, "LO", b"x" * 2 * (number % 31))
+        + LE.element(0x00290010, "LO", b"")
+        for number in range(3000)
+    ]
+    for tail in tails:
+        assert scan(scanner, series(LE, 1) + tail + tails[0]).InstanceNumber == b"00001 "
+    assert sum(map(len, scanner._tails._segments.values())) <= 260
 
 
 def test_a_header_of_very_many_elements_is_not_learned() -> None:
     scanner = HeaderScanner(EXPLICIT)
     data = LE.element(0x00091010, "SH", b"") * 5000 + series(LE, 1)[16:]
     scan(scanner, data)
-    assert scanner._layouts == []
+    assert scanner._heads == []
 
 
 def test_a_deflated_data_set_that_is_cut_is_refused() -> None:
@@ -315,24 +431,39 @@ def test_what_is_not_deflated_is_refused(data: bytes) -> None:
         scan(HeaderScanner(DEFLATED), data)
 
 
-def test_a_deflated_data_set_is_inflated_no_further_than_needed() -> None:
-    tail = LE.element(0x00280010, "US", b"\1\0") + b"\0" * 1_000_000
-    scanner = HeaderScanner(DEFLATED)
-    assert scanner.start(deflated(LE.element(0x00080018, "UI", b"1.2.3\0") + tail) + b"\xff" * 10)
-    assert scanner.finish().SOPInstanceUID == b"1.2.3\0"
-    assert scanner.feed(b"\xff")
+def test_wanted_elements_behind_pixel_data_are_found_in_a_deflated_data_set() -> None:
+    data = series(LE, 1) + LE.element(0x7FE00010, "OW", bytes(1_000_000))
+    data += LE.element(0x00100010, "PN", b"Doe^Jane")
+    for cuts in ([], [40, 300, 900]):
+        assert scan(HeaderScanner(DEFLATED), deflated(data), cuts).PatientName == b"Doe^Jane"
 
 
-def test_a_deflate_bomb_is_refused_at_its_limit() -> None:
-    compressor = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-    bomb = compressor.compress(LE.element(0x00091010, "OB", b"", 0x7FFF_FFFE))
-    zeros = bytes(1024 * 1024)
-    for _ in range(MAX_INFLATED // len(zeros) + 1):
-        bomb += compressor.compress(zeros)
-    bomb += compressor.flush()
-    assert len(bomb) < 100_000
-    with pytest.raises(HeaderError, match=r"^more than 64 MiB inflated before InstanceNumber \(0020,0013\)$"):
+def test_a_deflate_bomb_is_refused_at_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inflate, "MAX_INFLATED", 8 << 20)
+    bomb = deflated(LE.element(0x00091010, "OB", b"", 0x7FFF_FFFE) + bytes(9 << 20))
+    assert len(bomb) < 10_000
+    with pytest.raises(HeaderError, match=r"^more than 8 MiB inflated$"):
         scan(HeaderScanner(DEFLATED), bomb)
+
+
+@pytest.mark.parametrize("place", ["head", "tail", "sequence"])
+def test_a_deflate_bomb_of_elements_is_refused_at_its_limit(place: str) -> None:
+    elements = LE.element(0x00091010, "SH", b"") * (MAX_INFLATED_ELEMENTS + 1)
+    if place == "tail":
+        elements = LE.element(0x00280010, "US", b"\1\0") + elements
+    elif place == "sequence":
+        elements = LE.sequence(0x00091012, [elements])
+    bomb = deflated(series(LE, 1)[:200] + elements)
+    assert len(bomb) < 20_000
+    with pytest.raises(HeaderError, match=r"^more than 500,000 elements inflated$"):
+        scan(HeaderScanner(DEFLATED), bomb)
+
+
+def test_a_deflate_stream_that_is_corrupt_behind_the_wanted_elements_is_refused() -> None:
+    compressor = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    stream = compressor.compress(series(LE, 1)) + compressor.flush(zlib.Z_SYNC_FLUSH)
+    with pytest.raises(HeaderError, match="not deflated"):
+        scan(HeaderScanner(DEFLATED), stream + b"\xff" * 20)
 
 
 @settings(max_examples=300, deadline=None)

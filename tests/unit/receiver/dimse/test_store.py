@@ -15,9 +15,11 @@ from lapidicom.receiver.dimse.store import StoreService
 from lapidicom.receiver.errors import JournalUnavailable, OutOfResources, Refusal
 from lapidicom.receiver.storage.volume import Fault
 from tests.support.byte_scripts import store_command
+from tests.support.data_sets import Coding
 from tests.support.instances import DEFLATED, IMPLICIT, MR, PATIENT, Instance, instance, leaks
 from tests.support.store_fakes import ASSOCIATION, FakeInstanceStore, FakeJournal, FakeLog, context_for
 
+LE = Coding(implicit=False)
 SUCCESS = ["new_file", "write", "place", "append", "sync_folder", "wait", "settle"]
 
 
@@ -296,3 +298,15 @@ def test_an_unparsable_age_is_left_out_with_a_warning_that_does_not_tell_it() ->
     assert room.send(replace(one, data_set=data)) == 0
     assert room.journal.entries[0].records[0]["message"]["PatientAge"] is None
     assert room.log.fields("patient_age_unparsable") == [{"SeriesInstanceUID": one.tags.SeriesInstanceUID}]
+
+
+@pytest.mark.parametrize("size", [0, 100, 4096])
+def test_what_stands_behind_the_image_is_told_to_cube_too(size: int) -> None:
+    room, one = Room(), instance(1, without=["PatientName", "AccessionNumber"], size=9000)
+    late = LE.element(0x00080050, "SH", b"ACCZW8842 ") + LE.element(0x00100010, "PN", b"Xaver ")
+    one = replace(one, data_set=one.data_set + late)
+    assert room.send(one, size) == 0
+    (record,) = room.journal.entries[-1].records
+    assert record["message"]["AccessionNumber"] == "ACCZW8842"
+    assert record["message"]["PatientName"] == "Xaver"
+    assert "ACCZW8842" in record["message"]["path"]

@@ -31,7 +31,9 @@ WANTED: tuple[int, ...] = tuple(_KEYWORDS)
 """The wanted tags as 0xGGGGEEEE, ascending: the order of the fields of RawValues and InstanceTags."""
 
 LAST_WANTED: int = WANTED[-1]
-"""No element with a higher tag is looked at."""
+"""What follows the first element with a higher tag is the tail of a data set."""
+
+PIXEL_DATA: int = 0x7FE0_0010
 
 REQUIRED: tuple[str, ...] = (
     "StudyInstanceUID",

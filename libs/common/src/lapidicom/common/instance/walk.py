@@ -1,9 +1,13 @@
 """The walk over the elements of a data set, in pieces of any size, that keeps only the wanted values.
 
-It follows PS3.5 section 7: top-level elements in their order until one with a tag higher than any wanted
-one. Values that nobody wants are skipped, not kept; of a value or header that is cut by the end of a piece
-only that part is kept. What is wanted is taken from the top level alone; of several elements with one tag
-the last counts, as in pydicom, and an element out of order is taken if it comes before the walk's end.
+It follows PS3.5 section 7 over all elements of the top level, to the end of the data set: a wanted element
+may stand out of order, behind Pixel Data too. Values that nobody wants are skipped, not kept; of a value or
+header that is cut by the end of a piece only that part is kept. What is wanted is taken from the top level
+alone; of several elements with one tag the last counts, as in pydicom.
+
+The *head* of a data set ends before its first element with a tag above all wanted ones; what follows is the
+*tail*. Only oddities are in the tail, so it is read more leniently: it may be cut off anywhere, and it may
+be unreadable, if no wanted element can be in what cannot be read.
 """
 
 from typing import Final
@@ -11,113 +15,113 @@ from typing import Final
 from lapidicom.common.instance.coding import (
     CODINGS,
     HEADER,
-    ITEM,
-    ITEM_END,
     LONG_HEADER,
-    SEQUENCE_END,
     UNDEFINED,
+    Buffer,
     ByteOrder,
     is_vr,
 )
 from lapidicom.common.instance.errors import HeaderError
-from lapidicom.common.instance.layout import Course
+from lapidicom.common.instance.sequences import SequenceWalk, UnreadableError, Witness
 from lapidicom.common.instance.tags import LAST_WANTED, WANTED, RawValues, tag_name
-
-Buffer = memoryview | bytes
+from lapidicom.common.instance.unreadable import UnreadableRest
 
 MAX_WANTED_BYTES: Final = 64 * 1024
 """All wanted values of one data set together, at most."""
 
-MAX_DEPTH: Final = 64
-"""Sequences of undefined length within one another, at most."""
-
 _INDEX = {tag: index for index, tag in enumerate(WANTED)}
 
-# What encloses the walk, innermost last, is a list of these flags: sequences and items of undefined length.
-_IN_SEQUENCE = 1  # an item or the end of the sequence comes next; else an element of an item
-_BIG = 2  # big endian
-_IMPLICIT = 4  # implicit VR; never together with _UNDECIDED
-_UNDECIDED = 8  # the first element of the item tells whether its VRs are explicit
-_OF_UN = 16  # the value of a UN of undefined length: implicit VR little endian (PS3.5 section 6.2.2)
+_NO_LIMIT: Final = 1 << 32  # above every tag
+
+_FILE_META: Final = 0x0002
+_DELIMITERS: Final = 0xFFFE
 
 
 class ElementWalk:
-    """One walk: fed with a data set piece by piece until it is finished or the data set ends.
+    """One walk: fed with a data set piece by piece to its end.
 
     Args:
         implicit: implicit VR.
         order: byte order of the data set.
-        course: where to note what a walk of one single piece reads, for learning its layout.
+        witness: told of what is read.
+
+    Attributes:
+        in_tail: whether the head is behind.
     """
 
-    def __init__(self, implicit: bool, order: ByteOrder, course: Course | None = None) -> None:
-        self.finished = False
+    def __init__(self, implicit: bool, order: ByteOrder, witness: Witness | None = None) -> None:
+        self.in_tail = False
         self._implicit = implicit
+        self._order: ByteOrder = order
         self._big = order == "big"
         self._coding = CODINGS[self._big]
-        self._course = course
+        self._witness = witness
         self._values: list[bytes | None] = [None] * len(WANTED)
         self._budget = MAX_WANTED_BYTES
         self._begun = False
-        self._stack: list[int] = []
+        self._sequences = SequenceWalk(order, witness)
         self._skip = 0
         self._carry = b""
         self._index = 0
         self._partial = bytearray()
         self._missing = 0
+        self._tag = 0
+        self._unreadable: UnreadableRest | None = None
 
-    def feed(self, data: Buffer) -> bool:
+    def go_on_in_tail(self, values: RawValues) -> None:
+        """Begin within the tail of a data set, before a header, with the values found so far."""
+        self._values = list(values)
+        self._begun = self.in_tail = True
+
+    def feed(self, data: Buffer) -> None:
         """Walk on over the next bytes; what must be remembered of them is copied.
 
-        Returns:
-            Whether the walk is finished: the next element's tag is higher than any wanted one.
-
         Raises:
-            HeaderError: the bytes are no data set, or exceed a limit.
+            HeaderError: the bytes are no data set, exceed a limit, or may hide a wanted element.
         """
-        if self.finished:
-            return True
         if self._skip:
-            skipped = min(self._skip, len(data))
-            self._skip -= skipped
-            data = data[skipped:]
+            if self._skip >= len(data):
+                self._skip -= len(data)
+                return
+            data = data[self._skip :]
+            self._skip = 0
+        if self._unreadable is not None:
+            self._unreadable.feed(data)
+            return
         if self._missing:
             taken = data[: self._missing]
             self._partial += taken
             self._missing -= len(taken)
             if self._missing:
-                return False
+                return
             self._values[self._index] = bytes(self._partial)
             self._partial = bytearray()
             data = data[len(taken) :]
         if self._carry:
             # The header that was cut: with a header's worth of bytes it can be read by itself, so that the
             # piece need not be copied.
+            carried = len(self._carry)
             joint = self._carry + bytes(data[:LONG_HEADER])
-            taken_size = len(joint) - len(self._carry)
             self._carry = b""
             rest = self._walk(joint)
-            if self.finished:
-                return True
-            if rest > taken_size:
+            if rest > len(joint) - carried:
                 self._carry = joint[len(joint) - rest :]
-                return False
+                return
             # The walk may have gone beyond the joint: into the piece, by skipping or within a value.
-            return self.feed(data[taken_size - rest :])
-        if len(data):
+            self.feed(data[len(joint) - carried - rest :])
+        elif len(data):
             rest = self._walk(data)
-            if rest and not self.finished:
+            if rest:
                 self._carry = bytes(data[len(data) - rest :])
-        return self.finished
 
     def finish(self) -> RawValues:
-        """Return what was found, when finished or behind the last byte of the data set.
+        """Return what was found, behind the last byte of the data set.
 
         Raises:
-            HeaderError: the data set is empty or ends inside an element.
+            HeaderError: the data set is empty or ends inside an element of its head, or inside a wanted one.
         """
-        if not self.finished:
-            if self._skip or self._missing or self._carry or self._stack:
+        if self._missing or not self.in_tail:
+            if self._skip or self._missing or self._carry or self._sequences:
                 raise HeaderError("the data set ends inside an element")
             if not self._begun:
                 raise HeaderError("the data set is empty")
@@ -125,20 +129,35 @@ class ElementWalk:
 
     def _walk(self, data: Buffer) -> int:
         """Walk over a piece that begins with a header; return how many bytes are left: part of a header."""
+        try:
+            return self._walk_elements(data)
+        except UnreadableError as fault:
+            if not self.in_tail:
+                raise
+            self._unreadable = UnreadableRest(self._order, self._tag)
+            self._unreadable.feed(data[fault.offset :])
+            return 0
+
+    def _walk_elements(self, data: Buffer) -> int:
         end = len(data)
         pos = 0
-        if not self._begun and end >= HEADER:
-            self._begin(data)
-        last, last_wanted = end - HEADER, LAST_WANTED
-        stack = self._stack
-        if stack:
-            pos = self._walk_nested(data, pos)
-            if stack:
-                last = -1  # the piece ends within the sequence
-        coding, course, all_implicit = self._coding, self._course, self._implicit
+        if not self._begun:
+            pos = self._walk_file_meta(data)
+        last = end - HEADER
+        limit = _NO_LIMIT if self.in_tail else LAST_WANTED
+        sequences = self._sequences
+        if sequences:
+            pos = sequences.walk(data, pos)
+        if sequences or not self._begun:
+            last = -1  # the piece ends within the sequence, or in what precedes the data set
+        coding, witness, all_implicit = self._coding, self._witness, self._implicit
         explicit, implicit, length_at = coding.explicit, coding.implicit, coding.length
         short, long, index_of = coding.short, coding.long, _INDEX.get
         while pos <= last:
+            if limit == _NO_LIMIT and witness is None:
+                pos = self._hop(data, pos)
+                if pos > last:
+                    break
             size = 8
             if all_implicit:
                 group, element, length = implicit(data, pos)
@@ -146,11 +165,11 @@ class ElementWalk:
                 group, element, vr, length = explicit(data, pos)
             tag = group << 16 | element
             # An end of a sequence of which there is none is left over by writers that give lengths, too.
-            if tag > last_wanted and tag != SEQUENCE_END:
-                self.finished = True
-                if course is not None:
-                    course.end = pos
-                return end - pos
+            if tag > limit and group != _DELIMITERS:
+                limit = _NO_LIMIT
+                self.in_tail = True
+                if witness is not None:
+                    witness.close(pos)
             if not all_implicit and vr not in short:
                 if vr in long or is_vr(vr):
                     size = 12
@@ -160,8 +179,8 @@ class ElementWalk:
                 else:  # no VR at all: some writers fall into implicit VR
                     (length,) = length_at(data, pos + 4)
             index = index_of(tag)
-            if course is not None:
-                course.mark(pos, size)
+            if witness is not None:
+                witness.element(pos, size)
             pos += size
             if index is not None:
                 stop = pos + length
@@ -174,93 +193,98 @@ class ElementWalk:
                     self._missing = stop - end
                     return 0
                 self._values[index] = bytes(data[pos:stop])
-                if course is not None:
-                    course.values[index] = (pos, length)
+                if witness is not None:
+                    witness.value(index, pos, length)
                 pos = stop
-            elif length == 0xFFFF_FFFF:
-                if all_implicit:
-                    self._enter(_IMPLICIT, is_un=False)
-                else:
-                    self._enter(self._big * _BIG, vr == coding.un)
-                pos = self._walk_nested(data, pos)
-                if stack:
+            elif length == UNDEFINED:
+                self._tag = tag
+                if witness is not None:
+                    witness.enter(tag)
+                # PS3.5 section 6.2.2: what a UN of undefined length holds is always implicit VR.
+                sequences.enter(all_implicit or vr == coding.un, pos - size)
+                pos = sequences.walk(data, pos)
+                if sequences:
                     break
+                if witness is not None:
+                    witness.leave()
             else:
                 pos += length
+        if witness is not None:
+            witness.close(pos)
         if pos > end:
             self._skip = pos - end
             return 0
         return end - pos
 
-    def _begin(self, data: Buffer) -> None:
-        group, _, _, _ = self._coding.explicit(data, 0)
-        if group in (0x0000, 0x0002):  # a command set, a preamble or File Meta Information
-            raise HeaderError(f"group {group:04x} at the start of the data set", group << 16)
-        self._begun = True
-
-    def _enter(self, flags: int, is_un: bool) -> None:
-        """Go into a sequence of undefined length of an element that is coded as the flags say."""
-        if len(self._stack) >= 2 * MAX_DEPTH:
-            raise HeaderError(f"sequences are nested deeper than {MAX_DEPTH}")
-        inside = flags & (_BIG | _IMPLICIT | _OF_UN) | _IN_SEQUENCE
-        self._stack.append(inside | _OF_UN if is_un else inside)
-
-    def _walk_nested(self, data: Buffer, pos: int) -> int:
-        """Walk on within sequences and items of undefined length.
+    def _hop(self, data: Buffer, pos: int) -> int:
+        """Hop over elements of the tail: those that most often are there, in the least time.
 
         Returns:
-            The position behind the outermost one if the stack is empty; else where the piece has no further
-            whole header: possibly beyond its end.
+            The position of the first that must be looked at more closely, or where the piece ends.
         """
-        end = len(data)
-        stack, course = self._stack, self._course
-        while stack and pos + HEADER <= end:
-            flags = stack[-1]
-            size = HEADER
-            if flags & _IN_SEQUENCE:
-                # In a big-endian data set the value of a UN is little endian, or should be: each item shows.
-                big = self._big and data[pos] != 0xFE
-                group, element, length = CODINGS[big].implicit(data, pos)
-                tag = group << 16 | element
-                if tag == ITEM:
-                    if length == UNDEFINED:
-                        kind = flags & _OF_UN | big * _BIG
-                        stack.append(kind | (flags & _IMPLICIT or _UNDECIDED))
-                        length = 0
-                elif tag == SEQUENCE_END:
-                    stack.pop()
-                    length = 0
-                else:
-                    raise HeaderError(f"{tag_name(tag)} where an item must be", tag)
+        coding, last = self._coding, len(data) - LONG_HEADER
+        wanted, unpack, length_at = coding.wanted, coding.hop, coding.length
+        if self._implicit:
+            unpack = coding.implicit_hop
+            while pos <= last:
+                raw, length = unpack(data, pos)
+                if raw in wanted or length == UNDEFINED:
+                    break
+                pos += length + 8
+            return pos
+        short, long = coding.short, coding.long
+        while pos <= last:
+            raw, vr, length = unpack(data, pos)
+            if raw in wanted:
+                break
+            if vr in short:
+                pos += length + 8
+            elif vr in long:
+                (length,) = length_at(data, pos + 8)
+                if length == UNDEFINED:
+                    break
+                pos += length + 12
             else:
-                coding = CODINGS[bool(flags & _BIG)]
-                group, element, length = coding.implicit(data, pos)
-                tag = group << 16 | element
-                if tag == ITEM_END:
-                    stack.pop()
-                    length = 0
-                else:
-                    vr = 0
-                    if not flags & _IMPLICIT:
-                        _, _, vr, short_length = coding.explicit(data, pos)
-                        if flags & _UNDECIDED:
-                            is_explicit = vr in coding.known if flags & _OF_UN else is_vr(vr)
-                            flags = flags & ~_UNDECIDED | (0 if is_explicit else _IMPLICIT)
-                            if flags & _IMPLICIT:
-                                vr = 0
-                            stack[-1] = flags
-                        if vr in coding.short:
-                            length = short_length
-                        elif is_vr(vr):
-                            size = LONG_HEADER
-                            if pos + LONG_HEADER > end:
-                                return pos
-                            (length,) = coding.length(data, pos + 8)
-                    if length == UNDEFINED:
-                        self._enter(flags, vr == coding.un)
-                        length = 0
-            if course is not None:
-                course.mark(pos, size)
+                break
+        return pos
+
+    def _walk_file_meta(self, data: Buffer) -> int:
+        """Walk over elements of group 0002 at the very beginning, which some writers leave there.
+
+        They are in explicit VR little endian, as in a file, or coded as the data set is.
+
+        Returns:
+            The position of the first element of the data set if it has begun; else behind the last element
+            that has arrived: possibly beyond the piece's end.
+
+        Raises:
+            HeaderError: it begins with another element that is in no data set.
+        """
+        pos = 0
+        end = len(data)
+        while pos + HEADER <= end:
+            group, _, vr, short_length = CODINGS[0].explicit(data, pos)
+            big = self._big and group != _FILE_META
+            coding = CODINGS[big]
+            if big:
+                group, _, vr, short_length = coding.explicit(data, pos)
+            if group == 0:  # a command set, or the preamble of a file
+                raise HeaderError("group 0000 at the start of the data set", 0)
+            if group != _FILE_META:
+                self._begun = True
+                return pos
+            size = HEADER
+            if vr in coding.short:
+                length = short_length
+            elif vr not in coding.long:
+                (length,) = coding.length(data, pos + 4)
+            elif pos + LONG_HEADER <= end:
+                size = LONG_HEADER
+                (length,) = coding.length(data, pos + 8)
+            else:
+                break
+            if self._witness is not None:
+                self._witness.element(pos, size)
             pos += size + length
         return pos
 

@@ -74,7 +74,7 @@ class StoreService:
         self._scanner: HeaderScanner
         self._file: TemporaryFile | None = None
         self._failure: Refusal | None = None
-        self._has_data = self._scanned = False
+        self._has_data = False
         self._entry: SeriesEntry | None = None
 
     def begin(self, command: Command, context: ContextResult) -> None:
@@ -82,7 +82,7 @@ class StoreService:
         self._command = command
         self._context = context
         self._failure = self._file = self._entry = None
-        self._has_data = self._scanned = False
+        self._has_data = False
         self._chunks.clear()
         syntax = context.transfer_syntax
         scanner = self._scanners.get(syntax)
@@ -109,9 +109,9 @@ class StoreService:
             if not self._has_data:
                 self._has_data = True
                 self._chunks.append(self._meta())
-                self._scanned = self._scanner.start(data)
-            elif not self._scanned:
-                self._scanned = self._scanner.feed(data)
+                self._scanner.start(data)
+            else:
+                self._scanner.feed(data)
         except HeaderError as error:
             self._fail(_not_understood(error))
             return

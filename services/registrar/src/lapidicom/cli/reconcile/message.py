@@ -125,9 +125,9 @@ def of_file(root: Path, path: str) -> Made:
 
 def _tags(stream: Any, data: bytes, transfer_syntax_uid: str) -> InstanceTags:
     scanner = HeaderScanner(transfer_syntax_uid)
-    is_done = scanner.start(data)
-    while not is_done and (data := stream.read(_CHUNK)):
-        is_done = scanner.feed(data)
+    scanner.start(data)
+    while data := stream.read(_CHUNK):
+        scanner.feed(data)
     tags = decode(scanner.finish())
     check(tags)
     return tags
