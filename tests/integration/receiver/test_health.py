@@ -55,9 +55,10 @@ def test_refusals_in_a_row_end_readiness_and_a_store_of_its_own_brings_it_back(
         assert receiver.reasons() == []
         volume.failing("rename", errno.EACCES)
         assert {scu.store(next(instances)).status for _ in range(REFUSALS)} == {OUT_OF_RESOURCES}
-        (reason,) = eventually(receiver.reasons, what="it is not ready")
-        assert reason.startswith("listener 0: ")
-        assert reason.endswith("instances refused in a row: volume not writable (EACCES)")
+        assert receiver.wait_for("store_unfit")["reason"].endswith(
+            "instances refused in a row: volume not writable (EACCES)"
+        )
+        assert eventually(receiver.reasons, what="it is not ready")[0].startswith("listener 0: ")
         eventually(lambda: "a store of its own failed" in receiver.reasons()[0], 20)
         assert "files cannot be renamed into SERVICES/PACS (Permission denied)" in receiver.reasons()[0]
         volume.failing("rename", None)
