@@ -97,13 +97,13 @@ def test_bytes_are_synced_before_the_name_exists(room: Room, fs: RecordingFileSy
     assert room.leftovers() == []
 
 
-def test_every_folder_up_to_the_storage_root_is_synced_when_a_series_is_met(
+def test_every_folder_up_to_services_pacs_is_synced_when_a_series_is_met(
     room: Room, fs: RecordingFileSystem
 ) -> None:
     (room.root / FOLDER).mkdir(parents=True)  # whoever made it
     fs.calls.clear()
     room.folders.get(FOLDER)
-    assert fs.calls.count("fsync") == 6  # study, patient, PACS, SERVICES/PACS, SERVICES, root
+    assert fs.calls.count("fsync") == 4  # study, patient, PACS, SERVICES/PACS
     fs.calls.clear()
     room.folders.get(FOLDER)
     assert fs.calls == []
@@ -174,7 +174,36 @@ def test_a_folder_that_was_removed_is_made_anew_whatever_its_level(
     assert room.put(b"data") == "new"
     assert (room.root / FOLDER / NAME).exists()
     assert room.folders.get(FOLDER) is not folder
-    assert fs.calls.count("fsync") == 1 + 6, "the file, and each folder up to the root"
+    above = 3 if depth <= 2 else 0  # SERVICES/PACS, SERVICES and the root, if SERVICES/PACS is a new one
+    assert fs.calls.count("fsync") == 1 + above + 4, "the file, and each folder that may be new"
+
+
+def test_a_services_folder_that_another_receiver_made_anew_is_synced_up_to_the_root(
+    room: Room, fs: RecordingFileSystem
+) -> None:
+    """It may not have synced it yet. A new folder often gets the inode of the one that was removed."""
+    room.put(b"data")
+    shutil.rmtree(room.root / "SERVICES")
+    (room.root / "SERVICES" / "PACS").mkdir(parents=True)
+    fs.calls.clear()
+    assert room.put(b"data") == "new"
+    assert fs.calls.count("fsync") == 1 + 3 + 4
+
+
+def test_a_folder_that_only_the_cache_of_this_client_has_is_made_all_the_same(
+    room: Room, fs: RecordingFileSystem
+) -> None:
+    """NFS: the name of a folder that another client removed is there until the next call finds it stale."""
+    lies = [FileExistsError(errno.EEXIST, "still in the cache")]
+
+    def mkdir(path: str, mode: int, *, dir_fd: int) -> None:
+        if path.count("/") == 3 and lies:
+            raise lies.pop()
+        os.mkdir(path, mode, dir_fd=dir_fd)
+
+    fs.mkdir = mkdir  # type: ignore[method-assign]
+    assert room.put(b"data") == "new"
+    assert lies == []
 
 
 @pytest.mark.parametrize("error", [errno.ESTALE, errno.ENOENT])

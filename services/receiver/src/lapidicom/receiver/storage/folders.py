@@ -1,17 +1,13 @@
 """Series folders: made, made durable up to the storage root, and held open for the stores that follow."""
 
 import contextlib
-import errno
 import os
 import threading
 from collections import OrderedDict
-from typing import Final
 
 from lapidicom.common.file_system import FileSystem
-from lapidicom.receiver.storage.volume import FOLDER_MODE, Volume
-
-GONE: Final = frozenset({errno.ENOENT, errno.ESTALE})
-"""What a descriptor of a folder answers that was removed here, or by another client of a network volume."""
+from lapidicom.common.volume import PACS_FOLDERS
+from lapidicom.receiver.storage.volume import FOLDER_MODE, GONE, Volume
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -61,7 +57,13 @@ class SeriesFolders:
             if folder is not None:
                 self._open.move_to_end(path)
                 return folder
-        folder = self._make(path)
+        try:
+            folder = self._make(path)
+        except OSError as error:
+            if error.errno not in GONE:
+                raise
+            # Removed meanwhile; or this client's cache still had a folder above it that another one removed.
+            folder = self._make(path)
         with self._lock:
             self._open[path] = folder
             if len(self._open) > self._most:
@@ -85,12 +87,13 @@ class SeriesFolders:
 
     def _make(self, path: str) -> SeriesFolder:
         self._volume.check()
+        self._volume.ensure_pacs_folder()
         names = path.split("/")
-        chain = ["/".join(names[:depth]) for depth in range(1, len(names) + 1)]
-        for folder in chain:
+        chain = ["/".join(names[:depth]) for depth in range(len(PACS_FOLDERS), len(names) + 1)]
+        for folder in chain[1:]:
             with contextlib.suppress(FileExistsError):
                 self._fs.mkdir(folder, FOLDER_MODE, dir_fd=self._volume.root)
         # Whoever made them: another listener may have made a folder and not yet synced its parent.
-        for folder in (*reversed(chain[:-1]), "."):
+        for folder in reversed(chain[:-1]):
             self._volume.sync_folder(folder)
         return SeriesFolder(path, self._fs.open(path, _DIRECTORY, dir_fd=self._volume.root), self._fs)

@@ -14,9 +14,9 @@ from lapidicom.common.file_system import FileSystem
 from lapidicom.common.instance.errors import HeaderError
 from lapidicom.common.instance.part10 import HEAD_LENGTH, read_file_meta
 from lapidicom.receiver.errors import OutOfResources
-from lapidicom.receiver.storage.folders import GONE, SeriesFolder, SeriesFolders
+from lapidicom.receiver.storage.folders import SeriesFolder, SeriesFolders
 from lapidicom.receiver.storage.refusals import Refusals
-from lapidicom.receiver.storage.volume import FILE_MODE, Volume, cannot_write
+from lapidicom.receiver.storage.volume import FILE_MODE, GONE, Volume, cannot_write
 
 Placed = Literal["new", "kept", "replaced"]
 

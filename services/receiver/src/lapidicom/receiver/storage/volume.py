@@ -7,12 +7,14 @@ mount point. A sentinel file with an identity tells whether the path still leads
 import contextlib
 import errno
 import os
+import threading
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from lapidicom.common.file_system import FileSystem
+from lapidicom.common.instance.path import PACS_ROOT
 from lapidicom.common.spool import SENTINEL
 from lapidicom.common.volume import NO_SPACE, PACS_FOLDERS, Finding, try_volume
 from lapidicom.receiver.errors import OutOfResources
@@ -41,6 +43,9 @@ class Fault(NamedTuple):
         """What an instance is refused with."""
         return OutOfResources(self.reason, is_shared=self.is_shared)
 
+
+GONE: Final = frozenset({errno.ENOENT, errno.ESTALE})
+"""What a descriptor of a folder answers that was removed here, or by another client of a network volume."""
 
 ANOTHER_VOLUME: Final = Fault("volume is not the one of the start")
 
@@ -85,11 +90,13 @@ class Volume:
         self._incoming = spool / "incoming" / life
         self._sentinel = os.fspath(spool / SENTINEL)
         self._min_free_space = min_free_space
+        self._pacs = -1
+        self._pacs_lock = threading.Lock()
         self.fault: Fault | None = None
         """Why instances are refused now, or None; a plain attribute, read once per instance."""
         try:
             self._open()
-            self._try_out(files_root, spool)
+            self._try_out()
             self.identity = self._claim_identity()
         except (OSError, VolumeUnusable) as error:
             self._remove_incoming()  # each start has one of its own
@@ -132,14 +139,18 @@ class Volume:
         finally:
             self._fs.close(fd)
 
-    def _try_out(self, files_root: Path, spool: Path) -> None:
-        """Do what each store will do."""
+    def _try_out(self) -> None:
+        """Do what each store will do.
+
+        Raises:
+            OSError, VolumeUnusable: it failed.
+        """
         self._make_pacs_folder()
         unmet = [found for found in self._findings() if found.fault is not None]
         if unmet:
             told = "; ".join(f"{found.fault}: {found.remedy}" for found in unmet)
-            raise VolumeUnusable(f"CHRIS_FILES_ROOT={files_root}, spool {spool}: {told}")
-        self._sync_pacs_folder()
+            raise VolumeUnusable(f"CHRIS_FILES_ROOT={self._files_root}, spool {self._spool}: {told}")
+        self._hold_pacs_folder()
         if self.space().inodes == 0:
             raise OSError(errno.ENOSPC, "no free inodes")
 
@@ -151,9 +162,35 @@ class Volume:
             with contextlib.suppress(FileExistsError):
                 self._fs.mkdir(folder, FOLDER_MODE, dir_fd=self.root)
 
-    def _sync_pacs_folder(self) -> None:
-        for folder in (*reversed(PACS_FOLDERS), "."):
-            self.sync_folder(folder)
+    def _hold_pacs_folder(self) -> None:
+        """Make SERVICES/PACS durable under its name, and hold it so that its inode is given to no other."""
+        pacs = self._fs.open(PACS_ROOT, _DIRECTORY, dir_fd=self.root)
+        try:
+            for folder in (*reversed(PACS_FOLDERS), "."):
+                self.sync_folder(folder)
+        except OSError:
+            self._fs.close(pacs)
+            raise
+        pacs, self._pacs = self._pacs, pacs
+        if pacs >= 0:
+            self._fs.close(pacs)
+
+    def ensure_pacs_folder(self) -> None:
+        """See that SERVICES/PACS is still the folder that was made durable; make it anew if it is not.
+
+        Raises:
+            OSError: it cannot be made, or not made durable.
+        """
+        with self._pacs_lock:
+            try:
+                found, held = self._fs.stat(PACS_ROOT, dir_fd=self.root), self._fs.fstat(self._pacs)
+                if (found.st_dev, found.st_ino) == (held.st_dev, held.st_ino):
+                    return
+            except OSError as error:
+                if error.errno not in GONE:
+                    raise
+            self._make_pacs_folder()
+            self._hold_pacs_folder()
 
     def try_store(self) -> None:
         """Do what a store does, with scratch files that are removed again.
@@ -163,11 +200,10 @@ class Volume:
         """
         self.check()
         try:
-            self._make_pacs_folder()
+            self.ensure_pacs_folder()
             for found in self._findings():
                 if found.fault is not None:
                     raise OutOfResources(f"volume: {found.fault}", is_shared=found.errno in NO_SPACE)
-            self._sync_pacs_folder()
         except OSError as error:
             raise cannot_write(error) from error
 
@@ -240,6 +276,7 @@ class Volume:
         """Remove the folder of temporary files and let go of the volume."""
         self._remove_incoming()
         self._fs.close(self.incoming)
+        self._fs.close(self._pacs)
         self._fs.close(self.root)
 
     def _remove_incoming(self) -> None:
