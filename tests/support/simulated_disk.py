@@ -7,13 +7,16 @@ Rules of the model, as hostile as POSIX allows:
 - A change of a folder (a name set, a name taken away) is durable once fsync of that folder has
   succeeded; before that each change survives or not, on its own.
 - A process that is killed loses nothing that it wrote; its descriptors are gone.
+- What another host has removed from a network file system is stale to those who have it open (ESTALE).
+- The disk may flip a bit of what is durable (`Disk.flip`).
 """
 
 import errno
+import itertools
 import os
 import random
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -31,16 +34,32 @@ class Killed(BaseException):
     """The process got SIGKILL."""
 
 
-class File:
+class Node:
+    """A file or a folder.
+
+    Attributes:
+        links: how many names it has.
+        removed_by: the host that took its last name away.
+    """
+
+    _numbers = itertools.count(1)
+
+    def __init__(self, now: float) -> None:
+        self.number = next(self._numbers)
+        self.links = 0
+        self.removed_by: str | None = None
+        self.mtime = now
+
+
+class File(Node):
     """A file: what processes see, what is durable, and what lies between."""
 
     def __init__(self, now: float) -> None:
+        super().__init__(now)
         self.content = bytearray()
         self.durable = bytearray()
         self.pending: list[tuple[int, bytes]] = []
         self.doubtful: list[tuple[int, bytes]] = []
-        self.links = 0
-        self.mtime = now
 
     def write(self, offset: int, data: bytes, now: float) -> None:
         """Write; visible at once."""
@@ -85,25 +104,24 @@ def _put(content: bytearray, offset: int, data: bytes) -> None:
     content[offset : offset + len(data)] = data
 
 
-class Folder:
+class Folder(Node):
     """A folder: its names as seen, as durable, and the changes between."""
 
     def __init__(self, now: float) -> None:
+        super().__init__(now)
         self.names: dict[str, File | Folder] = {}
         self.durable: dict[str, File | Folder] = {}
         self.changes: list[tuple[str, File | Folder | None]] = []
-        self.links = 1
-        self.mtime = now
 
-    def set(self, name: str, node: "File | Folder | None") -> None:
+    def set(self, name: str, node: "File | Folder | None", host: str = "") -> None:
         """Set a name, or take it away."""
         old = self.names.pop(name, None)
-        if isinstance(old, File):
-            old.links -= 1
         if node is not None:
             self.names[name] = node
-            if isinstance(node, File):
-                node.links += 1
+            node.links += 1
+        if old is not None:
+            old.links -= 1
+            old.removed_by = host
         self.changes.append((name, node))
 
     def sync(self) -> None:
@@ -130,26 +148,50 @@ class Disk:
 
     Args:
         clock: seconds, for the time stamps.
+        is_network: whether hosts share it by a network file system.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], *, is_network: bool = False) -> None:
         self.clock = clock
+        self.is_network = is_network
         self.root = Folder(clock())
+        self.root.links = 1
 
     def lose_power(self, chance: random.Random) -> None:
         """What is left when the machine is on again."""
         self.root.lose_power(chance)
-        self._count_links(self.root, {})
+        self._count_links(self.root, set())
 
-    def _count_links(self, folder: Folder, seen: dict[int, File]) -> None:
+    def _count_links(self, folder: Folder, seen: set[int]) -> None:
         for node in folder.names.values():
+            if node.number not in seen:
+                seen.add(node.number)
+                node.links = 0
+            node.links += 1
             if isinstance(node, Folder):
                 self._count_links(node, seen)
-            else:
-                if id(node) not in seen:
-                    seen[id(node)] = node
-                    node.links = 0
-                node.links += 1
+
+    def remove_tree(self, path: str, host: str) -> None:
+        """Remove a folder with all that is in it, for good."""
+        head, _, name = path.rpartition("/")
+        self._empty(self.folder(path), host)
+        parent = self.folder(head)
+        parent.set(name, None, host)
+        parent.sync()
+
+    def _empty(self, folder: Folder, host: str) -> None:
+        for name, node in list(folder.names.items()):
+            if isinstance(node, Folder):
+                self._empty(node, host)
+            folder.set(name, None, host)
+        folder.sync()
+
+    def flip(self, path: str, offset: int, bit: int) -> None:
+        """Flip a bit of a file, where it is durable and where processes see it."""
+        file = self.find(path)
+        assert isinstance(file, File)
+        for content in (file.content, file.durable):
+            content[offset] ^= 1 << bit
 
     def find(self, path: str) -> "File | Folder":
         """The node of an absolute path.
@@ -157,14 +199,7 @@ class Disk:
         Raises:
             FileNotFoundError, NotADirectoryError: there is none.
         """
-        node: File | Folder = self.root
-        for part in _parts(path):
-            if not isinstance(node, Folder):
-                raise NotADirectoryError(errno.ENOTDIR, "not a folder")
-            if part not in node.names:
-                raise FileNotFoundError(errno.ENOENT, "no such file")
-            node = node.names[part]
-        return node
+        return find(self.root, path)
 
     def folder(self, path: str) -> Folder:
         """The folder of an absolute path."""
@@ -196,6 +231,21 @@ class Disk:
             node = child
 
 
+def find(node: "File | Folder", path: str) -> "File | Folder":
+    """The node of a path that begins at a node.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError: there is none.
+    """
+    for part in _parts(path):
+        if not isinstance(node, Folder):
+            raise NotADirectoryError(errno.ENOTDIR, "not a folder")
+        if part not in node.names:
+            raise FileNotFoundError(errno.ENOENT, "no such file")
+        node = node.names[part]
+    return node
+
+
 def _parts(path: str) -> list[str]:
     return [part for part in path.split("/") if part not in ("", ".")]
 
@@ -205,6 +255,7 @@ class SimulatedFileSystem(FileSystem):
 
     Args:
         disk: the volume.
+        host: on which the process runs.
         before: asked before each call that may fail, with its name and its path: may raise, may let
             the rest of the world go on, may return a number of bytes to which a write is cut.
         after: asked after each such call.
@@ -213,28 +264,35 @@ class SimulatedFileSystem(FileSystem):
     def __init__(
         self,
         disk: Disk,
+        host: str = "",
         before: Callable[[str, str], int | None] = lambda _name, _path: None,
         after: Callable[[str, str], None] = lambda _name, _path: None,
     ) -> None:
         self._disk = disk
+        self._host = host
         self._before = before
         self._after = after
         self._open: dict[int, tuple[File | Folder, str]] = {}
         self._next = 3
         models: dict[str, Callable[..., Any]] = {
             "open": self._open_file,
+            "read": self._read,
             "pread": self._pread,
             "write": self._write,
+            "writev": self._writev,
             "pwrite": self._pwrite,
             "fsync": self._sync,
             "fdatasync": self._sync,
             "rename": self._rename,
+            "link": self._link,
             "unlink": self._unlink,
             "mkdir": self._mkdir,
             "rmdir": self._rmdir,
+            "access": self._access,
             "stat": self._stat,
             "fstat": self._fstat,
             "statvfs": self._statvfs,
+            "fstatvfs": self._statvfs,
             "listdir": self._listdir,
         }
         for name in _CALLS:
@@ -242,32 +300,74 @@ class SimulatedFileSystem(FileSystem):
 
     def _watch(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def watched(target: Any, *args: Any, **kwargs: Any) -> Any:
-            path = self._open[target][1] if isinstance(target, int) else os.fspath(target)
+            path = self._path(target, kwargs.get("dir_fd", kwargs.get("src_dir_fd")))
             try:
                 cut = self._before(name, path)
             except OSError:
                 node = self._open[target][0] if name in ("fsync", "fdatasync") else None
                 if isinstance(node, File):
                     node.fail_sync()
+                if name == "access":
+                    return False
                 raise
-            if cut is not None and name in ("write", "pwrite"):
-                args = (args[0][:cut], *args[1:])
+            if cut is not None and name in ("write", "writev", "pwrite"):
+                data = b"".join(args[0]) if name == "writev" else args[0]
+                args = ([data[:cut]] if name == "writev" else data[:cut], *args[1:])
             result = call(target, *args, **kwargs)
             self._after(name, path)
             return result
 
         return watched
 
-    def _open_file(self, path: str, flags: int, mode: int = 0o777) -> int:
+    def _path(self, target: Any, dir_fd: int | None) -> str:
+        """What a call is about, for the account of the history."""
+        if isinstance(target, int):
+            return self._open[target][1]
+        path = os.fspath(target)
+        return path if dir_fd is None else f"{self._open[dir_fd][1]}/{path}"
+
+    def _node(self, fd: int) -> "File | Folder":
+        node = self._open[fd][0]
+        if self._disk.is_network and not node.links and node.removed_by != self._host:
+            raise OSError(errno.ESTALE, "stale")
+        return node
+
+    def _start(self, dir_fd: int | None) -> "File | Folder":
+        return self._disk.root if dir_fd is None else self._node(dir_fd)
+
+    def _find(self, path: Any, dir_fd: int | None = None) -> "File | Folder":
+        return find(self._start(dir_fd), os.fspath(path))
+
+    def _parent(self, path: Any, dir_fd: int | None = None) -> tuple[Folder, str]:
+        head, _, name = os.fspath(path).rstrip("/").rpartition("/")
+        parent = self._find(head, dir_fd)
+        if not isinstance(parent, Folder):
+            raise NotADirectoryError(errno.ENOTDIR, "not a folder")
+        return parent, name
+
+    def _named(self, path: Any, dir_fd: int | None = None) -> tuple[Folder, str, "File | Folder"]:
+        parent, name = self._parent(path, dir_fd)
+        if name not in parent.names:
+            raise FileNotFoundError(errno.ENOENT, "no such file")
+        return parent, name, parent.names[name]
+
+    def _room_for(self, path: Any, dir_fd: int | None = None) -> tuple[Folder, str]:
+        """Where a new name can be set: not in a folder that has none itself."""
+        parent, name = self._parent(path, dir_fd)
+        if not parent.links:
+            raise FileNotFoundError(errno.ENOENT, "the folder was removed")
+        return parent, name
+
+    def _open_file(self, path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
         del mode
-        head, _, name = path.rstrip("/").rpartition("/")
-        parent = self._disk.folder(head)
-        node = parent.names.get(name) if name else self._disk.root
+        parent, name = self._parent(path, dir_fd)
+        node = parent if name in ("", ".") else parent.names.get(name)
         if node is None:
             if not flags & os.O_CREAT:
                 raise FileNotFoundError(errno.ENOENT, "no such file")
+            parent, name = self._room_for(path, dir_fd)
             node = File(self._disk.clock())
-            parent.set(name, node)
+            parent.set(name, node, self._host)
         elif flags & os.O_EXCL:
             raise FileExistsError(errno.EEXIST, "exists")
         if flags & os.O_DIRECTORY and not isinstance(node, Folder):
@@ -278,7 +378,7 @@ class SimulatedFileSystem(FileSystem):
             node.durable = bytearray()
             node.pending.clear()
         self._next += 1
-        self._open[self._next] = (node, path)
+        self._open[self._next] = (node, self._path(path, dir_fd))
         return self._next
 
     def close(self, fd: int) -> None:
@@ -286,10 +386,13 @@ class SimulatedFileSystem(FileSystem):
         del self._open[fd]
 
     def _file(self, fd: int) -> File:
-        node = self._open[fd][0]
+        node = self._node(fd)
         if not isinstance(node, File):
             raise IsADirectoryError(errno.EISDIR, "a folder")
         return node
+
+    def _read(self, fd: int, length: int) -> bytes:
+        return self._pread(fd, length, 0)  # nobody reads on
 
     def _pread(self, fd: int, length: int, offset: int) -> bytes:
         return bytes(self._file(fd).content[offset : offset + length])
@@ -299,65 +402,90 @@ class SimulatedFileSystem(FileSystem):
         file.write(len(file.content), bytes(data), self._disk.clock())
         return len(data)
 
+    def _writev(self, fd: int, chunks: Sequence[bytes]) -> int:
+        return self._write(fd, b"".join(chunks))
+
     def _pwrite(self, fd: int, data: bytes, offset: int) -> int:
         self._file(fd).write(offset, bytes(data), self._disk.clock())
         return len(data)
 
     def _sync(self, fd: int) -> None:
-        self._open[fd][0].sync()
+        self._node(fd).sync()
 
-    def _rename(self, source: str, target: str) -> None:
-        source_head, _, source_name = source.rpartition("/")
-        target_head, _, target_name = target.rpartition("/")
-        source_folder, target_folder = self._disk.folder(source_head), self._disk.folder(target_head)
-        node = source_folder.names.get(source_name)
-        if node is None:
-            raise FileNotFoundError(errno.ENOENT, "no such file")
-        target_folder.set(target_name, node)
-        source_folder.set(source_name, None)
+    def _rename(
+        self, source: Any, target: Any, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None
+    ) -> None:
+        source_folder, source_name, node = self._named(source, src_dir_fd)
+        target_folder, target_name = self._room_for(target, dst_dir_fd)
+        target_folder.set(target_name, node, self._host)
+        source_folder.set(source_name, None, self._host)
 
-    def _unlink(self, path: str) -> None:
-        head, _, name = path.rpartition("/")
-        folder = self._disk.folder(head)
-        if name not in folder.names:
-            raise FileNotFoundError(errno.ENOENT, "no such file")
-        folder.set(name, None)
-
-    def _mkdir(self, path: str, mode: int = 0o777) -> None:
-        del mode
-        head, _, name = path.rstrip("/").rpartition("/")
-        folder = self._disk.folder(head)
+    def _link(
+        self, source: Any, target: Any, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None
+    ) -> None:
+        _, _, node = self._named(source, src_dir_fd)
+        folder, name = self._room_for(target, dst_dir_fd)
         if name in folder.names:
             raise FileExistsError(errno.EEXIST, "exists")
-        folder.set(name, Folder(self._disk.clock()))
+        folder.set(name, node, self._host)
 
-    def _rmdir(self, path: str) -> None:
-        if self._disk.folder(path).names:
+    def _unlink(self, path: Any, *, dir_fd: int | None = None) -> None:
+        folder, name, _ = self._named(path, dir_fd)
+        folder.set(name, None, self._host)
+
+    def _mkdir(self, path: Any, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
+        del mode
+        folder, name = self._room_for(path, dir_fd)
+        if name in folder.names:
+            raise FileExistsError(errno.EEXIST, "exists")
+        folder.set(name, Folder(self._disk.clock()), self._host)
+
+    def _rmdir(self, path: Any, *, dir_fd: int | None = None) -> None:
+        folder, name, node = self._named(path, dir_fd)
+        if not isinstance(node, Folder):
+            raise NotADirectoryError(errno.ENOTDIR, "not a folder")
+        if node.names:
             raise OSError(errno.ENOTEMPTY, "not empty")
-        head, _, name = path.rstrip("/").rpartition("/")
-        self._disk.folder(head).set(name, None)
+        folder.set(name, None, self._host)
+
+    def _access(self, path: Any, mode: int, *, dir_fd: int | None = None) -> bool:
+        del mode
+        try:
+            self._find(path, dir_fd)
+        except OSError:
+            return False
+        return True
 
     def _status(self, node: "File | Folder") -> Any:
         is_file = isinstance(node, File)
         return SimpleNamespace(
+            st_dev=1,
+            st_ino=node.number,
             st_nlink=node.links,
             st_size=len(node.content) if isinstance(node, File) else 0,
             st_mtime=node.mtime,
+            st_mtime_ns=int(node.mtime * 1e9),
             st_mode=(stat.S_IFREG if is_file else stat.S_IFDIR) | 0o660,
         )
 
-    def _stat(self, path: str) -> Any:
-        return self._status(self._disk.find(path))
+    def _stat(self, path: Any, *, dir_fd: int | None = None) -> Any:
+        return self._status(self._find(path, dir_fd))
 
     def _fstat(self, fd: int) -> Any:
-        return self._status(self._open[fd][0])
+        return self._status(self._node(fd))
 
-    def _statvfs(self, path: str) -> Any:
-        self._disk.find(os.fspath(path))
-        return SimpleNamespace(f_bavail=_CAPACITY, f_frsize=1)
+    def _statvfs(self, target: Any) -> Any:
+        if isinstance(target, int):
+            self._node(target)
+        else:
+            self._find(target)
+        return SimpleNamespace(f_bavail=_CAPACITY, f_frsize=1, f_files=0, f_favail=0)
 
-    def _listdir(self, path: str) -> list[str]:
-        return list(self._disk.folder(path).names)
+    def _listdir(self, path: Any) -> list[str]:
+        folder = self._node(path) if isinstance(path, int) else self._find(path)
+        if not isinstance(folder, Folder):
+            raise NotADirectoryError(errno.ENOTDIR, "not a folder")
+        return list(folder.names)
 
 
 def _unmodelled(*_: Any, **__: Any) -> Any:

@@ -1,0 +1,367 @@
+"""The processes of a history: listeners without threads, relays, and the broker between them and nowhere.
+
+What they do is the product's code; here stands only in which steps they do it.
+"""
+
+import contextlib
+import json
+import posixpath
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lapidicom.common.broker import BrokerError, ConnectionLost, Envelope, Refused, UnknownOutcome, Unroutable
+from lapidicom.common.journal import records
+from lapidicom.common.journal.format import folder_name
+from lapidicom.receiver.errors import OutOfResources
+from lapidicom.receiver.journal.commit import GroupCommit
+from lapidicom.receiver.journal.entry import Entry
+from lapidicom.receiver.journal.life import Life
+from lapidicom.receiver.storage.folders import SeriesFolder, SeriesFolders
+from lapidicom.receiver.storage.instance_file import InstanceStore
+from lapidicom.receiver.storage.part10 import FileMeta
+from lapidicom.receiver.storage.volume import Volume, VolumeUnusable
+from tests.support.journal_perils import Peril
+from tests.support.journal_promises import Stored
+from tests.support.journal_records import ended, instance, instance_path, key, series_fields, started
+from tests.support.relay_rig import RelayRig
+from tests.support.simulated_disk import Killed
+
+if TYPE_CHECKING:
+    from tests.support.journal_history import History, Plan
+
+ROOT = Path("/files")
+SPOOL = ROOT / ".lapidicom"
+RECEIVER = "receiver-1"
+TAKEOVER = 120.0
+
+_TITLES = ("ChRIS", "CHRIS_RECEIVER_2")
+_LONG = 330_000
+"""Characters of a description of which fourteen are more than the longest record."""
+_LONG_LIST = 14
+
+
+class SimulatedBroker:
+    """Stores messages, or not, as the seed says; looks at each publish whether it comes too early."""
+
+    def __init__(self, history: "History") -> None:
+        self._history = history
+        self.faulty = history.chance.random() < 0.6
+        self.stored: list[Envelope] = []
+
+    async def publish(self, envelope: Envelope, relay: "RelayProcess") -> None:
+        """Publish."""
+        history = self._history
+        self._look(envelope, relay)
+        if not self.faulty or history.chance.random() < 0.9:
+            self.stored.append(envelope)
+            return
+        error: BrokerError = history.chance.choice(
+            (
+                Unroutable("no"),
+                Refused("no"),
+                UnknownOutcome("stored"),
+                UnknownOutcome("no"),
+                ConnectionLost("no"),
+            )
+        )
+        if str(error) == "stored":
+            self.stored.append(envelope)
+        raise error
+
+    def _look(self, envelope: Envelope, relay: "RelayProcess") -> None:
+        """Nothing is published before both syncs, unless its owner is taken for dead and it is durable."""
+        if envelope.type != "InstanceStored":
+            return
+        history = self._history
+        body = json.loads(envelope.body)
+        same = [
+            one
+            for one in history.instances
+            if (one.path, one.size, one.series.association_id)
+            == (body["path"], body["size"], body["association_id"])
+        ]
+        assert same, "published before it was handed over"
+        if any(one.entry.failure is not None for one in same):
+            return  # answered with a failure: may be published, its file is whole
+        if any(one.entry.durable and one.entry.settled for one in same):
+            return
+        life = envelope.lapidicom_id.partition(".")[0]
+        assert relay.takes_for_ended(life), "published before both syncs"
+        assert history.disk.is_durable(f"{ROOT}/{body['path']}"), "published before its file was durable"
+
+
+class RelayProcess:
+    """A relay; starts again when it was killed."""
+
+    def __init__(self, history: "History", parent: str) -> None:
+        self._history = history
+        self._parent = parent
+        self.is_busy = False
+        self.start()
+
+    def start(self) -> None:
+        """A new process."""
+        history = self._history
+        plan = history.plan(0.5, 400)
+        self._rig = RelayRig(
+            ROOT,
+            self,
+            history.clock,
+            file_system=history.file_system(plan, f"relay of {self._parent}", self._parent),
+            parent=self._parent,
+            takeover=TAKEOVER,
+            days=0.0,
+        )
+
+    async def publish(self, envelope: Envelope) -> None:
+        """Publish."""
+        await self._history.broker.publish(envelope, self)
+
+    def takes_for_ended(self, life: str) -> bool:
+        """Whether this relay finishes that life."""
+        return any(
+            one.life == life and one.follower is not None and one.follower.ended
+            for one in self._rig.journals.watched()
+        )
+
+    def step(self) -> None:
+        """Look at the volume, and publish what there is."""
+        if self._history.loop.is_running() or self.is_busy:
+            return
+        with self._mortal():
+            try:
+                self._rig.work(self._history.loop.run_until_complete)
+            finally:
+                self._history.taken_for_dead |= {
+                    one.life
+                    for one in self._rig.journals.watched()
+                    if one.follower is not None and one.follower.ended
+                }
+
+    def retain(self) -> None:
+        """Delete what is relayed."""
+        if not self.is_busy:
+            with self._mortal():
+                self._rig.retain()
+
+    @contextlib.contextmanager
+    def _mortal(self) -> Iterator[None]:
+        self.is_busy = True
+        try:
+            yield
+        except OSError:
+            return
+        except Killed:
+            self.start()
+        finally:
+            self.is_busy = False
+
+    @property
+    def events(self) -> list[tuple[str, dict[str, Any]]]:
+        """What it told."""
+        return self._rig.events
+
+
+class Owner:
+    """A listener: its volume, its journal without threads, and its associations. A dead one is replaced."""
+
+    def __init__(self, history: "History", parent: str) -> None:
+        self._history = history
+        self._parent = parent
+        self._tasks: list[Iterator[None]] = []
+        self._group: GroupCommit | None = None
+        self._store: InstanceStore
+        self._plan: Plan
+        self._first_life = ""
+        self.is_busy = False
+
+    def die(self) -> None:
+        """The process is gone, and whoever waited for an answer gets none."""
+        self._group = None
+        self._tasks.clear()
+
+    def _start(self) -> None:
+        history, chance = self._history, self._history.chance
+        history.lives += 1
+        self._plan = plan = history.plan(0.8, 700)
+        fs = history.file_system(plan, f"owner of {self._parent}", self._parent)
+        self._first_life = life = f"{chance.getrandbits(128):032x}"
+        lives = [life]
+        # Most faults shall come behind the many calls with which a listener tries its volume.
+        plan.is_armed = chance.random() < 0.2
+        volume = Volume(
+            ROOT, SPOOL, folder_name(RECEIVER, life), min_free_space=0, fsync=True, file_system=fs
+        )
+        plan.is_armed = True
+        folders = SeriesFolders(volume, fs, most=chance.choice((1, 256)))
+        self._store = InstanceStore(volume, folders, fs, fsync=True)
+
+        def make_life() -> Life:
+            life = lives.pop() if lives else f"{chance.getrandbits(128):032x}"
+            return Life(fs, SPOOL, RECEIVER, life, self._parent, fsync=True)
+
+        self._group = GroupCommit(
+            make_life,
+            RECEIVER,
+            observe=lambda event, /, **fields: history.steps.append(f"{event} {fields}"),
+            on_life=lambda _: None,
+            segment_limit=history.segment_limit,
+        )
+
+    def step(self) -> None:
+        """One step of an association, or of the committer."""
+        chance = self._history.chance
+        with self._mortal():
+            if self._group is None:
+                self._start()
+            elif chance.random() < 0.3:
+                self._group.commit_waiting()
+            elif self._tasks and (len(self._tasks) > 3 or chance.random() < 0.8):
+                task = chance.choice(self._tasks)
+                for _ in range(chance.randrange(1, 6)):
+                    if next(task, self) is self:
+                        self._tasks.remove(task)
+                        break
+            else:
+                self._tasks.append(self._association(f"association-{self._history.lives}-{chance.random()}"))
+
+    def beat(self) -> None:
+        """A heartbeat, and a look at the volume; a listener with stale descriptors is replaced."""
+        with self._mortal():
+            if self._group is not None:
+                self._group.beat()
+                if not self._store.volume.watch():
+                    self.die()
+
+    @contextlib.contextmanager
+    def _mortal(self) -> Iterator[None]:
+        if self.is_busy:
+            raise AssertionError("a paused process goes on")
+        self.is_busy = True
+        try:
+            yield
+        except (OSError, Killed, VolumeUnusable):
+            self.die()  # killed, or no journal could be made
+        finally:
+            self.is_busy = False
+
+    def _association(self, association: str) -> Iterator[None]:
+        """Stores some instances of some series, and ends them."""
+        history, chance = self._history, self._history.chance
+        group = self._group
+        assert group is not None
+        called = chance.choice(_TITLES) if Peril.KEPT in history.perils else _TITLES[0]
+        is_long = history.is_long and chance.random() < 0.5
+        numbers = range(1, _LONG_LIST + 1) if is_long else (chance.randrange(1, 3),)
+        books = [
+            SeriesInAssociation(self, group, association, series, called, is_long=is_long)
+            for series in numbers
+        ]
+        for book in books:
+            for _ in range(1 if is_long else chance.randrange(1, 5)):
+                yield from book.store()
+        for book in books:
+            book.end()
+
+    # --- what its associations use ---
+
+    @property
+    def history(self) -> "History":
+        """In which it lives."""
+        return self._history
+
+    @property
+    def store(self) -> InstanceStore:
+        """Of this process."""
+        return self._store
+
+    @property
+    def faults_met(self) -> int:
+        """How many faults have struck this process."""
+        return self._plan.struck
+
+    def is_refused_without_cause(self, faults_met: int) -> bool:
+        """Whether a refusal just now has none: no fault since, a sound volume, an owner taken for alive."""
+        return (
+            self._plan.struck == faults_met
+            and self._store.volume.fault is None
+            and self._first_life not in self._history.taken_for_dead
+        )
+
+
+class SeriesInAssociation:
+    """A series as one association stores it: file, rename, record beside the folder's sync, answer."""
+
+    def __init__(
+        self, owner: Owner, group: GroupCommit, association: str, number: int, called: str, *, is_long: bool
+    ) -> None:
+        self._owner = owner
+        self._group = group
+        self._association = association
+        self._number = number
+        self._meta = FileMeta("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1", "MODALITY", called)
+        self._folder: SeriesFolder | None = None
+        self._count = 0
+        self._is_started = False
+        self._starts = started(association, number)
+        if is_long:
+            fields = series_fields(association, number) | {"StudyDescription": "x" * _LONG}
+            self._starts = records.series_started(fields)
+
+    def store(self) -> Generator[None, None, None]:
+        """Store an instance."""
+        history, chance = self._owner.history, self._owner.history.chance
+        store, group = self._owner.store, self._group
+        number = chance.randrange(1, 7) if chance.random() < 0.3 else chance.randrange(10, 10_000)
+        variant = chance.randrange(2) if Peril.REPLACED in history.perils else 0
+        data_set = f"{number} {variant}".encode() * (1 + number % 3 + variant)
+        path = instance_path(number, self._number)
+        faults_met = self._owner.faults_met
+        try:
+            file = store.new_file()
+            file.write([self._meta.encode(posixpath.basename(path).encode()), data_set])
+            yield
+            faults_met = self._owner.faults_met
+            if self._folder is None:
+                self._folder = store.folders.get(posixpath.dirname(path))
+                yield
+                faults_met = self._owner.faults_met
+            self._folder, placed = file.place(self._folder, posixpath.basename(path))
+        except OSError:
+            return
+        except OutOfResources as refusal:
+            if self._owner.is_refused_without_cause(faults_met):
+                history.refused.append(f"{path}: {refusal}")
+            return
+        history.steps.append(f"{placed}: {path} {file.size} {self._association}")
+        series = key(self._association, self._number)
+        entry = Entry(
+            [instance(number, self._association, self._number, file.size)],
+            series=series,
+            starts=None if self._is_started else self._starts,
+        )
+        one = Stored(path, file.size, data_set, series, entry)
+        history.instances.append(one)
+        group.submit(entry)
+        yield
+        try:
+            store.sync_folder(self._folder)
+            in_folder = True
+        except OutOfResources:
+            in_folder = False
+        yield
+        while entry.failure is None and not entry.durable:
+            yield
+        group.settle(entry)
+        one.journal = group.folder
+        one.answered = in_folder and entry.failure is None
+        self._is_started |= one.answered
+        self._count += one.answered
+        yield
+
+    def end(self) -> None:
+        """Record its end."""
+        if self._is_started:
+            bodies = [ended(self._count, self._association, self._number)]
+            self._group.submit(Entry(bodies, ends=[key(self._association, self._number)]))
