@@ -6,9 +6,10 @@ import pytest
 
 from lapidicom.common.instance.errors import HeaderError
 from lapidicom.common.instance.header import HeaderScanner
+from lapidicom.common.instance.path import series_folder
 from lapidicom.common.instance.tags import RawValues
 from lapidicom.common.messages import SeriesReceived
-from lapidicom.receiver.dimse.series import SeriesBook
+from lapidicom.receiver.dimse.series import MAX_OPEN_SERIES, SeriesBook
 from lapidicom.receiver.errors import CannotUnderstand, OutOfResources
 from tests.support.instances import EXPLICIT, IMPLICIT, Instance, instance
 from tests.support.store_fakes import ASSOCIATION, FakeInstanceStore, FakeJournal, FakeLog, context_for
@@ -90,7 +91,7 @@ def test_each_started_series_ends_behind_its_instances_with_its_counts() -> None
     room.book.refused(None, CannotUnderstand("y"), {})
     room.book.end(released=True)
     ends = [SeriesReceived.model_validate(end) for end in room.ends()]
-    assert [(end.received, end.refused, end.ok) for end in ends] == [(3, 1, True), (1, 0, True)]
+    assert [(end.received, end.refused, end.ok) for end in ends] == [(1, 0, True), (3, 1, True)]
     assert [key.folder for key in room.journal.ended] == [end.folder for end in ends]
     last = room.journal.quiet[-1]
     assert last["record"] == "association_ended"
@@ -122,3 +123,66 @@ def test_values_that_differ_in_padding_only_lead_to_one_series() -> None:
     room = Room()
     padded = room.entry(instance(1, SeriesDescription="Ypsilon-Schicht   "))
     assert padded.series is room.entry(instance(2)).series
+
+
+def test_of_too_many_open_series_the_one_idle_longest_is_ended_and_may_begin_again() -> None:
+    room = Room()
+    for number in range(MAX_OPEN_SERIES):
+        room.store_one(instance(1, series=number, size=2))
+    room.store_one(instance(2, series=0, size=2))  # now series 1 is idle longest
+    assert room.ends() == []
+    room.store_one(instance(1, series=1000, size=2))
+    (end,) = room.ends()
+    assert (end["SeriesInstanceUID"], end["received"], end["ok"]) == (instance(series=1).tags[15], 1, True)
+    assert [key.folder for key in room.journal.ended] == [end["folder"]]
+    room.store_one(instance(2, series=1, size=2))
+    room.store_one(instance(3, series=1, size=2))
+    assert [entry.starts is not None for entry in room.journal.entries[-2:]] == [True, False]
+    assert len(room.ends()) == 2
+    room.book.refused(room.entry(instance(3, series=5)), CannotUnderstand("x"), {})
+    room.book.end(released=True)
+    ends = room.ends()
+    assert len(ends) == MAX_OPEN_SERIES + 2
+    assert [end["received"] for end in ends if end["SeriesInstanceUID"] == instance(series=1).tags[15]] == [
+        1,
+        2,
+    ]
+    assert sum(end["received"] for end in ends) == MAX_OPEN_SERIES + 4
+    last = room.journal.quiet[-1]
+    assert (last["received"], last["refused"]) == (MAX_OPEN_SERIES + 4, 1)
+
+
+def test_thousands_of_series_and_refusals_take_no_more_memory_than_the_open_ones() -> None:
+    room = Room()
+    for number in range(1000):
+        one = instance(1, series=number, size=2)
+        if number % 2:
+            room.store_one(one)
+        else:
+            room.book.refused(room.entry(one), CannotUnderstand("x"), {})
+        assert len(room.book._series) <= MAX_OPEN_SERIES
+        assert len(room.book._entries) <= MAX_OPEN_SERIES
+    room.book.end(released=True)
+    assert [end["received"] for end in room.ends()] == [1] * 500
+    last = room.journal.quiet[-1]
+    assert (last["received"], last["refused"]) == (500, 500)
+
+
+def test_a_text_without_end_takes_little_of_a_record_and_all_of_it_makes_the_path() -> None:
+    room = Room()
+    text = "Wadenwickel" * 5000
+    one = instance(1, StudyDescription=text)
+    room.store_one(one)
+    (record,) = room.journal.entries[0].records
+    started = room.journal.entries[0].starts
+    assert started is not None
+    assert record["message"]["StudyDescription"] == started["series"]["StudyDescription"] == text[:512]
+    assert f"{series_folder('PACS_1', one.tags)}/" in record["message"]["path"]
+    (event,) = room.log.fields("values_cut")
+    assert event == {"SeriesInstanceUID": one.tags.SeriesInstanceUID, "tags": ("StudyDescription",)}
+
+
+def test_identity_is_never_cut() -> None:
+    with pytest.raises(HeaderError, match=r"^PatientID \(0010,0020\) is longer than 512 characters$"):
+        Room().entry(instance(1, PatientID="x" * 513))
+    assert Room().entry(instance(1, PatientID="x" * 512)).series.fields["PatientID"] == "x" * 512

@@ -66,7 +66,10 @@ class InstanceStored(_OfSeries):
 
 
 class SeriesReceived(_OfSeries):
-    """An association that stored instances of this series has ended; sent behind those instances."""
+    """An association that stored instances of this series has ended; sent behind those instances.
+
+    An association with very many series ends the one that was idle longest, and may begin it again.
+    """
 
     TYPE: ClassVar[str] = "SeriesReceived"
     ROUTING_KEY: ClassVar[str] = "series.received"

@@ -35,6 +35,9 @@ LAST_WANTED: int = WANTED[-1]
 
 PIXEL_DATA: int = 0x7FE0_0010
 
+MAX_TEXT: int = 512
+"""Characters of a text in records and messages: more than CUBE takes, and more than the VRs allow."""
+
 REQUIRED: tuple[str, ...] = (
     "StudyInstanceUID",
     "SeriesInstanceUID",
@@ -147,6 +150,8 @@ def check(tags: InstanceTags) -> None:
             raise _fault(keyword, "is missing")
         if keyword in _REQUIRED_UIDS and not is_uid(value):
             raise _fault(keyword, "is not a UID")
+        if len(value) > MAX_TEXT:  # identity is never cut
+            raise _fault(keyword, f"is longer than {MAX_TEXT} characters")
         if keyword == "StudyDate" and not is_calendar_day(value):
             raise _fault(keyword, "is not a calendar day")
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from lapidicom.common.instance.charset import decode, decode_plain
 from lapidicom.common.instance.path import file_name_of, series_folder
-from lapidicom.common.instance.registration import registration_fields
+from lapidicom.common.instance.registration import cut_fields, registration_fields
 from lapidicom.common.instance.tags import RawValues, check
 from lapidicom.common.journal import records
 from lapidicom.receiver.association_info import AssociationInfo
@@ -21,6 +21,9 @@ from lapidicom.receiver.journal.writer import Entry, Journal, SeriesKey
 from lapidicom.receiver.storage.folders import SeriesFolder, SeriesFolders
 from lapidicom.receiver.storage.volume import cannot_write
 from lapidicom.receiver.upper_layer.presentation_context import ContextResult
+
+MAX_OPEN_SERIES: Final = 128
+"""Of one association at the same time; when one more begins, the one that was idle longest is ended."""
 
 _MOST_ENTRIES: Final = 64
 """Per association; interleaved series beyond that are decoded anew."""
@@ -94,8 +97,9 @@ class SeriesBook:
         self._journal = journal
         self._log = log
         self._entries: dict[tuple[object, ...], SeriesEntry] = {}
-        self._series: dict[SeriesKey, Series] = {}
-        self._refused_unknown = 0
+        self._series: dict[SeriesKey, Series] = {}  # the one that was idle longest first
+        self._latest: Series | None = None
+        self._received = self._refused = 0  # of what is in no open series
         self.trace = b""
 
     def entry(self, raw: RawValues, context: ContextResult) -> SeriesEntry:
@@ -112,6 +116,9 @@ class SeriesBook:
             if len(self._entries) >= _MOST_ENTRIES:
                 del self._entries[next(iter(self._entries))]
             self._entries[key] = entry
+        if entry.series is not self._latest:
+            self._latest = series = entry.series
+            self._series[series.key] = self._series.pop(series.key)
         return entry
 
     def _work_out(self, raw: RawValues, context: ContextResult) -> SeriesEntry:
@@ -123,6 +130,8 @@ class SeriesBook:
         values = registration_fields(tags)
         if tags.PatientAge is not None and values["PatientAge"] is None:
             self._log.warning("patient_age_unparsable", SeriesInstanceUID=uid)
+        if cut := cut_fields(tags):
+            self._log.warning("values_cut", SeriesInstanceUID=uid, tags=cut)
         common = {
             "pacs_name": association.pacs_name,
             **values,
@@ -135,6 +144,8 @@ class SeriesBook:
         key = SeriesKey(association.association_id, folder_path)
         series = self._series.get(key)
         if series is None:
+            if len(self._series) >= MAX_OPEN_SERIES:
+                self._end_idle()
             series = self._series[key] = Series(key, {"folder": folder_path, **common})
         before = b'"record":"%b","message":{"path":"%b' % (
             records.INSTANCE_RECEIVED.encode("ascii"),
@@ -171,7 +182,7 @@ class SeriesBook:
         """Record a refusal; nobody waits for its sync, since nothing was promised."""
         series = entry.series if entry is not None else None
         if series is None:
-            self._refused_unknown += 1
+            self._refused += 1
         else:
             series.refused += 1
         record = records.instance_refused(
@@ -191,16 +202,11 @@ class SeriesBook:
         ended_at = datetime.now(UTC)
         ended, bodies = [], []
         for series in self._series.values():
+            self._count(series)
             if series.started:
-                message = records.series_received_of(
-                    series.fields,
-                    received=series.received,
-                    refused=series.refused,
-                    ok=True,
-                    ended_at=ended_at,
-                )
                 ended.append(series.key)
-                bodies.append(records.series_ended(message) + self.trace)
+                bodies.append(self._end_record(series, ended_at))
+        self._series.clear()
         bodies.append(
             records.association_ended(
                 association_id=self._association.association_id,
@@ -208,9 +214,28 @@ class SeriesBook:
                 called_ae_title=self._association.called_ae_title,
                 peer_address=self._association.peer_address,
                 how="released" if released else "aborted",
-                received=sum(series.received for series in self._series.values()),
-                refused=self._refused_unknown + sum(series.refused for series in self._series.values()),
+                received=self._received,
+                refused=self._refused,
                 ended_at=ended_at,
             )
         )
         self._journal.append_quietly(bodies, ends=ended)
+
+    def _end_idle(self) -> None:
+        """End the series that was idle longest; if it comes back, it begins again, with counts from zero."""
+        series = self._series.pop(next(iter(self._series)))
+        self._entries = {key: entry for key, entry in self._entries.items() if entry.series is not series}
+        self._count(series)
+        if series.started:
+            self._journal.append_quietly((self._end_record(series, datetime.now(UTC)),), ends=(series.key,))
+
+    def _count(self, series: Series) -> None:
+        """Count what has come of a series among what the association has brought."""
+        self._received += series.received
+        self._refused += series.refused
+
+    def _end_record(self, series: Series, ended_at: datetime) -> bytes:
+        message = records.series_received_of(
+            series.fields, received=series.received, refused=series.refused, ok=True, ended_at=ended_at
+        )
+        return records.series_ended(message) + self.trace
