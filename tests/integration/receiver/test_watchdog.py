@@ -46,11 +46,14 @@ def test_a_hung_listener_is_replaced_its_journal_finished_and_readiness_says_so(
 
 
 def test_a_hung_relay_is_replaced(start: Callable[..., Receiver]) -> None:
-    receiver = start(CHRIS_CHILD_TIMEOUT=3)
+    receiver = start(CHRIS_CHILD_TIMEOUT=7)
     hung = receiver.child("relay")
     os.kill(hung, signal.SIGSTOP)
+    assert receiver.wait_for("degraded")["reasons"][0].startswith("relay: silent for")
+    assert receiver.reasons() == []
     assert receiver.wait_for("child_hung", role="relay")["child"] == hung
     receiver.wait_for_other_child(hung, "relay")
+    receiver.wait_for("degraded_no_longer")
     assert receiver.stop() == 0
 
 

@@ -32,6 +32,9 @@ def listener(
     return ListenerState(index, alive, handed, report if reported else None, age, unusable)
 
 
+RELAY = listener()
+
+
 def test_the_live_listener_with_the_fewest_open_connections_is_first() -> None:
     assert takers([listener(0, connections=3), listener(1, connections=1), listener(2, connections=2)]) == [
         1,
@@ -106,17 +109,23 @@ def test_a_receiver_that_shuts_down_is_not_ready() -> None:
 def test_what_every_receiver_on_the_volume_meets_degrades_and_leaves_ready() -> None:
     full = [listener(0, degraded="no space"), listener(1)]
     assert reasons_not_ready(full, stopping=False) == []
-    assert degradations(full) == ["listener 0: no space"]
+    assert degradations(full, RELAY) == ["listener 0: no space"]
     assert takers(full) == [0, 1], "no other one would do better"
 
 
 def test_an_unfit_listener_beside_a_fit_one_is_told_as_degraded() -> None:
     states = [listener(0, fault="20 instances refused in a row"), listener(1), listener(2, reported=False)]
-    assert degradations(states) == ["listener 0: 20 instances refused in a row"], "a new one has time"
-    assert degradations([states[0]]) == [], "that is why the receiver is not ready"
-    assert degradations([listener(0, reported=False, unusable="no hard links"), listener(1)]) == [
+    assert degradations(states, RELAY) == ["listener 0: 20 instances refused in a row"], "a new one has time"
+    assert degradations([states[0]], RELAY) == [], "that is why the receiver is not ready"
+    assert degradations([listener(0, reported=False, unusable="no hard links"), listener(1)], RELAY) == [
         "listener 0: no hard links"
     ]
-    assert degradations([listener(0, degraded="no space", alive=False), listener(1)]) == [
+    assert degradations([listener(0, degraded="no space", alive=False), listener(1)], RELAY) == [
         "listener 0: has ended"
     ]
+
+
+def test_a_silent_relay_is_told_as_degraded_and_a_replaced_one_is_not() -> None:
+    assert degradations([listener()], listener(age=SILENCE)) == ["relay: silent for 5 s"]
+    assert degradations([listener()], listener(reported=False, age=1)) == []
+    assert degradations([listener()], listener(alive=False)) == []

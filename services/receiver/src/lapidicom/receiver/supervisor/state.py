@@ -40,6 +40,11 @@ class ListenerState:
         return self.alive and self.report is not None and self.age < SILENCE
 
     @property
+    def is_silent(self) -> bool:
+        """Whether it runs, but has given no sign of life for a while."""
+        return self.alive and self.report is not None and self.age >= SILENCE
+
+    @property
     def is_starting(self) -> bool:
         """Whether it may be about to become live."""
         return self.alive and self.report is None and self.age < STARTING
@@ -90,8 +95,8 @@ def reasons_not_ready(listeners: Sequence[ListenerState], *, stopping: bool) -> 
     return [f"listener {listener.index}: {listener.fault}" for listener in listeners]
 
 
-def degradations(listeners: Sequence[ListenerState]) -> list[str]:
-    """What is wrong although it does not make the receiver unready, listener by listener."""
+def degradations(listeners: Sequence[ListenerState], relay: ListenerState) -> list[str]:
+    """What is wrong although it does not make the receiver unready: listener by listener, then the relay."""
     found = []
     some_are_well = any(listener.fault is None for listener in listeners)
     for listener in listeners:
@@ -100,4 +105,6 @@ def degradations(listeners: Sequence[ListenerState]) -> list[str]:
             found.append(f"listener {listener.index}: {listener.fault}")
         if listener.degraded is not None:
             found.append(f"listener {listener.index}: {listener.degraded}")
+    if relay.is_silent:
+        found.append(f"relay: {relay.fault}")
     return found

@@ -232,7 +232,7 @@ class Supervisor:
         return reasons_not_ready(states, stopping=self._stop_wanted.is_set())
 
     def _degraded(self) -> list[str]:
-        return degradations([slot.state for slot in self._listeners])
+        return degradations([slot.state for slot in self._listeners], self._relay.state)
 
     def _note_health(self) -> None:
         self._note_readiness()
