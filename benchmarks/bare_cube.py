@@ -8,6 +8,7 @@ GET /_posts answers when each registration was answered, in seconds of the monot
 import argparse
 import asyncio
 import json
+import re
 import time
 from typing import Final, cast
 
@@ -16,6 +17,9 @@ import uvloop
 API: Final = "/api/v1/"
 _HEAD_END: Final = b"\r\n\r\n"
 _HOME: Final = json.dumps({"collection_links": {"pacsfiles": f"{API}pacsfiles/"}}).encode()
+_INSTANCE: Final = json.dumps({"url": f"{API}chrisinstance/1/", "uuid": "4bbb3f0c"}).encode()
+_NO_FIELDS: Final = b'{"path":["This field is required."]}'
+_PATH: Final = re.compile(rb'"path": ?("[^"]*")')
 _TOKEN: Final = b'{"token":"0123456789abcdef0123456789abcdef01234567"}'
 
 
@@ -68,17 +72,21 @@ class Connection(asyncio.Protocol):
             whole = end + len(_HEAD_END) + length
             if len(self._received) < whole:
                 return
+            body = self._received[end + len(_HEAD_END) : whole]
             self._received = self._received[whole:]
-            self._serve(head)
+            self._serve(head, body)
 
-    def _serve(self, head: bytes) -> None:
+    def _serve(self, head: bytes, body: bytes) -> None:
         method, target, _ = head.split(b"\r\n", 1)[0].split(b" ")
         server, path = self._server, target.decode()
         if (method, path) == (b"POST", f"{API}pacsfiles/"):
-            if server.places is None:
-                self._register()
+            registered = _PATH.search(body)
+            if registered is None:
+                self._send(b"400 Bad Request", _NO_FIELDS)
+            elif server.places is None:
+                self._register(registered[1])
             else:
-                task = asyncio.create_task(self._register_in_turn(server.places, head))
+                task = asyncio.create_task(self._register_in_turn(server.places, head, registered[1]))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
         elif path == f"{API}auth-token/":
@@ -87,17 +95,17 @@ class Connection(asyncio.Protocol):
             self._send(b"200 OK", json.dumps(server.posts).encode())
             server.posts = []
         else:
-            self._send(b"200 OK", _HOME if path == API else b"{}")
+            self._send(b"200 OK", _HOME if path == API else _INSTANCE)
 
-    async def _register_in_turn(self, places: asyncio.Semaphore, head: bytes) -> None:
+    async def _register_in_turn(self, places: asyncio.Semaphore, head: bytes, path: bytes) -> None:
         basic = b"\r\nauthorization: basic " in head.lower()
         async with places:
             await asyncio.sleep(self._server.basic_seconds if basic else self._server.seconds)
-        self._register()
+        self._register(path)
 
-    def _register(self) -> None:
+    def _register(self, path: bytes) -> None:
         self._server.posts.append(time.monotonic())
-        self._send(b"201 Created", b'{"id":1}')
+        self._send(b"201 Created", b'{"id":1,"fname":' + path + b"}")
 
     def _send(self, status: bytes, body: bytes) -> None:
         self._transport.write(self._server.answer(status, body))

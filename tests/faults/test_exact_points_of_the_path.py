@@ -164,9 +164,10 @@ def test_a_registrar_killed_at_any_step_loses_nothing_and_registers_nothing_twic
             Options(kill_publish="after"),  # before the ack of what was published onward
         ):
             if options.kill_publish:
-                path.cube.control.fail(500, count=1, path_contains="SERVICES/PACS")
+                path.cube.control.fail(500, path_contains="SERVICES/PACS")
             doomed = path.registrar(options, ready=False)
             assert doomed.wait() == -signal.SIGKILL
+            path.cube.control.heal()
         registrar.start()
         report = path.report(scu)
         report.check()

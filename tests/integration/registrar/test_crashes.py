@@ -89,11 +89,12 @@ def test_a_killed_registrar_loses_nothing_and_registers_nothing_twice(
 def test_a_registrar_killed_around_its_onward_publish_loses_nothing_and_registers_nothing_twice(
     when: str, start_registrar: Start, send: Send, cube: CubeProcess, amqp_url: str
 ) -> None:
-    cube.control.fail(500, count=1, path_contains="SERVICES/PACS")
+    cube.control.fail(500, path_contains="SERVICES/PACS")
     cube.refuse_duplicates()  # what is in hand may be registered, and is not acknowledged
     paths = send(1, 20)
     doomed = start_registrar(Options(kill_publish=when), ready=False)
     assert doomed.wait() == -signal.SIGKILL
+    cube.control.heal()
     start_registrar()
     eventually(lambda: cube.control.paths() == paths, 20)
     eventually(lambda: look(amqp_url, WORK_QUEUE).ready + look(amqp_url, delay_queue(1)).ready == 0)

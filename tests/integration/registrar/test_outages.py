@@ -1,16 +1,14 @@
 """CUBE is away, in every way that it can be: no attempt is spent, nothing is lost, work goes on by itself."""
 
-import shutil
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from lapidicom.common.topology import DEAD_LETTER_QUEUE, Topology
+from lapidicom.common.topology import DEAD_LETTER_QUEUE
 from tests.support.cube.process import CubeProcess
 from tests.support.polling import eventually
-from tests.support.queues import envelope, look, publish
-from tests.support.stored import instance_stored, store
+from tests.support.queues import look
 
 Start = Callable[..., Any]
 Send = Callable[..., set[str]]
@@ -93,7 +91,7 @@ def test_a_registrar_that_starts_in_an_outage_waits_for_its_end(
     cube.stop()
     paths = send(1, 5)
     registrar = start_registrar(ready=False)
-    eventually(lambda: any("not_connected" in reason for reason in registrar.reasons()))
+    eventually(lambda: any("connection refused" in reason for reason in registrar.reasons()))
     cube.start()
     eventually(lambda: cube.control.paths() == paths, 15)
 
@@ -115,7 +113,7 @@ def test_wrong_credentials_are_an_outage_and_no_fault_of_the_messages(
 ) -> None:
     send(1, 3)
     registrar = start_registrar(ready=False, CHRIS_PASSWORD="wrong")
-    eventually(lambda: any("no_token (http_400)" in reason for reason in registrar.reasons()))
+    eventually(lambda: any("CHRIS_USERNAME and CHRIS_PASSWORD" in reason for reason in registrar.reasons()))
     assert look(amqp_url, DEAD_LETTER_QUEUE).ready == 0
 
 
@@ -143,31 +141,4 @@ def test_a_file_that_cube_does_not_see_yet_is_parked_until_it_does(
     assert registrar.events("cube_outage") == []
     cube.control.heal()
     eventually(lambda: cube.control.paths() == paths, 15)
-    assert look(amqp_url, DEAD_LETTER_QUEUE).ready == 0
-
-
-def test_ten_files_that_cube_does_not_see_are_an_outage(
-    start_registrar: Start, send: Send, cube: CubeProcess, amqp_url: str
-) -> None:
-    registrar = start_registrar(CHRIS_HTTP_RETRIES="0")
-    cube.control.volume_gone()
-    paths = send(1, 20)
-    (line, *_) = eventually(lambda: registrar.events("cube_outage"))
-    assert line["reason"] == "wrong_storage"
-    cube.control.heal()
-    eventually(lambda: cube.control.paths() == paths, 20)
-    assert look(amqp_url, DEAD_LETTER_QUEUE).ready == 0
-
-
-def test_a_volume_that_we_do_not_see_is_an_outage_and_no_missing_file(
-    start_registrar: Start, cube: CubeProcess, amqp_url: str, declared: Topology
-) -> None:
-    registrar = start_registrar()
-    shutil.rmtree(cube.root / "SERVICES")
-    message = instance_stored()
-    publish(amqp_url, declared, [envelope(message, "life.1")])
-    (line, *_) = eventually(lambda: registrar.events("cube_outage"))
-    assert line["reason"] == "volume_not_visible"
-    store(cube.root, message)
-    eventually(lambda: cube.control.paths() == {message.path}, 15)
     assert look(amqp_url, DEAD_LETTER_QUEUE).ready == 0

@@ -74,7 +74,7 @@ def told(amqp_url_of_module: str, tmp_path_factory: pytest.TempPathFactory) -> T
         stack = Stack(amqp_url_of_module, cube, folder)
         try:
             stack.start(**collector.settings, CHRIS_VERBOSE="yes")
-            cube.control.fail(500, "{}", count=1, path_contains="2.1.dcm")
+            cube.control.fail(500, "{}", count=2, path_contains="2.1.dcm")
             cube.control.fail(400, '{"path":["This field is wrong."]}', path_contains="3.1.dcm")
             assert stack.send(instance(1)) == [0]
             assert stack.send(instance(1, series=2), calling="RETRIED") == [0]

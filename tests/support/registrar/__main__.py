@@ -21,6 +21,9 @@ from lapidicom.common.settings import LogSection
 from lapidicom.common.topology import Topology
 from lapidicom.registrar.__main__ import read_settings
 from lapidicom.registrar.app import Registrar, broker_supply, serve
+from lapidicom.registrar.cube.contract import NO_FIELDS
+from lapidicom.registrar.cube.outcomes import Sight
+from lapidicom.registrar.cube.volume import Volume
 from lapidicom.registrar.pace import Pace
 
 SHORT = Pace(
@@ -34,6 +37,11 @@ SHORT = Pace(
     look=1,
     publish=3,
     suspect=0.2,
+    window=0.5,
+    clocks=0,
+    volume_watch=0.2,
+    volume_look=0.5,
+    parking=4,
 )
 
 
@@ -49,6 +57,8 @@ class Options:
         kill_publish: the process kills itself `before` or `after` its first onward publish: between that
             and the ack.
         lives: how often it is started again after a kill; without the cost of new interpreters.
+        hanging_volume: each look for a file hangs for ever, as on a network file system without its server.
+        claimed: a receiver has used the volume before.
     """
 
     pace: dict[str, float] = field(default_factory=dict)
@@ -57,6 +67,8 @@ class Options:
     answered: bool = False
     kill_publish: str = ""
     lives: int = 1
+    hanging_volume: bool = False
+    claimed: bool = True
 
 
 def die() -> None:
@@ -104,9 +116,21 @@ class KillingTransport(httpx.AsyncHTTPTransport):
         return response
 
     def _is_the_last(self, body: bytes) -> bool:
+        if body == NO_FIELDS:
+            return False
         KillingTransport.posts += 1
         text = self._options.kill_on.encode()
         return KillingTransport.posts == self._options.kill_at or (bool(text) and text in body)
+
+
+class HangingVolume(Volume):
+    """Our mount of the volume, which hangs at each look for a file."""
+
+    def look(self, _: str) -> Sight:
+        """Block in a read of a pipe into which nobody writes."""
+        reading, _writing = os.pipe()
+        os.read(reading, 1)
+        return Sight.THERE
 
 
 def supply_of(options: Options) -> Any:
@@ -140,7 +164,13 @@ def main() -> None:
         live(options.lives)
     logs.configure(settings.slice(LogSection), service="registrar")
     pace: dict[str, Any] = asdict(SHORT) | options.pace
-    registrar = Registrar(settings, Pace(**pace), lambda: KillingTransport(options), supply_of(options))
+    registrar = Registrar(
+        settings,
+        Pace(**pace),
+        lambda: KillingTransport(options),
+        supply_of(options),
+        HangingVolume(settings.files_root, settings.spool) if options.hanging_volume else None,
+    )
     uvloop.run(serve(settings, registrar))
 
 

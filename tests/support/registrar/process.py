@@ -10,12 +10,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
+from lapidicom.common.spool import SENTINEL
 from tests.support.child import end, leash
 from tests.support.cube.process import CubeProcess
 from tests.support.polling import eventually
 from tests.support.registrar.__main__ import Options
 
 CHECKOUT = Path(__file__).parents[3]
+
+
+def claim(root: Path, identity: str = "the receivers' volume") -> None:
+    """Do what the first receiver does to a volume at its start."""
+    sentinel = root / ".lapidicom" / SENTINEL
+    if not sentinel.exists():
+        sentinel.parent.mkdir(exist_ok=True)
+        sentinel.write_text(identity)
 
 
 class RegistrarProcess:
@@ -37,6 +46,7 @@ class RegistrarProcess:
         options: Options | None = None,
         **settings: str,
     ) -> None:
+        self._root = cube.root
         self._environment = {
             "AMQP_URL": amqp_url,
             "CHRIS_URL": cube.url,
@@ -64,7 +74,9 @@ class RegistrarProcess:
         self.kill()
 
     def start(self) -> None:
-        """Start it."""
+        """Start it, on a volume that receivers use."""
+        if self._options.claimed:
+            claim(self._root)
         inherited = {
             name: value
             for name, value in os.environ.items()
@@ -135,12 +147,16 @@ class RegistrarProcess:
 
     def reasons(self) -> list[str]:
         """Why it is not ready."""
+        reasons: list[str] = self.readyz()["reasons"]
+        return reasons
+
+    def readyz(self) -> Any:
+        """What /readyz answers."""
         connection = http.client.HTTPConnection("127.0.0.1", self.health_port, timeout=5)
         try:
             connection.request("GET", "/readyz")
-            reasons: list[str] = json.loads(connection.getresponse().read())["reasons"]
+            return json.loads(connection.getresponse().read())
         except OSError as error:
             raise AssertionError("the health port does not answer") from error
         finally:
             connection.close()
-        return reasons

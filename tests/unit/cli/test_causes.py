@@ -8,13 +8,25 @@ import pytest
 from lapidicom.cli.causes import ANY_OTHER_STATUS, CAUSES, cause_of, normalise, normalised, remedy
 from lapidicom.cli.dead_letters.letter import BY_BROKER, DELIVERY_LIMIT, UNTOLD
 from lapidicom.registrar import consumer
+from lapidicom.registrar.consumer.retry import REFUSED_ON_THE_WAY
 from lapidicom.registrar.cube import outcomes
-from lapidicom.registrar.cube.outcomes import Outcome, Question, Verdict, judge, judge_after_probe
+from lapidicom.registrar.cube.outcomes import (
+    Outcome,
+    Question,
+    Sight,
+    Verdict,
+    judge,
+    judge_after_look,
+    judge_after_probe,
+)
 from lapidicom.registrar.cube.replies import Answer, Fault, NoAnswer, Reply
 from tests.support.letters import letter
 
-DEADLY = {"RETRY", "PERMANENT"}
+DEADLY = {"RETRY", "PERMANENT", "INVALID", "NOT_YET_VISIBLE"}
 """Outcomes that can end in the dead letters."""
+
+OF_EARLIER_REGISTRARS = {"unknown-type", "unsupported-version"}
+"""Reasons that dead letters may still bear."""
 
 RUNBOOK = Path(__file__).parents[3] / "docs/runbook.md"
 
@@ -47,12 +59,16 @@ def _verdicts() -> list[Verdict]:
     replies: list[Reply] = [Answer(status, "text/html", b"") for status in range(100, 600)]
     replies += [Answer(400, "application/json", body) for body in (b"{", b"[]", b'{"StudyDate":[]}')]
     replies += [NoAnswer(fault) for fault in Fault]
-    judged = [(reply, judge(reply)) for reply in replies]
-    return [
-        judge_after_probe(reply, well=True) if verdict is Question.IS_CUBE_WELL else verdict
-        for reply, verdict in judged
-        if verdict is not Question.IS_THE_FILE_THERE
-    ]
+    verdicts = []
+    for reply in replies:
+        verdict = judge(reply, "path")
+        if verdict is Question.IS_CUBE_WELL:
+            verdict = judge_after_probe(reply, None)
+        if verdict is Question.IS_THE_FILE_THERE:
+            verdict = judge_after_look(reply, Sight.THERE)
+        assert isinstance(verdict, Verdict)
+        verdicts.append(verdict)
+    return verdicts
 
 
 def test_the_table_knows_every_reason_that_the_code_spells_out() -> None:
@@ -63,13 +79,14 @@ def test_the_table_knows_every_reason_that_the_code_spells_out() -> None:
 
 def test_the_table_knows_the_reason_of_every_answer_that_can_end_in_the_dead_letters() -> None:
     deadly = {verdict.reason for verdict in _verdicts() if verdict.outcome.name in DEADLY}
-    assert {"http_500", "http_418", "no_answer", "refused", "refused: StudyDate"} <= deadly
+    assert {"http_500", "http_418", "http_200", "no_answer", "refused: StudyDate"} <= deadly
     assert {reason for reason in deadly if cause_of(reason).reason == UNTOLD} == set()
 
 
 def test_every_row_of_the_table_can_be_met() -> None:
     met = {verdict.reason for verdict in _verdicts() if verdict.outcome in {Outcome.RETRY, Outcome.PERMANENT}}
-    met |= _reasons_in_code() | {DELIVERY_LIMIT, f"{BY_BROKER}: expired", UNTOLD}
+    met |= _reasons_in_code() | OF_EARLIER_REGISTRARS | {f"{REFUSED_ON_THE_WAY}: http_403"}
+    met |= {DELIVERY_LIMIT, f"{BY_BROKER}: expired", UNTOLD}
     assert {cause_of(reason).reason for reason in met} == {cause.reason for cause in CAUSES}
 
 

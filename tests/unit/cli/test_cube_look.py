@@ -11,6 +11,7 @@ from lapidicom.cli.cube_look import ask_cube
 from lapidicom.cli.doctor.check import Result
 from lapidicom.cli.errors import NotVisible
 from lapidicom.common.settings import CubeSection
+from lapidicom.registrar.cube.availability import DATABASE, NOT_CUBE, WRONG_ACCOUNT
 from lapidicom.registrar.cube.client import Cube
 from lapidicom.registrar.cube.generation import Generation
 from lapidicom.registrar.cube.replies import Answer, Fault, NoAnswer, Reply
@@ -18,7 +19,7 @@ from lapidicom.registrar.cube.replies import Answer, Fault, NoAnswer, Reply
 JSON = "application/json"
 STORED = "SERVICES/PACS/P/a/b/c/0001-1.2.dcm"
 ROOT = Answer(200, JSON, b"{}")
-WELL = Answer(200, JSON, b'{"url":"x","id":1,"uuid":"u","name":"n","job_id_prefix":"chris-jid-"}')
+WELL = Answer(200, JSON, b'{"url":"http://cube/api/v1/chrisinstance/1/","id":1,"uuid":"u","name":"n"}')
 MISSING = Answer(400, JSON, b'{"PatientID":["This field is required."]}')
 NO_FILE = b'{"PatientID":["This field is required."],"path":["Could not find this path."]}'
 
@@ -76,7 +77,7 @@ CASES: list[tuple[str, FakeCube, str, str]] = [
     ("away", FakeCube(root=NoAnswer(Fault.NOT_CONNECTED, "x")), "reachable", "that CUBE runs"),
     (
         "a wrong CHRIS_URL",
-        FakeCube(Generation.UNKNOWN, Answer(404, "text/html", b""), NoAnswer(Fault.NO_TOKEN, "http_404")),
+        FakeCube(Generation.UNKNOWN, Answer(404, "text/html", b""), NoAnswer(Fault.NO_TOKEN, NOT_CUBE)),
         "generation",
         "CHRIS_URL must be the root of CUBE's API",
     ),
@@ -89,13 +90,13 @@ CASES: list[tuple[str, FakeCube, str, str]] = [
     ("CUBE 6", FakeCube(Generation.PER_SERIES), "generation", "for CUBE up to v5"),
     (
         "a wrong password",
-        FakeCube(probed=NoAnswer(Fault.NO_TOKEN, "http_400")),
+        FakeCube(probed=NoAnswer(Fault.NO_TOKEN, WRONG_ACCOUNT)),
         "login",
         "check CHRIS_USERNAME and CHRIS_PASSWORD",
     ),
     (
         "a stopped database, before a token was given",
-        FakeCube(probed=NoAnswer(Fault.NO_TOKEN, "http_500")),
+        FakeCube(probed=NoAnswer(Fault.NO_TOKEN, DATABASE)),
         "login",
         "whether CUBE's database runs",
     ),

@@ -1,134 +1,111 @@
-"""Whose fault it is: one message's, one study's, or the system's."""
+"""Both sides: a system that fails is never a message's fault, and a message that fails never the system's."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lapidicom.registrar.consumer.breaker import NEVER_COUNTED, Breaker, Burial, Doomed
+from lapidicom.registrar.consumer.breaker import Blame, Breaker, Failure
 
-WINDOW = 60.0
-
-
-def doomed(
-    number: int, *, patient: str = "", reason: str = "file-missing", since: float | None = None
-) -> Doomed:
-    patient = patient or f"patient-{number}"
-    return Doomed(f"life.{number}", reason, patient, f"series-of-{patient}", since)
+REFUSED = "refused: StudyDate"
 
 
-def opened(breaker: Breaker, now: float = 0.0) -> Breaker:
-    for number in range(10):
-        breaker.judge(doomed(number), now)
-    assert breaker.open_reason == "file-missing"
-    return breaker
+def failure(number: int, reason: str = REFUSED, patients: int = 3, series: int = 3) -> Failure:
+    patient = number % patients
+    return Failure(reason, f"{number}.dcm", ("PACS", f"patient {patient}"), f"1.2.{number % series}")
 
 
-def test_ten_messages_of_three_patients_open_it_and_none_of_them_is_buried() -> None:
+def fail(breaker: Breaker, numbers: range, now: float = 0.0, **shape: int) -> list[Blame]:
+    return [breaker.failed(failure(number, **shape), now, None) for number in numbers]
+
+
+def test_ten_messages_of_three_patients_and_three_series_are_the_systems_fault() -> None:
     breaker = Breaker()
-    fates = [
-        breaker.judge(doomed(number, patient=f"patient-{number % 3}"), float(number)) for number in range(10)
-    ]
-    assert set(fates) == {Burial.PARK}
-    assert breaker.open_reason == "file-missing"
+    assert fail(breaker, range(9)) == [Blame.UNKNOWN] * 9
+    assert breaker.open_for is None
+    assert fail(breaker, range(9, 12)) == [Blame.SYSTEM] * 3
+    assert breaker.open_for == REFUSED
 
 
-def test_nine_do_not_open_it() -> None:
+@pytest.mark.parametrize("shape", [{"patients": 2}, {"series": 2}, {"patients": 1, "series": 1}])
+def test_what_is_of_few_patients_or_series_never_opens_it(shape: dict[str, int]) -> None:
     breaker = Breaker()
-    for number in range(9):
-        breaker.judge(doomed(number), 0.0)
-    assert breaker.open_reason is None
+    assert Blame.SYSTEM not in fail(breaker, range(300), **shape)
+    assert breaker.open_for is None
 
 
 def test_one_message_that_fails_again_and_again_counts_once() -> None:
     breaker = Breaker()
-    for patient in range(3):
-        for again in range(10):
-            breaker.judge(doomed(patient), float(again))
-    assert breaker.open_reason is None
+    fail(breaker, range(9))
+    assert [breaker.failed(failure(8), 1.0, 0.0) for _ in range(20)] == [Blame.UNKNOWN] * 20
 
 
-def test_reasons_are_counted_apart() -> None:
+def test_different_reasons_are_counted_apart() -> None:
     breaker = Breaker()
-    for number in range(18):
-        breaker.judge(doomed(number, reason=f"refused: {number % 2}"), 0.0)
-    assert breaker.open_reason is None
+    for number in range(9):
+        breaker.failed(failure(number), 0.0, None)
+        breaker.failed(failure(number, "file-missing"), 0.0, None)
+    assert breaker.open_for is None
 
 
-def test_one_study_of_300_instances_is_parked_once_and_then_buried() -> None:
-    breaker = Breaker(window=WINDOW)
-    study = [doomed(number, patient="one") for number in range(300)]
-    assert {breaker.judge(one, 1.0) for one in study} == {Burial.PARK}
-    back = [doomed(number, patient="one", since=1.0) for number in range(300)]
-    assert {breaker.judge(one, 1.0 + WINDOW) for one in back} == {Burial.DEAD_LETTER}
-    assert breaker.open_reason is None
+def test_after_a_minute_without_a_third_patient_it_is_the_messages_fault() -> None:
+    breaker = Breaker(window=60)
+    assert set(fail(breaker, range(300), now=0.0, patients=2)) == {Blame.UNKNOWN}
+    assert set(fail(breaker, range(300), now=59.9, patients=2)) == {Blame.UNKNOWN}
+    assert set(fail(breaker, range(300), now=60.0, patients=2)) == {Blame.MESSAGE}
 
 
-def test_a_success_of_others_makes_it_the_messages_fault() -> None:
+def test_a_third_patient_keeps_them_waiting_until_it_opens_or_something_succeeds() -> None:
+    breaker = Breaker(window=60)
+    fail(breaker, range(3), now=0.0)
+    assert fail(breaker, range(3), now=3600.0) == [Blame.UNKNOWN] * 3
+    breaker.succeeded(3601.0)
+    assert breaker.failed(failure(1), 3700.0, waiting_since=0.0) is Blame.MESSAGE
+
+
+def test_it_opens_although_earlier_ones_have_become_dead_letters() -> None:
+    breaker = Breaker(window=60)
+    fail(breaker, range(8), now=0.0, patients=1)
+    assert fail(breaker, range(8), now=61.0, patients=1)[-1] is Blame.MESSAGE
+    assert fail(breaker, range(8, 12), now=7200.0)[-1] is Blame.SYSTEM
+
+
+def test_a_success_closes_it_and_those_that_waited_are_at_fault_themselves() -> None:
     breaker = Breaker()
-    assert breaker.judge(doomed(1), 1.0) is Burial.PARK
-    breaker.succeeded(2.0)
-    assert breaker.judge(doomed(1, since=1.0), 3.0) is Burial.DEAD_LETTER
+    fail(breaker, range(12), now=0.0)
+    assert (
+        breaker.failed(failure(1, "no_answer"), 10.0, None) is Blame.SYSTEM
+    )  # whatever fails while it is open
+    breaker.succeeded(20.0)
+    assert breaker.open_for is None
+    assert breaker.failed(failure(1), 30.0, waiting_since=0.0) is Blame.MESSAGE
+    assert breaker.failed(failure(50), 30.0, waiting_since=None) is Blame.UNKNOWN
 
 
-def test_a_success_before_the_first_failure_says_nothing() -> None:
+def test_a_success_that_may_be_older_by_another_registrars_clock_proves_nothing() -> None:
+    breaker = Breaker(clock_seconds=5)
+    breaker.succeeded(104.0)
+    assert breaker.failed(failure(1), 130.0, waiting_since=100.0) is Blame.UNKNOWN
+    breaker.succeeded(105.1)
+    assert breaker.failed(failure(1), 130.0, waiting_since=100.0) is Blame.MESSAGE
+
+
+@pytest.mark.parametrize("reason", ["late-instances", "other-folder", "half-registered"])
+def test_what_tells_of_one_series_never_counts(reason: str) -> None:
     breaker = Breaker()
-    breaker.succeeded(1.0)
-    assert breaker.judge(doomed(1), 2.0) is Burial.PARK
-    assert breaker.judge(doomed(1, since=2.0), 3.0) is Burial.PARK
+    blames = [breaker.failed(failure(number, reason), 0.0, None) for number in range(50)]
+    assert set(blames) == {Blame.MESSAGE}
+    assert breaker.open_for is None
 
 
-def test_while_it_is_open_everything_is_parked_whatever_the_reason() -> None:
-    breaker = opened(Breaker())
-    assert breaker.judge(doomed(99, reason="refused: StudyDate", since=0.0), 1000.0) is Burial.PARK
-
-
-def test_a_success_closes_it_and_what_failed_before_is_buried() -> None:
-    breaker = opened(Breaker())
-    breaker.succeeded(5.0)
-    assert breaker.open_reason is None
-    assert breaker.judge(doomed(1, since=0.0), 6.0) is Burial.DEAD_LETTER
-
-
-def test_few_messages_of_three_patients_that_last_open_it_too() -> None:
-    breaker = Breaker(window=WINDOW)
-    for number in range(3):
-        breaker.judge(doomed(number), 0.0)
-    assert breaker.judge(doomed(0, since=0.0), WINDOW) is Burial.PARK
-    assert breaker.open_reason == "file-missing"
-
-
-@pytest.mark.parametrize("reason", sorted(NEVER_COUNTED))
-def test_what_concerns_one_series_in_cube_is_buried_at_once(reason: str) -> None:
-    breaker = Breaker()
-    fates = {breaker.judge(doomed(number, reason=reason), 0.0) for number in range(20)}
-    assert fates == {Burial.DEAD_LETTER}
-    assert breaker.open_reason is None
-
-
-def test_it_asks_for_a_registration_known_to_be_good_when_it_is_open_or_a_suspicion_lasts() -> None:
-    breaker = Breaker(window=WINDOW)
-    assert not breaker.asks_for_known_good(1000.0)
-    breaker.judge(doomed(1), 0.0)
-    assert not breaker.asks_for_known_good(WINDOW - 1)
-    assert breaker.asks_for_known_good(WINDOW)
-    assert opened(Breaker()).asks_for_known_good(0.0)
-
-
-@given(st.lists(st.tuples(st.integers(0, 30), st.sampled_from("abc"), st.booleans()), max_size=200))
-def test_without_any_success_nothing_of_many_patients_is_buried(events: list[tuple[int, str, bool]]) -> None:
-    """The wrong volume: whatever the order and the times, three patients make no dead letter."""
-    breaker = Breaker(window=WINDOW)
-    for number in range(3):
-        breaker.judge(doomed(number, reason="a"), 0.0)
-    first: dict[tuple[int, str], float] = {}
-    for step, (number, _, is_late) in enumerate(events):
-        now = step * (WINDOW if is_late else 0.1)
-        since = first.setdefault((number, "a"), now)
-        assert breaker.judge(doomed(number, reason="a", since=min(since, now)), now) is Burial.PARK
-
-
-def test_memory_is_bounded() -> None:
-    breaker = Breaker()
-    for number in range(1000):
-        breaker.judge(doomed(number, patient="one", reason=f"refused: {number}"), 0.0)
-    assert len(breaker._suspicions) <= 64
+@given(st.lists(st.tuples(st.integers(0, 40), st.booleans()), max_size=120))
+def test_without_a_success_nothing_of_three_patients_and_series_is_ever_a_messages_fault(
+    events: list[tuple[int, bool]],
+) -> None:
+    """Whatever comes in which order, within the window: a success alone, or the window, gives them blame."""
+    breaker = Breaker(window=60)
+    for number, succeeds in events:
+        if succeeds:
+            breaker.succeeded(1.0)
+            assert breaker.open_for is None
+        else:
+            assert breaker.failed(failure(number), 30.0, None) is not Blame.MESSAGE

@@ -1,11 +1,12 @@
 import asyncio
 import json
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import httpx
 import pytest
 
+from lapidicom.registrar.cube.availability import DATABASE, NOT_CUBE, WRONG_ACCOUNT
 from lapidicom.registrar.cube.client import Cube, Token
 from lapidicom.registrar.cube.http import http_client
 from lapidicom.registrar.cube.replies import Answer, Fault, NoAnswer
@@ -122,13 +123,19 @@ def test_a_token_that_is_refused_again_ends_as_401() -> None:
 @pytest.mark.parametrize(
     ("answer", "detail"),
     [
-        (httpx.Response(400, json={"non_field_errors": ["no"]}), "http_400"),
-        (httpx.Response(500, json={"error": "x"}), "http_500"),
-        (httpx.Response(200, text="<html>"), "http_200"),
-        (httpx.Response(200, json={"token": "two\r\nlines"}), "http_200"),
-        (httpx.Response(200, json={"token": None}), "http_200"),
-        (httpx.ConnectError("refused"), "not_connected"),
-        (httpx.ReadTimeout("slow"), "no_answer"),
+        (httpx.Response(400, json={"non_field_errors": ["no"]}), WRONG_ACCOUNT),
+        (httpx.Response(500, json={"error": "x"}), DATABASE),
+        (httpx.Response(200, text="<html>"), f"{NOT_CUBE} (it answers 200 instead of a token)"),
+        (
+            httpx.Response(200, json={"token": "two\r\nlines"}),
+            f"{NOT_CUBE} (it answers 200 instead of a token)",
+        ),
+        (httpx.Response(200, json={"token": None}), f"{NOT_CUBE} (it answers 200 instead of a token)"),
+        (
+            httpx.ConnectTimeout("slow"),
+            "cube.example:80: no connection in time: a firewall, or a host that is down?",
+        ),
+        (httpx.ReadTimeout("slow"), "cube.example:80: no answer in time"),
     ],
 )
 def test_without_a_token_nothing_is_sent(answer: httpx.Response | Exception, detail: str) -> None:
@@ -160,7 +167,10 @@ def test_every_failure_of_the_connection_is_a_reply(error: Exception, fault: Fau
     fake.answers = [error] * tries
 
     async def test(cubes: list[Cube]) -> None:
-        assert await cubes[0].register(b"{}") == NoAnswer(fault, type(error).__name__)
+        reply = await cubes[0].register(b"{}")
+        assert isinstance(reply, NoAnswer)
+        assert reply.fault is fault
+        assert reply.detail.startswith("cube.example:80: ")
 
     run(fake, test)
     assert fake.count("/pacsfiles/") == tries
@@ -176,6 +186,35 @@ def test_a_connection_that_the_server_had_closed_is_no_failure() -> None:
         assert reply.status == 201
 
     run(fake, test)
+
+
+class Dripping(httpx.AsyncByteStream):
+    """A body of which a byte comes now and then, for ever: httpx's own time-out begins anew with each."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            await asyncio.sleep(0.01)
+            self.sent += 1
+            yield b" "
+
+
+def test_a_request_has_one_deadline_however_slowly_its_answer_comes() -> None:
+    fake = FakeCube()
+    body = Dripping()
+    fake.answers = [httpx.Response(201, stream=body)]
+
+    async def test(cubes: list[Cube]) -> None:
+        async with asyncio.timeout(30):
+            assert await cubes[0].register(b"{}") == NoAnswer(
+                Fault.NO_ANSWER, "cube.example:80: no answer in time"
+            )
+
+    run(fake, test)
+    assert body.sent > 1
+    assert fake.count("/pacsfiles/") == 1
 
 
 def test_a_redirect_is_not_followed() -> None:

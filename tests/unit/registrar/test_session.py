@@ -54,13 +54,15 @@ class Scene:
         self.handled.append(delivery.lapidicom_id)
         return self.verdicts.get(delivery.lapidicom_id, REGISTERED)
 
-    async def park(self, delivery: FakeDelivery, reason: str) -> None:
-        assert reason == "http_503"
+    async def park(self, delivery: FakeDelivery, outage: Verdict) -> None:
+        assert outage is OUTAGE
         self.parked.append(delivery.lapidicom_id)
 
-    def session(self, workers: int = 4) -> Session:
+    def session(self, workers: int = 4, *, until_success: bool = False) -> Session:
         cubes = [cast(Cube, None)] * workers
-        return Session(cast(Consumer, self), cubes, cast(Deliveries, self), suspect_pause=0)
+        return Session(
+            cast(Consumer, self), cubes, cast(Deliveries, self), suspect_pause=0, until_success=until_success
+        )
 
 
 def run(test: Callable[[Scene], Awaitable[None]]) -> Scene:
@@ -151,3 +153,19 @@ def test_the_end_of_the_connection_ends_the_session() -> None:
             await running
 
     run(test)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.REGISTERED, Outcome.ALREADY_REGISTERED])
+def test_a_trial_ends_with_its_first_success(outcome: Outcome) -> None:
+    async def test(scene: Scene) -> None:
+        for number in ("0", "1"):
+            scene.verdicts[number] = Verdict(Outcome.PERMANENT, "refused: StudyDate")
+        scene.verdicts["2"] = Verdict(outcome, "")
+        give(scene, *[FakeDelivery(str(n)) for n in range(3)])
+        session = scene.session(workers=1, until_success=True)
+        await session.run()
+        assert (session.successes, session.outage) == (1, None)
+
+    scene = run(test)
+    assert scene.handled == ["0", "1", "2"]
+    assert scene.stopped == 1

@@ -2,7 +2,6 @@
 
 import re
 import socket
-from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, ByteSize, Field, model_validator
@@ -40,12 +39,6 @@ def _receiver_id(value: str) -> str:
 class SpoolSection(FilesSection):
     """The spool: temporary files, journals and the sentinel, on the volume of CHRIS_FILES_ROOT."""
 
-    spool_dir: Path | None = Field(
-        default=None,
-        alias="CHRIS_SPOOL_DIR",
-        description="Directory of temporary files and journals, on the same file system as "
-        "CHRIS_FILES_ROOT. Unset: <CHRIS_FILES_ROOT>/.lapidicom.",
-    )
     receiver_id: Annotated[str, AfterValidator(_receiver_id)] = Field(
         default_factory=lambda: re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:63] or "receiver",
         alias="CHRIS_RECEIVER_ID",
@@ -74,11 +67,6 @@ class SpoolSection(FilesSection):
         description="Free space below which instances are refused (0xA700), such as 1GiB; "
         "accepted again above it plus 10 %.",
     )
-
-    @property
-    def spool(self) -> Path:
-        """The spool directory in effect."""
-        return self.spool_dir or self.files_root / ".lapidicom"
 
     @model_validator(mode="after")
     def _heartbeat_is_seen(self) -> Self:

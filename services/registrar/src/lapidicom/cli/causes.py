@@ -59,7 +59,7 @@ CAUSES: Final = (
     ),
     Cause(
         "file-missing",
-        "CUBE did not find the file, and the registrar did not either.",
+        "CUBE did not find the file, and the registrar did not either, on the receivers' own volume.",
         "Find out who removed it; send the instance again from the PACS, then "
         "`lapidicom dlq replay --id ID`.",
     ),
@@ -67,6 +67,30 @@ CAUSES: Final = (
         "unregistrable",
         "CUBE could never take it: an identity field or the path is blank, too long or not normal.",
         "Correct the sender and send again; then `lapidicom dlq drop --id ID --export FILE`.",
+    ),
+    Cause(
+        "refused-on-the-way",
+        "Something between the registrar and CUBE refused this message each time, and let others through; "
+        "the reason names the status.",
+        "Read who answers so with `lapidicom dlq show ID --show-phi`, have that firewall or proxy corrected; "
+        "then `lapidicom dlq replay --reason refused-on-the-way --canary 1`.",
+    ),
+    Cause(
+        "not_yet_visible",
+        "For an hour CUBE did not find a file that the registrar saw on its own mount.",
+        "Find out why CUBE's storage does not show it with `lapidicom dlq show ID`; then "
+        "`lapidicom dlq replay --reason not_yet_visible --canary 1`.",
+    ),
+    Cause(
+        "file_not_visible",
+        "For an hour CUBE failed on it, and the registrar did not find the file.",
+        "See where it is with `lapidicom dlq show ID`; bring it back or send it again, then "
+        "`lapidicom dlq replay --id ID`.",
+    ),
+    Cause(
+        "pacs_exists",
+        "Several messages created a PACS name in CUBE at one moment, and CUBE refused this one each time.",
+        "The name exists now: `lapidicom dlq replay --reason pacs_exists`.",
     ),
     Cause(
         "http_500",
@@ -94,12 +118,13 @@ CAUSES: Final = (
     ),
     Cause(
         "unknown-type",
-        "No registrar knows a message of this type: something else published it.",
-        "Find the publisher; keep it with `lapidicom dlq drop --id ID --export FILE`.",
+        "A registrar of an earlier version did not know this type; one of this version lets it wait.",
+        "Upgrade all registrars, then `lapidicom dlq replay --id ID`; of a foreign publisher: "
+        "`lapidicom dlq drop --id ID --export FILE`.",
     ),
     Cause(
         "unsupported-version",
-        "The format of the message is older than this registrar reads.",
+        "A registrar of an earlier version did not read this version; one of this version lets it wait.",
         "Take it out with `lapidicom dlq drop --id ID --export FILE`; then let `lapidicom reconcile` make a "
         "new message of the file.",
     ),

@@ -14,7 +14,7 @@ from typing import Any, Final
 from lapidicom.cli.doctor.check import Check, Result, failed, passed, unseen
 from lapidicom.cli.errors import NotVisible
 from lapidicom.common.settings import CubeSection
-from lapidicom.registrar.cube.availability import trouble
+from lapidicom.registrar.cube.availability import WRONG_ACCOUNT, trouble
 from lapidicom.registrar.cube.client import Cube, Token
 from lapidicom.registrar.cube.contract import PATH_NOT_FOUND
 from lapidicom.registrar.cube.generation import Generation
@@ -106,11 +106,11 @@ def _generation(url: str, generation: Generation, answered: Reply, unit: str) ->
 
 def _login(user: str, probed: Reply) -> Check:
     match probed:
-        case NoAnswer(fault=Fault.NO_TOKEN, detail=detail) if not detail.startswith("http_5"):
-            told = f"CUBE gives {user!r} no token ({detail})"
+        case NoAnswer(fault=Fault.NO_TOKEN, detail=detail) if detail == WRONG_ACCOUNT:
+            told = f"CUBE gives {user!r} no token"
             return failed(AREA, LOGIN, told, "check CHRIS_USERNAME and CHRIS_PASSWORD")
         case NoAnswer(fault=Fault.NO_TOKEN, detail=detail):
-            told = f"CUBE runs, and cannot look up its users ({detail})"
+            told = f"CUBE runs, and cannot look up its users: {detail}"
             return failed(AREA, LOGIN, told, "see whether CUBE's database runs; messages wait meanwhile")
         case Answer(status=401):
             told = f"CUBE refuses the token that it gave to {user!r}"

@@ -4,30 +4,32 @@ import asyncio
 import os
 import signal
 import socket
-import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 
-import httpx
 import structlog
 
 from lapidicom.common import telemetry
 from lapidicom.common.broker import Backoff, BrokerError, Publisher, consumer, publishers, redacted
 from lapidicom.common.health import serving
+from lapidicom.common.settings import CubeSection
 from lapidicom.common.telemetry import Tracing
 from lapidicom.common.topology import WORK_QUEUE, Topology, topology
+from lapidicom.registrar.consumer.breaker import Breaker
+from lapidicom.registrar.consumer.circuit import Circuit
 from lapidicom.registrar.consumer.deliveries import Deliveries
 from lapidicom.registrar.consumer.onward import Onward
 from lapidicom.registrar.consumer.registration import Registration
 from lapidicom.registrar.consumer.session import Session
-from lapidicom.registrar.cube.availability import Probe, hindrance
-from lapidicom.registrar.cube.client import Cube, Token
-from lapidicom.registrar.cube.http import http_client
-from lapidicom.registrar.cube.volume import Invisible, look
+from lapidicom.registrar.cube.client import Cube
+from lapidicom.registrar.cube.clients import Transport, clients
+from lapidicom.registrar.cube.probe import SharedProbe, hindrance, trouble_of
+from lapidicom.registrar.cube.volume import Volume
+from lapidicom.registrar.mount import Mount
 from lapidicom.registrar.observation import Observation
 from lapidicom.registrar.pace import Pace
-from lapidicom.registrar.readiness import Readiness
+from lapidicom.registrar.readiness import Readiness, explained
 from lapidicom.registrar.settings import RegistrarSettings
 
 log = structlog.get_logger(__name__)
@@ -36,7 +38,6 @@ NAME = "lapidicom-registrar"
 
 LONGEST_RETRY_AFTER = 600.0
 
-Transport = Callable[[], httpx.AsyncBaseTransport | None]
 Supply = Callable[[str, Topology, Pace], AsyncGenerator[Publisher, None]]
 
 
@@ -60,6 +61,7 @@ class Registrar:
         pace: times that are no settings.
         transport: makes the HTTP transport of a client; None for httpx's own.
         supply: yields the publishers on which messages go onward.
+        volume: our mount; by default that of the settings.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Registrar:
         pace: Pace | None = None,
         transport: Transport = lambda: None,
         supply: Supply = broker_supply,
+        volume: Volume | None = None,
     ) -> None:
         self._settings = settings
         self._supply = supply
@@ -78,7 +81,12 @@ class Registrar:
         self._session: Session | None = None
         self._outages = Backoff(self._pace.first_pause, self._pace.longest_outage_pause)
         self._reconnects = Backoff(self._pace.first_pause, self._pace.longest_pause)
-        self.readiness = Readiness()
+        self._mount = Mount(
+            volume or Volume(settings.files_root, settings.spool),
+            self._pace.volume_watch,
+            self._pace.volume_look,
+        )
+        self.readiness = Readiness(settings.park_delay, self._pace.parking)
 
     async def run(
         self, stop: asyncio.Event, cut: asyncio.Event, observation: Observation | None = None
@@ -93,21 +101,24 @@ class Registrar:
         self._observation = observation or Observation()
         declared = topology(self._settings.retry_delays, self._settings.park_delay)
         onward = Onward(self._supply(self._amqp_url, declared, self._pace))
-        self.readiness.publishing = lambda: onward.connected
+        readiness = self.readiness
+        readiness.publishing = lambda: onward.connected
+        readiness.volume, readiness.unclaimed = self._mount.fault, self._mount.unclaimed
         async with (
-            self._cubes() as cubes,
-            serving(self._settings.health_port, self.readiness.reasons) as port,
+            self._clients() as (prober, workers),
+            serving(self._settings.health_port, readiness.reasons, readiness.degraded) as port,
         ):
             log.info("registrar_started", health_port=port, broker=redacted(self._amqp_url))
+            watching = asyncio.create_task(self._mount.watch(), name="volume")
             publishing = asyncio.create_task(onward.run(), name="onward")
-            working = asyncio.create_task(self._work(cubes, onward, declared), name="work")
+            working = asyncio.create_task(self._work(prober, workers, onward, declared), name="work")
             try:
-                await self._until(stop, working, publishing)
+                await self._until(stop, working, publishing, watching)
                 await self._drain(working, cut)
             finally:
-                for task in (working, publishing):
+                for task in (working, publishing, watching):
                     task.cancel()
-                await asyncio.gather(working, publishing, return_exceptions=True)
+                await asyncio.gather(working, publishing, watching, return_exceptions=True)
         log.info("registrar_stopped")
 
     async def _until(self, stop: asyncio.Event, *tasks: asyncio.Task[None]) -> None:
@@ -139,35 +150,46 @@ class Registrar:
         if working not in done:
             log.warning("registrar_drain_cut")
 
-    async def _work(self, cubes: list[Cube], onward: Onward, declared: Topology) -> None:
-        prober, *workers = cubes
-        probe = Probe(prober.probe, shared=self._pace.probe_shared)
-        root = self._settings.files_root
-        registration = Registration(probe.is_well, partial(look, root), Invisible())
+    async def _work(self, prober: Cube, workers: list[Cube], onward: Onward, declared: Topology) -> None:
+        pace = self._pace
+        probe = SharedProbe(partial(trouble_of, prober), shared=pace.probe_shared)
+        circuit = Circuit(prober, Breaker(pace.window, pace.clocks), pace.probe_shared)
+        self.readiness.open_for = lambda: circuit.open_for
         deliveries = self._observation.deliveries(
-            registration, onward.publish, declared, self._settings, _name()
+            Registration(probe.trouble, self._mount.look),
+            circuit,
+            onward.publish,
+            declared,
+            self._settings,
+            self.readiness,
+            _name(),
+            pace.visible,
         )
         while not self.readiness.stopping:
             await self._until_cube_is_well(prober)
+            # While all messages fail alike, one at a time is tried.
+            trial = circuit.open_for is not None
             try:
-                await self._consume(workers, deliveries, declared)
+                await self._consume(workers[:1] if trial else workers, deliveries, declared, trial=trial)
             except BrokerError as error:
                 log.warning("broker_consumer_lost", broker=redacted(self._amqp_url), reason=str(error))
                 await asyncio.sleep(self._reconnects.next())
 
     async def _until_cube_is_well(self, cube: Cube) -> None:
-        told = None
+        logged = None
         while (reason := await hindrance(cube)) is not None:
             self.readiness.cube = reason
-            if reason != told:
+            if reason != logged:
                 log.warning("cube_not_available", reason=reason)
-                told = reason
+                logged = reason
             await asyncio.sleep(self._outages.next())
         self.readiness.cube = None
         log.info("cube_available", url=self._settings.cube_url)
 
-    async def _consume(self, cubes: list[Cube], deliveries: Deliveries, declared: Topology) -> None:
-        """Consume until told to stop, or until an outage: then wait as long as it tells."""
+    async def _consume(
+        self, cubes: list[Cube], deliveries: Deliveries, declared: Topology, *, trial: bool
+    ) -> None:
+        """Consume until `stop`, until a trial has succeeded, or until an outage: then wait a while."""
         async with consumer(
             self._amqp_url,
             declared,
@@ -177,7 +199,7 @@ class Registrar:
             look_seconds=self._pace.look,
             make_delivery=self._observation.delivery,
         ) as consuming:
-            session = Session(consuming, cubes, deliveries, self._pace.suspect)
+            session = Session(consuming, cubes, deliveries, self._pace.suspect, until_success=trial)
             self._session = session
             self.readiness.consuming = True
             log.info("consuming", broker=redacted(self._amqp_url), prefetch=len(cubes))
@@ -191,35 +213,27 @@ class Registrar:
                     self._reconnects.reset()
         outage = session.outage
         if outage is not None and not self.readiness.stopping:
-            self.readiness.cube = f"CUBE: outage ({outage.reason})"
+            self.readiness.cube = f"outage: {outage.explanation or explained(outage.reason)}"
             pause = max(self._outages.next(), min(outage.retry_after or 0.0, LONGEST_RETRY_AFTER))
-            log.warning("cube_outage", reason=outage.reason, status=outage.status, pause=round(pause, 1))
+            log.warning(
+                "cube_outage",
+                reason=outage.reason,
+                explanation=outage.explanation,
+                status=outage.status,
+                pause=round(pause, 1),
+            )
             await asyncio.sleep(pause)
 
-    @asynccontextmanager
-    async def _cubes(self) -> AsyncIterator[list[Cube]]:
-        """One client for token and probes, then one for each worker."""
-        settings, pace = self._settings, self._pace
-        url = settings.cube_url if settings.cube_url.endswith("/") else f"{settings.cube_url}/"
-        tls = ssl.create_default_context()
-        async with AsyncExitStack() as stack:
-
-            async def client(read_seconds: float) -> httpx.AsyncClient:
-                return await stack.enter_async_context(
-                    http_client(
-                        connect_seconds=pace.connect,
-                        read_seconds=read_seconds,
-                        tls=tls,
-                        transport=self._transport(),
-                    )
-                )
-
-            common = await client(pace.probe)
-            workers = [await client(pace.read) for _ in range(settings.pusher_threads)]
-            for http in workers:
-                self._observation.client(http)
-            token = Token(common, url, settings.cube_username, settings.cube_password.get_secret_value())
-            yield [Cube(http, url, token) for http in (common, *workers)]
+    def _clients(self) -> AbstractAsyncContextManager[tuple[Cube, list[Cube]]]:
+        return clients(
+            self._settings.slice(CubeSection),
+            self._settings.pusher_threads,
+            connect_seconds=self._pace.connect,
+            probe_seconds=self._pace.probe,
+            read_seconds=self._pace.read,
+            transport=self._transport,
+            observe=self._observation.client,
+        )
 
 
 async def serve(settings: RegistrarSettings, registrar: Registrar | None = None) -> None:

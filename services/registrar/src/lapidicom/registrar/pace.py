@@ -2,8 +2,12 @@
 
 from dataclasses import dataclass
 
+from lapidicom.registrar.consumer.breaker import CLOCK_SECONDS, WINDOW_SECONDS
+from lapidicom.registrar.consumer.retry import VISIBLE_SECONDS
 from lapidicom.registrar.consumer.session import SUSPECT_PAUSE
-from lapidicom.registrar.cube.availability import SHARED_SECONDS
+from lapidicom.registrar.cube.probe import SHARED_SECONDS
+from lapidicom.registrar.mount import LOOK_SECONDS, WATCH_SECONDS
+from lapidicom.registrar.readiness import PARKING_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,8 +16,8 @@ class Pace:
 
     Attributes:
         connect: for a TCP connection to CUBE.
-        read: for CUBE's answer to a registration.
-        probe: for CUBE's answer to a probe.
+        read: for a whole registration, from the connection to the last byte of the answer.
+        probe: for a whole request of a probe.
         probe_shared: for which a failed probe is not repeated.
         first_pause: after the first failure; pauses double.
         longest_pause: between tries to reach RabbitMQ.
@@ -21,6 +25,12 @@ class Pace:
         look: between two looks whether the queue knows its consumer.
         publish: for one confirmed publish.
         suspect: before each suspect delivery.
+        window: within which a third patient must fail before all failures are the system's fault.
+        clocks: by which the clocks of registrars may differ.
+        visible: after which a file that CUBE or we do not see makes its message a dead letter.
+        volume_watch: between two looks whose volume our mount is.
+        volume_look: for one look at our mount.
+        parking: for which messages may be parked without a success before the registrar is not ready.
     """
 
     connect: float = 5.0
@@ -33,3 +43,9 @@ class Pace:
     look: float = 30.0
     publish: float = 10.0
     suspect: float = SUSPECT_PAUSE
+    window: float = WINDOW_SECONDS
+    clocks: float = CLOCK_SECONDS
+    visible: float = VISIBLE_SECONDS
+    volume_watch: float = WATCH_SECONDS
+    volume_look: float = LOOK_SECONDS
+    parking: float = PARKING_SECONDS

@@ -98,6 +98,17 @@ class FilesSection(Section):
         alias="CHRIS_FILES_ROOT",
         description="CUBE's storage root, as this process sees it: an existing directory.",
     )
+    spool_dir: Path | None = Field(
+        default=None,
+        alias="CHRIS_SPOOL_DIR",
+        description="The receivers' directory of temporary files and journals, on the same file system as "
+        "CHRIS_FILES_ROOT; all services must have the same. Unset: <CHRIS_FILES_ROOT>/.lapidicom.",
+    )
+
+    @property
+    def spool(self) -> Path:
+        """The spool directory in effect."""
+        return self.spool_dir or self.files_root / ".lapidicom"
 
 
 class CubeSection(Section):

@@ -1,128 +1,126 @@
-"""Whether messages that would become dead letters are at fault themselves, or the system is. Pure.
+"""Is it the messages, or the system? Decided by pure code from what failed and what succeeded.
 
-One study that CUBE refuses makes dead letters; a CUBE that sees another volume, or refuses everything
-after an upgrade, must not bury a backlog. What tells the two apart is a success: while others are
-registered, the fault is the message's.
+A wrong volume, or a CUBE whose upgrade refuses what it took before, makes every message fail as if it were
+the message's fault. Failures for one reason of several patients and series, with no success between them,
+are the system's. The clock is the caller's, in seconds since the epoch: times travel with messages.
 """
 
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
 
-NEVER_COUNTED: Final = frozenset({"late-instances", "other-folder", "half-registered"})
-"""Reasons that say something about one series in CUBE, never about the system."""
+MESSAGES: Final = 10
+PATIENTS: Final = 3
+SERIES: Final = 3
 
-_MOST_REASONS: Final = 64
+WINDOW_SECONDS: Final = 60.0
+"""After which failures of less than three patients are their messages' fault."""
+
+CLOCK_SECONDS: Final = 5.0
+"""By which the clocks of registrars may differ; `lapidicom doctor` fails above it."""
+
+OF_ONE_SERIES: Final = frozenset({"late-instances", "other-folder", "half-registered"})
+"""Reasons that tell of a series' history in CUBE: never of the system."""
 
 
-class Burial(Enum):
-    """What becomes of a message that would become a dead letter."""
+class Blame(Enum):
+    """Whose fault a failure is."""
 
-    DEAD_LETTER = auto()
-    """The fault is the message's."""
-
-    PARK = auto()
-    """The fault may be the system's: the message comes back later, no attempt is spent."""
+    MESSAGE = auto()
+    SYSTEM = auto()
+    UNKNOWN = auto()
 
 
 @dataclass(frozen=True, slots=True)
-class Doomed:
-    """A message that would become a dead letter.
+class Failure:
+    """A message that could not be registered.
 
     Attributes:
-        message_id: its stable id.
-        reason: of the dead letter, stable; two messages are alike if their reasons are equal.
-        patient: PatientID; empty if unknown.
-        series: SeriesInstanceUID; empty if unknown.
-        suspected_at: when it was first parked for such a reason, Unix seconds; None if it never was.
+        reason: why.
+        path: of its file: which message.
+        patient: PACS name and PatientID.
+        series: SeriesInstanceUID.
     """
 
-    message_id: str
     reason: str
-    patient: str
+    path: str
+    patient: tuple[str, str]
     series: str
-    suspected_at: float | None = None
 
 
 @dataclass(slots=True)
-class _Suspicion:
-    """Messages that failed for one reason since the last success; no more of them than decide anything."""
+class _Failures:
+    """Failures for one reason since the last success: no more is kept than is counted."""
 
-    began: float
-    messages: set[str] = field(default_factory=set)
-    patients: set[str] = field(default_factory=set)
+    since: float
+    paths: set[str] = field(default_factory=set)
+    patients: set[tuple[str, str]] = field(default_factory=set)
     series: set[str] = field(default_factory=set)
+
+    def add(self, failure: Failure) -> None:
+        if len(self.paths) < MESSAGES:
+            self.paths.add(failure.path)
+        if len(self.patients) < PATIENTS:
+            self.patients.add(failure.patient)
+        if len(self.series) < SERIES:
+            self.series.add(failure.series)
+
+    @property
+    def are_of_the_system(self) -> bool:
+        return len(self.paths) >= MESSAGES and self.are_of_many_patients and len(self.series) >= SERIES
+
+    @property
+    def are_of_many_patients(self) -> bool:
+        return len(self.patients) >= PATIENTS
 
 
 class Breaker:
-    """Judges the messages of one registrar. Times are Unix seconds.
+    """Opens when failures are the system's; the next success closes it.
 
     Args:
-        messages: so many, of so many different patients and series, failing for one reason without a
-            success between them, are an outage of the system.
-        patients: likewise.
-        series: likewise.
-        window: seconds after which a suspicion is dropped for want of that many patients.
+        window: seconds within which a third patient must fail, or else it is the messages' fault.
+        clock_seconds: by which a success must be later than what it is compared with.
 
     Attributes:
-        open_reason: for which reason the system is held to be at fault; None while it is not.
+        open_for: the reason for which it is open; None while it is closed.
     """
 
-    def __init__(
-        self, *, messages: int = 10, patients: int = 3, series: int = 3, window: float = 60.0
-    ) -> None:
-        self._messages = messages
-        self._patients = patients
-        self._series = series
+    def __init__(self, window: float = WINDOW_SECONDS, clock_seconds: float = CLOCK_SECONDS) -> None:
         self._window = window
-        self._suspicions: dict[str, _Suspicion] = {}
+        self._clock_seconds = clock_seconds
+        self._failures: dict[str, _Failures] = {}
         self._last_success = float("-inf")
-        self.open_reason: str | None = None
-
-    def judge(self, doomed: Doomed, now: float) -> Burial:
-        """Say whether a message becomes a dead letter; it counts towards opening the breaker."""
-        if doomed.reason in NEVER_COUNTED:
-            return Burial.DEAD_LETTER
-        if self.open_reason is not None:
-            return Burial.PARK
-        suspicion = self._suspect(doomed, now)
-        many_patients = len(suspicion.patients) >= self._patients and len(suspicion.series) >= self._series
-        lasts = now - suspicion.began >= self._window
-        if many_patients and (len(suspicion.messages) >= self._messages or lasts):
-            self.open_reason = doomed.reason
-            return Burial.PARK
-        if doomed.suspected_at is None:
-            return Burial.PARK
-        others_succeeded = self._last_success > doomed.suspected_at
-        waited = now - doomed.suspected_at >= self._window and not many_patients
-        return Burial.DEAD_LETTER if others_succeeded or waited else Burial.PARK
+        self.open_for: str | None = None
 
     def succeeded(self, now: float) -> None:
-        """CUBE registered something, or said of a registration known to be good that it has it already."""
+        """A registration succeeded: the system is well."""
         self._last_success = now
-        self._suspicions.clear()
-        self.open_reason = None
+        self.open_for = None
+        if self._failures:
+            self._failures.clear()
 
-    def asks_for_known_good(self, now: float) -> bool:
-        """Whether it is time to send a registration again that is known to have succeeded.
+    def succeeded_since(self, then: float) -> bool:
+        """Whether a registration succeeded later than `then`."""
+        return self._last_success > then + self._clock_seconds
 
-        Its answer "already registered" shows, without any new instance, that the system is well.
+    def failed(self, failure: Failure, now: float, waiting_since: float | None) -> Blame:
+        """Whose fault a failure is.
+
+        Args:
+            failure: what failed.
+            now: seconds since the epoch.
+            waiting_since: when the same message failed for this reason first; None if it has not before.
         """
-        return self.open_reason is not None or any(
-            now - suspicion.began >= self._window for suspicion in self._suspicions.values()
-        )
-
-    def _suspect(self, doomed: Doomed, now: float) -> _Suspicion:
-        suspicion = self._suspicions.get(doomed.reason)
-        if suspicion is None:
-            if len(self._suspicions) >= _MOST_REASONS:
-                del self._suspicions[next(iter(self._suspicions))]
-            suspicion = self._suspicions[doomed.reason] = _Suspicion(now)
-        for known, value, most in (
-            (suspicion.messages, doomed.message_id, self._messages),
-            (suspicion.patients, doomed.patient, self._patients),
-            (suspicion.series, doomed.series, self._series),
-        ):
-            if value and len(known) < most:
-                known.add(value)
-        return suspicion
+        if failure.reason in OF_ONE_SERIES:
+            return Blame.MESSAGE
+        if waiting_since is not None and self.succeeded_since(waiting_since):
+            return Blame.MESSAGE
+        failures = self._failures.setdefault(failure.reason, _Failures(now))
+        failures.add(failure)
+        if self.open_for is None and failures.are_of_the_system:
+            self.open_for = failure.reason
+        if self.open_for is not None:
+            return Blame.SYSTEM
+        if now - failures.since >= self._window and not failures.are_of_many_patients:
+            return Blame.MESSAGE
+        return Blame.UNKNOWN

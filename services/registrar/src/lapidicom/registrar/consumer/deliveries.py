@@ -1,19 +1,29 @@
 """The delivery rules: what is published onward, and that an ack comes only behind it."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
+from dataclasses import replace
 from typing import assert_never
 
 import structlog
 
 from lapidicom.common.broker import BrokerError, Delivery, Envelope, Header
-from lapidicom.common.messages import InstanceStored, SeriesReceived
 from lapidicom.common.topology import DEAD_LETTER_EXCHANGE, EXCHANGE, WORK_QUEUE, Topology, delay_queue
-from lapidicom.registrar.consumer.headers import after_attempt, history
+from lapidicom.registrar.consumer.breaker import Blame
+from lapidicom.registrar.consumer.circuit import Circuit
+from lapidicom.registrar.consumer.headers import Waiting, after_attempt, history, iso, while_waiting
 from lapidicom.registrar.consumer.registration import Registration, Result
-from lapidicom.registrar.consumer.retry import GiveUp, TryAgain, decide
+from lapidicom.registrar.consumer.retry import (
+    VISIBLE_SECONDS,
+    GiveUp,
+    Patience,
+    TryAgain,
+    Wait,
+    next_step,
+    waiting_for,
+)
 from lapidicom.registrar.cube.client import Cube
 from lapidicom.registrar.cube.outcomes import Outcome, Verdict
+from lapidicom.registrar.readiness import Readiness
 from lapidicom.registrar.settings import RegistrarSettings
 
 log = structlog.get_logger(__name__)
@@ -26,33 +36,42 @@ class Deliveries:
 
     Args:
         registration: takes a message to its outcome.
+        circuit: says whose fault a failure is.
         publish: returns once the message is confirmed.
         topology: for the delay queues.
         settings: retries and delays.
+        readiness: is told what was registered and parked.
         registrar: name of this registrar.
+        visible_seconds: after which a file that is not visible makes its message a dead letter.
     """
 
     def __init__(
         self,
         registration: Registration,
+        circuit: Circuit,
         publish: Publish,
         topology: Topology,
         settings: RegistrarSettings,
+        readiness: Readiness,
         registrar: str,
+        visible_seconds: float = VISIBLE_SECONDS,
     ) -> None:
         self._registration = registration
+        self._circuit = circuit
         self._publish = publish
-        self._topology = topology
-        self._retries = settings.http_retries
-        self._delays = settings.retry_delays
+        self._patience = Patience(
+            settings.http_retries, settings.retry_delays, topology.delay_for, visible_seconds
+        )
         self._park_delay = settings.park_delay
+        self._readiness = readiness
         self._registrar = registrar
 
     async def handle(self, cube: Cube, delivery: Delivery) -> Verdict | None:
         """Take a delivery to its end.
 
         Returns:
-            The verdict; None for a message that needs no registration.
+            The verdict, an outage also where all messages fail alike; None for a message that needs no
+            registration.
 
         Raises:
             BrokerError: the consuming connection has ended; the message will be delivered again.
@@ -65,64 +84,106 @@ class Deliveries:
             # A fault of ours must neither stop the others nor lose the message: bounded retries.
             log.exception("registration_crashed", lapidicom_id=delivery.lapidicom_id, exc_info=error)
             result = Result(Verdict(Outcome.RETRY, f"internal-error: {type(error).__name__}"))
-        await self._end(delivery, result)
-        return result.verdict
+        return await self._end(delivery, result)
 
-    async def park(self, delivery: Delivery, reason: str, told: dict[str, object] | None = None) -> None:
-        """Send a message back for a while; its attempt is not spent."""
-        await self._onward(delivery, delay_queue(self._park_delay), delivery.headers)
-        log.info(
-            "message_parked",
-            reason=reason,
-            delay=self._park_delay,
-            **(told or _about(delivery, Result(None))),
-        )
+    async def park(self, delivery: Delivery, outage: Verdict) -> None:
+        """Send a message back for a while, untried, for an outage."""
+        await self._park(delivery, Result(outage), delivery.headers)
 
-    async def _end(self, delivery: Delivery, result: Result) -> None:
-        verdict, told = result.verdict, _about(delivery, result)
+    async def _end(self, delivery: Delivery, result: Result) -> Verdict | None:
+        verdict = result.verdict
         if verdict is None:
             await delivery.ack()
-            log.info("series_received", **told)
-            return
+            log.info("series_received", **self._fields(delivery, result))
+            return None
         match verdict.outcome:
             case Outcome.REGISTERED | Outcome.ALREADY_REGISTERED:
+                self._note_success(result)
                 await delivery.ack()
-                log.debug("instance_registered", outcome=verdict.outcome.value, **told)
-            case Outcome.RETRY:
-                await self._retry(delivery, verdict, told)
-            case Outcome.PERMANENT:
-                attempts = history(delivery.headers).attempts + 1
-                await self._bury(delivery, verdict, attempts, told)
-            case Outcome.OUTAGE | Outcome.NOT_YET_VISIBLE | Outcome.NEWER:
-                await self.park(delivery, verdict.reason, told)
+                log.debug(
+                    "instance_registered", outcome=verdict.outcome.value, **self._fields(delivery, result)
+                )
+            case Outcome.OUTAGE:
+                await self._park(delivery, result, delivery.headers)
+            case Outcome.UNKNOWN_FORMAT:
+                self._readiness.met_unknown_format(delivery.type, delivery.version)
+                await self._onward(delivery, delay_queue(self._park_delay), delivery.headers)
+                log.warning(
+                    "message_of_unknown_format",
+                    reason=verdict.reason,
+                    version=delivery.version,
+                    **self._fields(delivery, result),
+                )
+            case Outcome.INVALID:
+                await self._bury(delivery, result, verdict.reason, history(delivery.headers).attempts + 1)
+            case (
+                Outcome.RETRY
+                | Outcome.PERMANENT
+                | Outcome.REFUSED_ON_THE_WAY
+                | Outcome.NOT_YET_VISIBLE
+                | Outcome.HELD_UP
+            ):
+                return await self._end_failed(delivery, result, verdict)
             case _:
                 assert_never(verdict.outcome)
+        return verdict
 
-    async def _retry(self, delivery: Delivery, verdict: Verdict, told: dict[str, object]) -> None:
-        decision = decide(
-            history(delivery.headers).attempts,
-            retries=self._retries,
-            delays=self._delays,
-            retry_after=verdict.retry_after,
-            delay_for=self._topology.delay_for,
-        )
-        match decision:
-            case GiveUp(attempts):
-                await self._bury(delivery, verdict, attempts, told)
+    def _note_success(self, result: Result) -> None:
+        failure = result.failure()
+        if failure is not None:
+            self._circuit.succeeded(result.request, failure.path)
+        self._readiness.registered()
+
+    async def _end_failed(self, delivery: Delivery, result: Result, verdict: Verdict) -> Verdict:
+        """End a message that failed by itself, or, for all that is known, with all others."""
+        past = history(delivery.headers)
+        step = next_step(verdict, past, self._patience, self._circuit.now(), self._circuit.succeeded_since)
+        match step:
             case TryAgain(attempts, delay):
-                await self._onward(delivery, delay_queue(delay), self._headers(delivery, verdict, attempts))
-                log.warning(
-                    "registration_retried", reason=verdict.reason, attempts=attempts, delay=delay, **told
-                )
+                await self._retry(delivery, result, verdict, attempts, delay)
+                return verdict
+            case Wait(waiting) | GiveUp(waiting=waiting):
+                is_final = isinstance(step, GiveUp)
+                blame = await self._blame(result, waiting_for(verdict, past), is_final=is_final)
             case _:
-                assert_never(decision)
+                assert_never(step)
+        if isinstance(step, GiveUp) and blame is Blame.MESSAGE:
+            await self._bury(delivery, result, step.reason, step.attempts)
+            return verdict
+        await self._park(delivery, result, while_waiting(delivery.headers, waiting))
+        if blame is Blame.SYSTEM:
+            return Verdict(Outcome.OUTAGE, self._circuit.open_for or verdict.reason, verdict.status)
+        return verdict
 
-    async def _bury(
-        self, delivery: Delivery, verdict: Verdict, attempts: int, told: dict[str, object]
+    async def _blame(self, result: Result, waiting: Waiting | None, *, is_final: bool) -> Blame:
+        failure = result.failure()
+        if failure is None:
+            return Blame.MESSAGE
+        return await self._circuit.blame(failure, waiting.since if waiting else None, is_final=is_final)
+
+    async def _retry(
+        self, delivery: Delivery, result: Result, verdict: Verdict, attempts: int, delay: int
     ) -> None:
-        headers = self._headers(delivery, verdict, attempts)
+        await self._onward(delivery, delay_queue(delay), self._attempted(delivery, verdict, attempts))
+        log.warning(
+            "registration_retried",
+            reason=verdict.reason,
+            attempts=attempts,
+            delay=delay,
+            **self._fields(delivery, result),
+        )
+
+    async def _park(self, delivery: Delivery, result: Result, headers: Mapping[str, Header]) -> None:
+        reason = result.verdict.reason if result.verdict is not None else ""
+        self._readiness.parked(reason)
+        await self._onward(delivery, delay_queue(self._park_delay), headers)
+        log.info("message_parked", reason=reason, delay=self._park_delay, **self._fields(delivery, result))
+
+    async def _bury(self, delivery: Delivery, result: Result, reason: str, attempts: int) -> None:
+        verdict = result.verdict or Verdict(Outcome.INVALID, reason)
+        headers = self._attempted(delivery, replace(verdict, reason=reason), attempts)
         await self._onward(delivery, WORK_QUEUE, headers, exchange=DEAD_LETTER_EXCHANGE)
-        log.error("message_dead_lettered", reason=verdict.reason, attempts=attempts, **told)
+        log.error("message_dead_lettered", reason=reason, attempts=attempts, **self._fields(delivery, result))
 
     async def _onward(
         self, delivery: Delivery, key: str, headers: Mapping[str, Header], exchange: str = EXCHANGE
@@ -135,23 +196,9 @@ class Deliveries:
         )
         await delivery.ack()
 
-    def _headers(self, delivery: Delivery, verdict: Verdict, attempts: int) -> dict[str, Header]:
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    def _attempted(self, delivery: Delivery, verdict: Verdict, attempts: int) -> dict[str, Header]:
+        now = iso(self._circuit.now())
         return after_attempt(delivery.headers, verdict, attempts, now, self._registrar)
 
-
-def _about(delivery: Delivery, result: Result) -> dict[str, object]:
-    """What a log line may tell: UIDs, no path (it holds a PatientName), no answer of CUBE's."""
-    told: dict[str, object] = {"lapidicom_id": delivery.lapidicom_id}
-    message, verdict = result.message, result.verdict
-    if message is not None:
-        told |= {"association_id": message.association_id, "SeriesInstanceUID": message.SeriesInstanceUID}
-    if isinstance(message, InstanceStored):
-        told["SOPInstanceUID"] = message.SOPInstanceUID
-    if isinstance(message, SeriesReceived):
-        told |= {"received": message.received, "refused": message.refused, "ok": message.ok}
-    if verdict is not None and verdict.status is not None:
-        told["status"] = verdict.status
-    if result.mended:
-        told["mended"] = result.mended
-    return told
+    def _fields(self, delivery: Delivery, result: Result) -> dict[str, object]:
+        return {"lapidicom_id": delivery.lapidicom_id} | result.log_fields()

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 from lapidicom.common.headers import Header
@@ -19,6 +20,35 @@ ANSWER: Final = "lapidicom-answer"
 
 REGISTRAR: Final = "lapidicom-registrar"
 
+WAITING_FOR: Final = "lapidicom-waiting-for"
+"""Why it is parked, if that may be a fault of its own."""
+
+WAITING_SINCE: Final = "lapidicom-waiting-since"
+"""ISO 8601: when it was parked for that reason first; or, refused on the way, when that was last counted."""
+
+REFUSALS: Final = "lapidicom-refusals"
+"""How often it was refused on the way to CUBE, with a success of another message between two of them."""
+
+_OF_AN_ATTEMPT: Final = frozenset(
+    {ATTEMPTS, FIRST_ATTEMPT, LAST_ATTEMPT, REASON, HTTP_STATUS, ANSWER, REGISTRAR}
+)
+_OF_WAITING: Final = frozenset({WAITING_FOR, WAITING_SINCE, REFUSALS})
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A message that was parked for what may be a fault of its own.
+
+    Attributes:
+        reason: why.
+        since: seconds since the epoch.
+        refusals: counted so far.
+    """
+
+    reason: str
+    since: float
+    refusals: int = 0
+
 
 @dataclass(frozen=True, slots=True)
 class History:
@@ -27,19 +57,18 @@ class History:
     Attributes:
         attempts: attempts spent.
         first: when the first one was spent, ISO 8601; empty if none was.
+        waiting: if it was parked for what may be a fault of its own, and has not been retried since.
     """
 
     attempts: int = 0
     first: str = ""
+    waiting: Waiting | None = None
 
 
 def history(headers: Mapping[str, Header]) -> History:
-    """Read the history; what is missing or malformed counts as no attempt."""
-    attempts, first = headers.get(ATTEMPTS), headers.get(FIRST_ATTEMPT)
-    return History(
-        attempts if isinstance(attempts, int) and attempts > 0 else 0,
-        first if isinstance(first, str) else "",
-    )
+    """Read the history; what is missing or malformed counts as no attempt and no waiting."""
+    first = headers.get(FIRST_ATTEMPT)
+    return History(_count(headers.get(ATTEMPTS)), first if isinstance(first, str) else "", _waiting(headers))
 
 
 def after_attempt(
@@ -54,7 +83,7 @@ def after_attempt(
         now: ISO 8601.
         registrar: name of this registrar.
     """
-    told: dict[str, Header] = {
+    result: dict[str, Header] = {
         ATTEMPTS: attempts,
         FIRST_ATTEMPT: history(headers).first or now,
         LAST_ATTEMPT: now,
@@ -62,8 +91,42 @@ def after_attempt(
         REGISTRAR: registrar,
     }
     if verdict.status is not None:
-        told[HTTP_STATUS] = verdict.status
+        result[HTTP_STATUS] = verdict.status
     if verdict.excerpt:
-        told[ANSWER] = verdict.excerpt
-    stale = {ATTEMPTS, FIRST_ATTEMPT, LAST_ATTEMPT, REASON, HTTP_STATUS, ANSWER, REGISTRAR}
-    return {name: value for name, value in headers.items() if name not in stale} | told
+        result[ANSWER] = verdict.excerpt
+    return _without(headers, _OF_AN_ATTEMPT | _OF_WAITING) | result
+
+
+def while_waiting(headers: Mapping[str, Header], waiting: Waiting) -> dict[str, Header]:
+    """The headers of a message that is parked for what may be a fault of its own."""
+    result: dict[str, Header] = {
+        WAITING_FOR: waiting.reason,
+        WAITING_SINCE: iso(waiting.since),
+    }
+    if waiting.refusals:
+        result[REFUSALS] = waiting.refusals
+    return _without(headers, _OF_WAITING) | result
+
+
+def iso(seconds: float) -> str:
+    """A time of the epoch as ISO 8601, UTC, with milliseconds."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def _waiting(headers: Mapping[str, Header]) -> Waiting | None:
+    reason, since = headers.get(WAITING_FOR), headers.get(WAITING_SINCE)
+    if not isinstance(reason, str) or not isinstance(since, str):
+        return None
+    try:
+        when = datetime.fromisoformat(since).timestamp()
+    except (ValueError, OverflowError):
+        return None
+    return Waiting(reason, when, _count(headers.get(REFUSALS)))
+
+
+def _count(value: Header) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+
+
+def _without(headers: Mapping[str, Header], names: frozenset[str]) -> dict[str, Header]:
+    return {name: value for name, value in headers.items() if name not in names}

@@ -11,17 +11,15 @@ KNOWN: tuple[type[InstanceStored] | type[SeriesReceived], ...] = (InstanceStored
 def read(message_type: str, version: int, body: bytes) -> InstanceStored | SeriesReceived | Verdict:
     """Decode a message.
 
-    Routing keys tell nothing: a retried message comes with the queue's name as key. A newer version
-    is no fault: in a rolling upgrade a newer registrar will take it.
+    Routing keys tell nothing: a retried message comes with the queue's name as key. A type or version that
+    is not known is no fault: in an upgrade another registrar will take it.
     """
     model = next((model for model in KNOWN if message_type == model.TYPE), None)
     if model is None:
-        return Verdict(Outcome.PERMANENT, "unknown-type")
-    if version > model.VERSION:
-        return Verdict(Outcome.NEWER, "newer-version")
-    if version < model.VERSION:
-        return Verdict(Outcome.PERMANENT, "unsupported-version")
+        return Verdict(Outcome.UNKNOWN_FORMAT, "unknown-type")
+    if version != model.VERSION:
+        return Verdict(Outcome.UNKNOWN_FORMAT, "unknown-version")
     try:
         return model.model_validate_json(body)
     except ValidationError:
-        return Verdict(Outcome.PERMANENT, "undecodable")
+        return Verdict(Outcome.INVALID, "undecodable")

@@ -1,4 +1,4 @@
-"""One session of consuming: workers, suspects, and the two ways to stop (outage, shutdown).
+"""One session of consuming: workers, suspects, and the ways to stop (outage, shutdown, a trial that is over).
 
 Suspects are deliveries that were in hand at two crashes or more: one of them may be what kills the
 process. They are handled one at a time and in random order, so that the innocent ones get done
@@ -14,7 +14,7 @@ import structlog
 from lapidicom.common.broker import BrokerError, Consumer, Delivery
 from lapidicom.registrar.consumer.deliveries import Deliveries
 from lapidicom.registrar.cube.client import Cube
-from lapidicom.registrar.cube.outcomes import Outcome, Verdict
+from lapidicom.registrar.cube.outcomes import SUCCESSES, Outcome, Verdict
 
 log = structlog.get_logger(__name__)
 
@@ -25,13 +25,14 @@ SUSPECT_PAUSE = 0.5
 
 
 class Session:
-    """Consumes with one worker per CUBE client until it is told to stop or CUBE is away.
+    """Consumes with one worker per CUBE client until it is stopped or nothing can be registered.
 
     Args:
         consumer: consuming already; prefetch = number of workers.
         cubes: one client per worker.
         deliveries: the delivery rules.
         suspect_pause: seconds before each suspect.
+        until_success: end after the first registration.
     """
 
     def __init__(
@@ -40,11 +41,14 @@ class Session:
         cubes: Sequence[Cube],
         deliveries: Deliveries,
         suspect_pause: float = SUSPECT_PAUSE,
+        *,
+        until_success: bool = False,
     ) -> None:
         self._consumer = consumer
         self._cubes = cubes
         self._deliveries = deliveries
         self._suspect_pause = suspect_pause
+        self._until_success = until_success
         self._suspects: list[Delivery] = []
         self._suspected = asyncio.Event()
         self._stop = asyncio.Event()
@@ -56,7 +60,7 @@ class Session:
         self._stop.set()
 
     async def run(self) -> None:
-        """Consume. Returns after `stop`, or after an outage, which `outage` then tells.
+        """Consume. Returns after `stop`, or after an outage, which is then in `outage`.
 
         Raises:
             BrokerError: the consuming connection has ended.
@@ -101,7 +105,7 @@ class Session:
 
     async def _end(self, cube: Cube, delivery: Delivery) -> None:
         if self.outage is not None:
-            await self._deliveries.park(delivery, self.outage.reason)
+            await self._deliveries.park(delivery, self.outage)
         else:
             self._note(await self._deliveries.handle(cube, delivery))
         self._consumer.deliveries.task_done()
@@ -109,14 +113,13 @@ class Session:
     def _note(self, verdict: Verdict | None) -> None:
         if verdict is None:
             return
-        match verdict.outcome:
-            case Outcome.REGISTERED | Outcome.ALREADY_REGISTERED:
-                self.successes += 1
-            case Outcome.OUTAGE if self.outage is None:
-                self.outage = verdict
+        if verdict.outcome in SUCCESSES:
+            self.successes += 1
+            if self._until_success:
                 self._stop.set()
-            case _:
-                pass
+        elif verdict.outcome is Outcome.OUTAGE and self.outage is None:
+            self.outage = verdict
+            self._stop.set()
 
 
 def _first_of(group: BaseExceptionGroup[BrokerError]) -> BrokerError:

@@ -1,10 +1,9 @@
-"""The delivery rules within spans: what becomes of a delivery is told on its CONSUMER span.
+"""The delivery rules within spans: what becomes of a delivery stands on its CONSUMER span.
 
 Imported only by processes that make traces.
 """
 
 from collections.abc import Mapping
-from typing import Final
 
 from opentelemetry import trace
 from opentelemetry.trace import StatusCode
@@ -16,9 +15,7 @@ from lapidicom.registrar.consumer.deliveries import Deliveries
 from lapidicom.registrar.consumer.headers import history
 from lapidicom.registrar.consumer.registration import Result
 from lapidicom.registrar.cube.client import Cube
-from lapidicom.registrar.cube.outcomes import Outcome, Verdict
-
-_GOOD: Final = frozenset({Outcome.REGISTERED, Outcome.ALREADY_REGISTERED})
+from lapidicom.registrar.cube.outcomes import SUCCESSES, Verdict
 
 
 class TracedDeliveries(Deliveries):
@@ -31,27 +28,25 @@ class TracedDeliveries(Deliveries):
         with delivery.in_hand():
             return await super().handle(cube, delivery)
 
-    async def park(self, delivery: Delivery, reason: str, told: dict[str, object] | None = None) -> None:
+    async def park(self, delivery: Delivery, outage: Verdict) -> None:
         """Send a message back for a while."""
         if not isinstance(delivery, TracedDelivery):
-            return await super().park(delivery, reason, told)
+            return await super().park(delivery, outage)
         with delivery.in_hand() as span:
-            span.set_attribute("lapidicom.reason", reason)
-            return await super().park(delivery, reason, told)
+            span.set_attribute("lapidicom.reason", outage.reason)
+            return await super().park(delivery, outage)
 
-    async def _end(self, delivery: Delivery, result: Result) -> None:
+    async def _end(self, delivery: Delivery, result: Result) -> Verdict | None:
         span = trace.get_current_span()
         if span.is_recording():
             span.set_attributes(_about(delivery.headers, result))
-            if result.verdict is not None and result.verdict.outcome not in _GOOD:
+            if result.verdict is not None and result.verdict.outcome not in SUCCESSES:
                 span.set_status(StatusCode.ERROR)
-        await super()._end(delivery, result)
+        return await super()._end(delivery, result)
 
-    async def _bury(
-        self, delivery: Delivery, verdict: Verdict, attempts: int, told: dict[str, object]
-    ) -> None:
+    async def _bury(self, delivery: Delivery, result: Result, reason: str, attempts: int) -> None:
         trace.get_current_span().set_attribute("lapidicom.dead_letter", True)
-        await super()._bury(delivery, verdict, attempts, told)
+        await super()._bury(delivery, result, reason, attempts)
 
 
 def _about(headers: Mapping[str, Header], result: Result) -> dict[str, str | int]:

@@ -1,74 +1,85 @@
-"""Is CUBE well? Asked before an attempt is spent, and until an outage ends."""
+"""What a reply says of CUBE's health, as a sentence for log and health: whose fault it is, no patient data.
 
-import asyncio
-import time
-from collections.abc import Awaitable, Callable
+CUBE is recognised by what it says: a proxy or a login page answers 200 as well.
+"""
 
-from lapidicom.registrar.cube.client import Cube
-from lapidicom.registrar.cube.generation import Generation
+from typing import Final
+
+from lapidicom.registrar.cube.contract import PROBE
+from lapidicom.registrar.cube.generation import Generation, generation
+from lapidicom.registrar.cube.outcomes import refused_fields
 from lapidicom.registrar.cube.replies import Answer, NoAnswer, Reply
 
-SHARED_SECONDS = 5.0
+DATABASE: Final = "CUBE answers 500 to what needs its database: is the database running?"
+NOT_CUBE: Final = "what answers at CHRIS_URL is not the root of CUBE's API, which ends in /api/v1/"
+WRONG_ACCOUNT: Final = "CUBE knows no such user and password: check CHRIS_USERNAME and CHRIS_PASSWORD"
+WRONG_USER: Final = "CUBE lets no user but `chris` register PACS files: CHRIS_USERNAME is another one"
+OTHER_GENERATION: Final = (
+    "this is CUBE v6 or later, which registers whole series; REGISTRATION_UNIT=instance is for CUBE up to v5"
+)
 
 
-class Probe:
-    """Probes for many workers: a bad result is shared for 5 s, a good one only with those who failed before.
+def trouble_at_root(reply: Reply) -> str | None:
+    """Why the root of the API shows that this is no CUBE to register with; None if it is one."""
+    match generation(reply), reply:
+        case Generation.PER_FILE, _:
+            return None
+        case Generation.PER_SERIES, _:
+            return OTHER_GENERATION
+        case _, Answer(status=400):
+            return "CUBE answers 400 at CHRIS_URL: is the name of its host among DJANGO_ALLOWED_HOSTS?"
+        case _, Answer(status=status) if status >= 500:
+            return f"CHRIS_URL answers {status}: CUBE is not up behind it"
+        case _, Answer(status=status):
+            return f"{NOT_CUBE} (it answers {status})"
+        case _, NoAnswer():
+            return trouble(reply)
 
-    A good result that is older than the failure proves nothing: an attempt is spent only if CUBE was
-    seen well after it.
-    """
 
-    def __init__(
-        self,
-        probe: Callable[[], Awaitable[Reply]],
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        shared: float = SHARED_SECONDS,
-    ) -> None:
-        self._probe = probe
-        self._clock = clock
-        self._shared = shared
-        self._lock = asyncio.Lock()
-        self._began = float("-inf")
-        self._ended = float("-inf")
-        self._well = True
-
-    async def is_well(self) -> bool:
-        """Whether CUBE is well now, after whatever the caller has just seen."""
-        asked = self._clock()
-        async with self._lock:
-            if self._well and self._began >= asked:
-                return True
-            if not self._well and self._clock() - self._ended < self._shared:
-                return False
-            self._began = self._clock()
-            reply = await self._probe()
-            self._ended = self._clock()
-            self._well = trouble(reply) is None
-            return self._well
+def trouble_with_token(answer: Answer) -> str:
+    """Why CUBE gave no token."""
+    match answer:
+        case Answer(status=400) if "non_field_errors" in answer.fields():
+            return WRONG_ACCOUNT
+        case Answer(status=500):
+            return DATABASE
+        case Answer(status=status):
+            return f"{NOT_CUBE} (it answers {status} instead of a token)"
 
 
 def trouble(reply: Reply) -> str | None:
-    """Why a reply to the probe shows that CUBE is not well; None if it is. Fit for log and health."""
+    """Why a reply to the authenticated read shows that CUBE is not well; None if it is."""
     match reply:
-        case Answer(status=200):
+        case Answer(status=200) if _is_instance(reply):
             return None
+        case Answer(status=500):
+            return DATABASE
+        case Answer(status=401):
+            return WRONG_ACCOUNT
+        case Answer(status=status) if status >= 500:
+            return f"CHRIS_URL answers {status}: CUBE is not up behind it"
         case Answer(status=status):
-            return f"CUBE answers {status}"
+            return f"{NOT_CUBE} (it answers {status} to an authenticated read)"
         case NoAnswer(fault=fault, detail=detail):
-            return f"CUBE: {fault.value}" + (f" ({detail})" if detail else "")
+            return detail or fault.value
 
 
-async def hindrance(cube: Cube) -> str | None:
-    """Why nothing can be registered now; None if CUBE is the right one, and well."""
-    generation, reply = await cube.generation()
-    match generation:
-        case Generation.PER_SERIES:
-            return (
-                "this is CUBE v6 or later, which registers whole series; "
-                "REGISTRATION_UNIT=instance is for CUBE up to v5"
-            )
-        case Generation.UNKNOWN:
-            return trouble(reply) or "CHRIS_URL is not the root of CUBE's API (it must end in /api/v1/)"
-        case Generation.PER_FILE:
-            return trouble(await cube.probe())
+def trouble_registering(refused: Reply) -> str | None:
+    """Why a reply to a registration without fields shows that none would do; None if one would."""
+    match refused:
+        case Answer(status=403) if "detail" in refused.fields():
+            return WRONG_USER
+        case Answer(status=500):
+            return DATABASE
+        case Answer(status=status) if not refused_fields(refused):
+            return f"registrations are answered {status}, but not by CUBE: a proxy or a firewall?"
+        case Answer():
+            return None
+        case NoAnswer():
+            return trouble(refused)
+
+
+def _is_instance(answer: Answer) -> bool:
+    """Whether this is CUBE's description of itself."""
+    fields = answer.fields()
+    return "uuid" in fields and str(fields.get("url", "")).endswith(f"/{PROBE}")

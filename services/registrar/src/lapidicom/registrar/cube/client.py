@@ -10,6 +10,7 @@ from urllib.parse import urljoin
 
 import httpx
 
+from lapidicom.registrar.cube.availability import trouble_with_token
 from lapidicom.registrar.cube.contract import AUTH_TOKEN, PACS_FILES, PACS_FILES_SEARCH, PROBE
 from lapidicom.registrar.cube.generation import Generation, generation
 from lapidicom.registrar.cube.http import send
@@ -52,10 +53,10 @@ class Token:
         finally:
             self._fetch = None
         if isinstance(reply, NoAnswer):
-            return NoAnswer(Fault.NO_TOKEN, reply.fault.value)
+            return NoAnswer(Fault.NO_TOKEN, reply.detail)
         token = _token(reply)
         if token is None:
-            return NoAnswer(Fault.NO_TOKEN, f"http_{reply.status}")
+            return NoAnswer(Fault.NO_TOKEN, trouble_with_token(reply))
         self._value = token
         return token
 
@@ -86,7 +87,7 @@ class Cube:
         return await self._with_token("GET", self._search.copy_merge_params(parameters))
 
     async def probe(self) -> Reply:
-        """An authenticated read: 200 means that CUBE and its database are well."""
+        """An authenticated read: CUBE's description of itself means that it and its database are well."""
         return await self._with_token("GET", self._probe)
 
     async def generation(self) -> tuple[Generation, Reply]:
@@ -108,11 +109,5 @@ class Cube:
 
 
 def _token(answer: Answer) -> str | None:
-    if answer.status != 200:
-        return None
-    try:
-        fields = json.loads(answer.body)
-    except ValueError:
-        return None
-    token = fields.get("token") if isinstance(fields, dict) else None
+    token = answer.fields().get("token") if answer.status == 200 else None
     return token if isinstance(token, str) and token.isascii() and token.isalnum() else None

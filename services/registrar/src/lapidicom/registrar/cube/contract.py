@@ -16,6 +16,9 @@ PACS_FILES_SEARCH: Final = "pacsfiles/search/"
 PROBE: Final = "chrisinstance/1/"
 """An authenticated read that touches the database: the API's root answers 200 without one."""
 
+NO_FIELDS: Final = b"{}"
+"""Body of a registration that CUBE refuses with 400, behind its look whether the user may register."""
+
 PATH_LIMIT: Final = 512
 """Longer paths are answered 500."""
 
@@ -39,8 +42,25 @@ TEXT_LIMITS: Final = {
 }
 """Optional descriptive text."""
 
+FIELDS: Final = frozenset(
+    {
+        "path",
+        "StudyDate",
+        "PatientBirthDate",
+        "PatientAge",
+        "PatientSex",
+        "non_field_errors",
+        *IDENTITY_LIMITS,
+        *TEXT_LIMITS,
+    }
+)
+"""What a refusal (400) of CUBE's can name: a 400 without any of them is not CUBE's."""
+
 SEXES: Final = frozenset({"M", "F", "O"})
 AGES: Final = range(-(2**31), 2**31)
 
 ALREADY_REGISTERED: Final = "File has already been registered."
+PACS_EXISTS: Final = "pacs with this identifier already exists."
+"""At `pacs_name`: another request created this PACS between CUBE's own look and its check."""
+
 PATH_NOT_FOUND: Final = "Could not find this path."

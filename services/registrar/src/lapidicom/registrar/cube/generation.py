@@ -1,6 +1,5 @@
 """Which generation of CUBE is this? Told by the links at the root of its API, without a login."""
 
-import json
 from enum import Enum
 
 from lapidicom.registrar.cube.replies import Answer, Reply
@@ -21,11 +20,7 @@ def generation(reply: Reply) -> Generation:
     """
     if not isinstance(reply, Answer) or reply.status != 200:
         return Generation.UNKNOWN
-    try:
-        root = json.loads(reply.body)
-    except ValueError:
-        return Generation.UNKNOWN
-    links = root.get("collection_links") if isinstance(root, dict) else None
+    links = reply.fields().get("collection_links")
     if not isinstance(links, dict):
         return Generation.UNKNOWN
     if "pacsseries" in links:

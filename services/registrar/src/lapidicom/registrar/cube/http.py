@@ -1,11 +1,13 @@
 """One HTTP client, set up as CUBE wants it, with httpx's exceptions turned into replies."""
 
+import asyncio
 import ssl
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 import httpx
 
+from lapidicom.common.network_errors import describe_network_error
 from lapidicom.registrar.cube.contract import ACCEPT
 from lapidicom.registrar.cube.replies import Answer, Fault, NoAnswer, Reply
 
@@ -23,6 +25,12 @@ def http_client(
     """Make a client for one worker: httpx gets slower with every connection that a pool holds.
 
     Environment variables (proxies, netrc) are not read: a netrc entry would replace the token.
+
+    Args:
+        connect_seconds: for the connection, its TLS included.
+        read_seconds: for a whole request, from the connection to the last byte of the answer.
+        tls: for https.
+        transport: in place of httpx's own.
     """
     return httpx.AsyncClient(
         headers={"Accept": ACCEPT, "Content-Type": "application/json"},
@@ -48,27 +56,38 @@ async def send(
     """Send one request; every failure is a reply, too.
 
     A request that is cut off is sent once more: an idle connection may just have been closed by the
-    server, and all that is sent here may be sent twice.
+    server, and all that is sent here may be sent twice. The client's read time-out is the limit of it
+    all: httpx's own begins anew with every byte that comes.
     """
     headers = None if token is None else {"Authorization": f"Token {token}"}
-    for may_repeat in (True, False):
-        try:
-            response = await http.request(method, url, content=body, headers=headers)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            return NoAnswer(Fault.NOT_CONNECTED, type(error).__name__)
-        except httpx.TimeoutException as error:
-            return NoAnswer(Fault.NO_ANSWER, type(error).__name__)
-        except httpx.HTTPError as error:
-            if may_repeat:
-                continue
-            return NoAnswer(Fault.NO_ANSWER, type(error).__name__)
-        return Answer(
-            response.status_code,
-            response.headers.get("content-type", "").partition(";")[0].strip().lower(),
-            response.content,
-            _seconds(response.headers.get("retry-after")),
-        )
-    raise AssertionError("unreachable")
+    try:
+        async with asyncio.timeout(http.timeout.read):
+            response = await _send_twice_at_most(http, method, url, headers, body)
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+        return NoAnswer(Fault.NOT_CONNECTED, describe_network_error(error, str(url)))
+    except (httpx.HTTPError, TimeoutError) as error:
+        return NoAnswer(Fault.NO_ANSWER, describe_network_error(error, str(url)))
+    return Answer(
+        response.status_code,
+        response.headers.get("content-type", "").partition(";")[0].strip().lower(),
+        response.content,
+        _seconds(response.headers.get("retry-after")),
+    )
+
+
+async def _send_twice_at_most(
+    http: httpx.AsyncClient,
+    method: str,
+    url: httpx.URL,
+    headers: dict[str, str] | None,
+    body: bytes | None,
+) -> httpx.Response:
+    try:
+        return await http.request(method, url, content=body, headers=headers)
+    except (httpx.ConnectError, httpx.TimeoutException):
+        raise
+    except httpx.HTTPError:
+        return await http.request(method, url, content=body, headers=headers)
 
 
 def _seconds(retry_after: str | None) -> float | None:

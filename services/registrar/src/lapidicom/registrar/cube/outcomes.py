@@ -1,38 +1,53 @@
 """Which outcome is this reply? Pure code; the statuses of CUBE's contract stand in one table.
 
-Some replies cannot be judged alone: after a 500 one must know whether CUBE is well, after "Could not
-find this path." whether the file is there. `judge` then returns the question, and the caller judges
-again with its answer.
+CUBE is recognised by what it says, not by its status: a proxy or a login page answers 200 as well. Some
+replies cannot be judged alone: after a 500 one must know whether CUBE is well and whether the file is
+there. `judge` then returns the question, and the caller judges again with its answer.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 from types import MappingProxyType
-from typing import assert_never
+from typing import Final, assert_never
 
-from lapidicom.registrar.cube.contract import ALREADY_REGISTERED, PATH_NOT_FOUND
+from lapidicom.registrar.cube.contract import ALREADY_REGISTERED, FIELDS, PACS_EXISTS, PATH_NOT_FOUND
 from lapidicom.registrar.cube.replies import Answer, Fault, NoAnswer, Reply
 
-EXCERPT = 500
+EXCERPT: Final = 500
 """Characters of CUBE's answer that a dead letter keeps."""
+
+VOLUME_NOT_VISIBLE: Final = "volume_not_visible"
+
+AGAIN_FOR_A_NEW_PACS: Final = 3
+AGAIN_AFTER_500: Final = 1
+"""Who loses a race of two registrations of one path gets a 500; asked again, CUBE knows the path."""
 
 
 class Outcome(StrEnum):
-    """What a delivery has come to."""
+    """What a registration has come to."""
 
     REGISTERED = "registered"
     ALREADY_REGISTERED = "already_registered"
     RETRY = "retry"
     """CUBE is well and failed all the same: an attempt is spent."""
     PERMANENT = "permanent"
+    """CUBE refused it, and would again."""
+    INVALID = "invalid"
+    """CUBE was not asked: no state of the system would make this message fit."""
     OUTAGE = "outage"
-    """Not the message's fault: no attempt is spent."""
+    """CUBE serves nobody now: no attempt is spent."""
+    REFUSED_ON_THE_WAY = "refused_on_the_way"
+    """CUBE is well, but something before it does not let this message through: no attempt is spent."""
     NOT_YET_VISIBLE = "not_yet_visible"
-    """CUBE does not see the file that we see: no attempt is spent."""
-    NEWER = "newer"
-    """The message's format is newer than this registrar: no attempt is spent."""
+    """The file is not where both CUBE and we see it: no attempt is spent."""
+    HELD_UP = "held_up"
+    """Neither the message's fault nor, for all that is known, CUBE's: no attempt is spent."""
+    UNKNOWN_FORMAT = "unknown_format"
+    """A type or version that this registrar does not know: another one may."""
+
+
+SUCCESSES: Final = frozenset({Outcome.REGISTERED, Outcome.ALREADY_REGISTERED})
 
 
 class Question(Enum):
@@ -52,7 +67,7 @@ class Sight(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """An outcome and what is to be told about it.
+    """An outcome and what is known about it.
 
     Attributes:
         outcome: what to do.
@@ -60,6 +75,8 @@ class Verdict:
         status: HTTP status, if there was one.
         excerpt: the beginning of CUBE's answer. May hold patient data: for the dead letter only.
         retry_after: seconds that CUBE asks to wait.
+        explanation: why, in a sentence for the operator; empty if the reason says all.
+        again: how often the question may be repeated at once before this verdict holds.
     """
 
     outcome: Outcome
@@ -67,91 +84,125 @@ class Verdict:
     status: int | None = None
     excerpt: str = ""
     retry_after: float | None = None
+    explanation: str = ""
+    again: int = 0
 
 
-STATUSES: Mapping[int, Outcome | Question] = MappingProxyType(
+WHEN_WELL: Mapping[int, Outcome | None] = MappingProxyType(
     {
-        201: Outcome.REGISTERED,
-        401: Outcome.OUTAGE,  # after a renewed token: user or password no longer fit
-        403: Outcome.OUTAGE,  # only the user `chris` may register
-        404: Outcome.OUTAGE,  # another route, another CUBE
-        405: Outcome.OUTAGE,
-        406: Outcome.OUTAGE,
-        413: Outcome.OUTAGE,  # a proxy's limit
-        415: Outcome.OUTAGE,
-        429: Outcome.OUTAGE,  # a proxy's limit of rate
-        500: Question.IS_CUBE_WELL,
-        502: Outcome.OUTAGE,
-        503: Outcome.OUTAGE,
-        504: Outcome.OUTAGE,
+        401: None,  # after a renewed token: user or password no longer fit
+        429: None,  # a limit of rate: it asks us to wait
+        400: Outcome.REFUSED_ON_THE_WAY,  # without any of CUBE's fields
+        403: Outcome.REFUSED_ON_THE_WAY,
+        404: Outcome.REFUSED_ON_THE_WAY,
+        405: Outcome.REFUSED_ON_THE_WAY,
+        413: Outcome.REFUSED_ON_THE_WAY,
+        415: Outcome.REFUSED_ON_THE_WAY,
+        406: Outcome.HELD_UP,
+        502: Outcome.HELD_UP,  # a proxy in an upgrade
+        503: Outcome.HELD_UP,
+        504: Outcome.HELD_UP,
     }
 )
-"""By status; 400 is judged by its body, 3xx is configuration, what stands nowhere is as a 500: retried."""
+"""By status of what is not CUBE's own answer to a registration: the outcome if CUBE proves to be well.
+
+None: it needs no proof, that is an outage. 3xx are as 406; all that stands nowhere, such as 500 or 200, is
+failed by CUBE itself: retried.
+"""
 
 
-def judge(reply: Reply) -> Verdict | Question:
-    """Judge the reply to `POST pacsfiles/`."""
+def judge(reply: Reply, path: str) -> Verdict | Question:
+    """Judge the reply to `POST pacsfiles/`.
+
+    Args:
+        reply: of CUBE, or of what is in its place.
+        path: that was to be registered.
+    """
     match reply:
         case NoAnswer(Fault.NO_ANSWER):
             return Question.IS_CUBE_WELL
-        case NoAnswer(Fault.NOT_CONNECTED | Fault.NO_TOKEN):
-            return Verdict(Outcome.OUTAGE, reply.fault.value)
-        case Answer(status=400):
-            return _judge_400(reply)
-        case Answer(status=status):
-            unknown = Outcome.OUTAGE if 300 <= status < 400 else Question.IS_CUBE_WELL
-            found = STATUSES.get(status, unknown)
-            return found if isinstance(found, Question) else _verdict(reply, found, f"http_{status}")
+        case NoAnswer(Fault.NOT_CONNECTED | Fault.NO_TOKEN, detail):
+            return Verdict(Outcome.OUTAGE, reply.fault.value, explanation=detail)
+        case Answer(status=201) if reply.fields().get("fname") == path:
+            return _verdict(reply, Outcome.REGISTERED)
+        case Answer() if named := refused_fields(reply):
+            return _judge_refusal(reply, named)
+        case Answer(status=status) if WHEN_WELL.get(status, Outcome.RETRY) is None:
+            return _verdict(reply, Outcome.OUTAGE)
         case _:
-            raise AssertionError(reply)
+            return Question.IS_CUBE_WELL
 
 
-def judge_after_probe(reply: Reply, *, well: bool) -> Verdict:
-    """Judge a reply after which one had to know whether CUBE is well."""
-    outcome = Outcome.RETRY if well else Outcome.OUTAGE
-    match reply:
-        case NoAnswer():
-            return Verdict(outcome, reply.fault.value)
-        case Answer():
-            return _verdict(reply, outcome, f"http_{reply.status}")
+def judge_after_probe(reply: Reply, trouble: str | None) -> Verdict | Question:
+    """Judge a reply after which one had to know whether CUBE is well.
+
+    Args:
+        reply: to the registration.
+        trouble: why CUBE is not well; None if it is.
+    """
+    if trouble is not None:
+        return _verdict(reply, Outcome.OUTAGE, explanation=trouble)
+    outcome = _when_well(reply)
+    return Question.IS_THE_FILE_THERE if outcome is Outcome.RETRY else _verdict(reply, outcome)
 
 
 def judge_after_look(reply: Reply, sight: Sight) -> Verdict:
-    """Judge "Could not find this path." after a look at the volume."""
+    """Judge a reply of a CUBE that is well after a look at the volume."""
     match sight:
-        case Sight.THERE:
-            return _verdict(reply, Outcome.NOT_YET_VISIBLE, "not_yet_visible")
-        case Sight.ABSENT:
-            return _verdict(reply, Outcome.PERMANENT, "file-missing")
         case Sight.VOLUME_GONE:
-            return _verdict(reply, Outcome.OUTAGE, "volume_not_visible")
+            return _verdict(reply, Outcome.HELD_UP, VOLUME_NOT_VISIBLE)
+        case Sight.THERE if _says_not_found(reply):
+            return _verdict(reply, Outcome.NOT_YET_VISIBLE, "not_yet_visible")
+        case Sight.ABSENT if _says_not_found(reply):
+            return _verdict(reply, Outcome.PERMANENT, "file-missing")
+        case Sight.ABSENT:  # the storage vanished while CUBE was at it; the next answer tells more
+            return _verdict(reply, Outcome.NOT_YET_VISIBLE, "file_not_visible")
+        case Sight.THERE:
+            again = AGAIN_AFTER_500 if isinstance(reply, Answer) and reply.status == 500 else 0
+            return _verdict(reply, Outcome.RETRY, again=again)
         case _:
             assert_never(sight)
 
 
-def _judge_400(answer: Answer) -> Verdict | Question:
-    """A 400 that is not JSON comes from Django before the API: a host that is not allowed, say."""
-    if "json" not in answer.media_type:
-        return _verdict(answer, Outcome.OUTAGE, "http_400_not_json")
-    try:
-        fields = json.loads(answer.body)
-    except ValueError:
-        return _verdict(answer, Outcome.OUTAGE, "http_400_not_json")
-    if not isinstance(fields, dict):
-        return _verdict(answer, Outcome.PERMANENT, "refused")
-    path = fields.get("path")
-    if isinstance(path, list) and ALREADY_REGISTERED in path:
-        return _verdict(answer, Outcome.ALREADY_REGISTERED, "already_registered")
-    if path == [PATH_NOT_FOUND] and len(fields) == 1:
-        return Question.IS_THE_FILE_THERE
-    names = ",".join(sorted(name for name in fields if name.isidentifier()))[:100]
-    return _verdict(answer, Outcome.PERMANENT, f"refused: {names}")
+def refused_fields(reply: Reply) -> frozenset[str]:
+    """The fields that CUBE's refusal of a registration names; none if the reply is no such refusal."""
+    if not isinstance(reply, Answer) or reply.status != 400:
+        return frozenset()
+    return FIELDS.intersection(name for name, texts in reply.fields().items() if isinstance(texts, list))
 
 
-def _verdict(reply: Reply, outcome: Outcome, reason: str) -> Verdict:
+def _when_well(reply: Reply) -> Outcome:
     match reply:
-        case Answer():
-            excerpt = reply.body[: EXCERPT * 4].decode("utf-8", "replace")[:EXCERPT]
-            return Verdict(outcome, reason, reply.status, excerpt, reply.retry_after)
         case NoAnswer():
-            return Verdict(outcome, reason)
+            return Outcome.RETRY
+        case Answer(status=status) if 300 <= status < 400:
+            return Outcome.HELD_UP
+        case Answer(status=status):
+            return WHEN_WELL.get(status) or Outcome.RETRY
+
+
+def _judge_refusal(answer: Answer, named: frozenset[str]) -> Verdict | Question:
+    fields = answer.fields()
+    if "path" in named and ALREADY_REGISTERED in fields["path"]:
+        return _verdict(answer, Outcome.ALREADY_REGISTERED, "already_registered")
+    if _says_not_found(answer):
+        return Question.IS_THE_FILE_THERE
+    if fields == {"pacs_name": [PACS_EXISTS]}:
+        return _verdict(answer, Outcome.RETRY, "pacs_exists", again=AGAIN_FOR_A_NEW_PACS)
+    return _verdict(answer, Outcome.PERMANENT, f"refused: {','.join(sorted(named))[:100]}")
+
+
+def _says_not_found(reply: Reply) -> bool:
+    return isinstance(reply, Answer) and reply.status == 400 and reply.fields() == {"path": [PATH_NOT_FOUND]}
+
+
+def _verdict(
+    reply: Reply, outcome: Outcome, reason: str = "", *, explanation: str = "", again: int = 0
+) -> Verdict:
+    match reply:
+        case Answer(status=status):
+            excerpt = reply.body[: EXCERPT * 4].decode("utf-8", "replace")[:EXCERPT]
+            reason = reason or f"http_{status}"
+            return Verdict(outcome, reason, status, excerpt, reply.retry_after, explanation, again)
+        case NoAnswer(fault=fault, detail=detail):
+            return Verdict(outcome, reason or fault.value, explanation=explanation or detail, again=again)

@@ -1,7 +1,9 @@
 """What comes back from CUBE, as values that know nothing of the HTTP library."""
 
+import json
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,16 @@ class Answer:
     media_type: str
     body: bytes
     retry_after: float | None = None
+
+    def fields(self) -> dict[str, Any]:
+        """The fields of a body that is a JSON object; none of any other body."""
+        if "json" not in self.media_type:
+            return {}
+        try:
+            found = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
 
 class Fault(StrEnum):
@@ -40,7 +52,7 @@ class NoAnswer:
 
     Attributes:
         fault: why.
-        detail: for the log: a status or the kind of failure, no text of CUBE's.
+        detail: what failed and where, in a sentence for the log; no text of CUBE's.
     """
 
     fault: Fault

@@ -1,21 +1,21 @@
-"""Looks at CUBE's storage through our own, read-only mount, and counts what only CUBE cannot see."""
+"""Looks at CUBE's storage through our own, read-only mount. Blocks for as long as the file system does."""
 
 import errno
 import stat
+from dataclasses import dataclass
+from enum import Enum, auto
 from pathlib import Path
 
+from lapidicom.common.spool import SENTINEL
 from lapidicom.registrar.cube.contract import PATH_PREFIX
 from lapidicom.registrar.cube.outcomes import Sight
-
-WRONG_STORAGE = 10
-"""Different files that we see and CUBE does not, with no success between them."""
 
 ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP})
 """No such file; any other error means that the volume does not answer."""
 
 
 def look(files_root: Path, path: str) -> Sight:
-    """Whether the file is there for us; blocks, for as long as the file system does.
+    """Whether the file is there for us.
 
     A volume without SERVICES/PACS is not mounted: the message proves that a receiver wrote there.
 
@@ -36,19 +36,51 @@ def look(files_root: Path, path: str) -> Sight:
     return Sight.ABSENT
 
 
-class Invisible:
-    """Remembers which files CUBE could not see since it last saw one."""
+class Claim(Enum):
+    """Whether our mount is the volume that receivers claimed by their sentinel."""
 
-    def __init__(self, limit: int = WRONG_STORAGE) -> None:
-        self._limit = limit
-        self._paths: set[str] = set()
+    RECEIVERS = auto()
+    NONE_YET = auto()
+    """No sentinel has been seen there so far."""
+    OTHER = auto()
+    """The sentinel is another one than before, or gone."""
+    UNREADABLE = auto()
 
-    def add(self, path: str) -> bool:
-        """Note one; true if by now CUBE must be looking at another storage."""
-        if len(self._paths) < self._limit:
-            self._paths.add(path)
-        return len(self._paths) >= self._limit
 
-    def clear(self) -> None:
-        """CUBE has seen a file."""
-        self._paths.clear()
+@dataclass(slots=True)
+class Volume:
+    """Our mount of the volume, known by the sentinel that was seen there first.
+
+    Attributes:
+        files_root: our mount of CUBE's storage root.
+        spool: the receivers' spool on it.
+    """
+
+    files_root: Path
+    spool: Path
+    _identity: str = ""
+
+    def claim(self) -> Claim:
+        """Whose volume this is now."""
+        try:
+            with (self.spool / SENTINEL).open(encoding="ascii", errors="replace") as file:
+                identity = file.read(64)
+        except OSError as error:
+            if error.errno not in ABSENT:
+                return Claim.UNREADABLE
+            identity = ""
+        self._identity = self._identity or identity
+        if not self._identity:
+            return Claim.NONE_YET
+        return Claim.RECEIVERS if identity == self._identity else Claim.OTHER
+
+    def look(self, path: str) -> Sight:
+        """Whether the file is there for us; it is missing only from the receivers' own volume.
+
+        A receiver makes its sentinel before it takes an instance: without one this is not where the file
+        was written.
+        """
+        sight = look(self.files_root, path)
+        if sight is Sight.ABSENT and self.claim() is not Claim.RECEIVERS:
+            return Sight.VOLUME_GONE
+        return sight

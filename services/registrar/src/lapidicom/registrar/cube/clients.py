@@ -1,0 +1,57 @@
+"""The clients of one registrar: one for token and probes, then one for each worker."""
+
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import httpx
+
+from lapidicom.common.settings import CubeSection
+from lapidicom.registrar.cube.client import Cube, Token
+from lapidicom.registrar.cube.http import http_client
+
+Transport = Callable[[], httpx.AsyncBaseTransport | None]
+
+
+@asynccontextmanager
+async def clients(
+    account: CubeSection,
+    workers: int,
+    *,
+    connect_seconds: float,
+    probe_seconds: float,
+    read_seconds: float,
+    transport: Transport,
+    observe: Callable[[httpx.AsyncClient], None],
+) -> AsyncIterator[tuple[Cube, list[Cube]]]:
+    """The client for token and probes, and those of the workers, for as long as the context is open.
+
+    Args:
+        account: CUBE's address, user and password.
+        workers: how many.
+        connect_seconds: for a TCP connection.
+        probe_seconds: for a whole request of the first one.
+        read_seconds: for a whole request of a worker.
+        transport: makes the HTTP transport of a client; None for httpx's own.
+        observe: is given each worker's HTTP client.
+    """
+    url = account.cube_url if account.cube_url.endswith("/") else f"{account.cube_url}/"
+    tls = ssl.create_default_context()
+    async with AsyncExitStack() as stack:
+
+        async def client(seconds: float) -> httpx.AsyncClient:
+            return await stack.enter_async_context(
+                http_client(
+                    connect_seconds=connect_seconds,
+                    read_seconds=seconds,
+                    tls=tls,
+                    transport=transport(),
+                )
+            )
+
+        common = await client(probe_seconds)
+        of_workers = [await client(read_seconds) for _ in range(workers)]
+        for http in of_workers:
+            observe(http)
+        token = Token(common, url, account.cube_username, account.cube_password.get_secret_value())
+        yield Cube(common, url, token), [Cube(http, url, token) for http in of_workers]

@@ -1,0 +1,62 @@
+"""Asks CUBE whether it is well: before an attempt is spent, and until an outage ends.
+
+The proof is an authenticated read, which touches the database, and a registration without fields, which
+CUBE refuses once it has seen that the user may register.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from lapidicom.registrar.cube.availability import trouble, trouble_at_root, trouble_registering
+from lapidicom.registrar.cube.client import Cube
+from lapidicom.registrar.cube.contract import NO_FIELDS
+
+SHARED_SECONDS: Final = 5.0
+
+Ask = Callable[[], Awaitable[str | None]]
+"""Finds out what is wrong; None if nothing is."""
+
+
+class SharedProbe:
+    """Asks once for many workers: trouble is shared for 5 s, its absence only with those who failed before.
+
+    A good result that is older than the failure proves nothing: an attempt is spent only if CUBE was
+    seen well after it.
+    """
+
+    def __init__(
+        self, ask: Ask, *, clock: Callable[[], float] = time.monotonic, shared: float = SHARED_SECONDS
+    ) -> None:
+        self._ask = ask
+        self._clock = clock
+        self._shared = shared
+        self._lock = asyncio.Lock()
+        self._began = float("-inf")
+        self._ended = float("-inf")
+        self._trouble: str | None = None
+
+    async def trouble(self) -> str | None:
+        """What is wrong now, after whatever the caller has just seen; None if nothing is."""
+        asked = self._clock()
+        async with self._lock:
+            if self._trouble is None and self._began >= asked:
+                return None
+            if self._trouble is not None and self._clock() - self._ended < self._shared:
+                return self._trouble
+            self._began = self._clock()
+            self._trouble = await self._ask()
+            self._ended = self._clock()
+            return self._trouble
+
+
+async def trouble_of(cube: Cube) -> str | None:
+    """Why nobody can register files with this CUBE now; None if it is well."""
+    return trouble(await cube.probe()) or trouble_registering(await cube.register(NO_FIELDS))
+
+
+async def hindrance(cube: Cube) -> str | None:
+    """Why nothing can be registered; None if this is a CUBE that registers files, and it is well."""
+    _, root = await cube.generation()
+    return trouble_at_root(root) or await trouble_of(cube)

@@ -1,0 +1,79 @@
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from lapidicom.registrar.cube.outcomes import Sight
+from lapidicom.registrar.cube.volume import Claim, Volume
+from lapidicom.registrar.mount import Mount
+from tests.support.polling import eventually_async
+
+
+class PlayedVolume(Volume):
+    """A volume of which a test says whose it is."""
+
+    found: Claim | OSError = Claim.NONE_YET
+
+    def claim(self) -> Claim:
+        if isinstance(self.found, OSError):
+            raise self.found
+        return self.found
+
+
+class HangingVolume(Volume):
+    """A volume of a server that is gone: each look at it waits for ever."""
+
+    pipe = os.pipe()
+
+    def claim(self) -> Claim:
+        os.read(self.pipe[0], 1)
+        return Claim.RECEIVERS
+
+    def look(self, _: str) -> Sight:
+        os.read(self.pipe[0], 1)
+        return Sight.THERE
+
+
+def run(volume: Volume, test: Callable[[Mount], Awaitable[None]], look_seconds: float = 30) -> None:
+    async def watched() -> None:
+        mount = Mount(volume, watch_seconds=0.01, look_seconds=look_seconds)
+        watching = asyncio.create_task(mount.watch())
+        try:
+            await test(mount)
+        finally:
+            watching.cancel()
+
+    asyncio.run(watched())
+
+
+def test_what_is_wrong_with_our_mount_is_known_while_it_lasts() -> None:
+    volume = PlayedVolume(Path("/data"), Path("/data/.lapidicom"))
+
+    async def test(mount: Mount) -> None:
+        await eventually_async(lambda: "no receiver has used the volume yet" in (mount.unclaimed() or ""))
+        assert mount.fault() is None
+        volume.found = Claim.RECEIVERS
+        await eventually_async(lambda: mount.unclaimed() is None)
+        assert mount.fault() is None
+        for found, words in ((Claim.OTHER, "not the one of the start"), (Claim.UNREADABLE, "cannot be read")):
+            volume.found = found
+            await eventually_async(lambda words=words: words in (mount.fault() or ""))  # type: ignore[misc]
+            assert "CHRIS_FILES_ROOT=/data" in (mount.fault() or "")
+            assert mount.unclaimed() is None
+        volume.found = Claim.RECEIVERS
+        await eventually_async(lambda: mount.fault() is None)
+
+    run(volume, test)
+
+
+def test_a_volume_that_hangs_is_not_visible_and_keeps_nobody() -> None:
+    volume = HangingVolume(Path("/data"), Path("/data/.lapidicom"))
+
+    async def test(mount: Mount) -> None:
+        assert await mount.look("a") is Sight.VOLUME_GONE
+        await eventually_async(lambda: "does not answer" in (mount.fault() or ""))
+
+    try:
+        run(volume, test, look_seconds=0.05)
+    finally:
+        os.write(volume.pipe[1], b"x" * 100)
