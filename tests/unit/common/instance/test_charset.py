@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 from pydicom.charset import convert_encodings, decode_bytes, encode_string, python_encoding
 from pydicom.valuerep import TEXT_VR_DELIMS
 
-from lapidicom.common.instance.charset import decode, decode_plain, decode_text, python_codecs
+from lapidicom.common.instance.charset import (
+    decode,
+    decode_plain,
+    decode_text,
+    misspelt_terms,
+    python_codecs,
+)
 from lapidicom.common.instance.tags import InstanceTags, RawValues
 
 NONE = RawValues(*(None,) * len(RawValues._fields))
@@ -62,6 +68,25 @@ def decoded_name(value: bytes, names: str) -> str | None:
         ("ISO-IR 144", b"\xbb", "Л"),
         ("utf-8", b"\xc3\xa9", "é"),
         ("NO SUCH SET", b"\xe9", "é"),
+        ("ISO_IR 203", b"\xbc\xa4", "Œ€"),
+        ("ISO 2022 IR 203", b"\xbc\xa4", "Œ€"),
+        ("\\ISO 2022 IR 203", b"A \x1b-b\xbc\xa4", "A Œ€"),
+        ("ISO_IR 100\\ISO 2022 IR 203", b"\xe9\x1b-b\xa4\r\n", "é€"),
+        ("ISO_IR192", "東".encode(), "東"),
+        ("ISO 2022 IR 192", "東".encode(), "東"),
+        ("iso_ir 144", b"\xbb", "Л"),
+        ("UTF8", "é".encode(), "é"),
+        ("UTF-8", "é".encode(), "é"),
+        ("ISO-IR 100", b"\xe9", "é"),
+        ("ISO_IR_100", b"\xe9", "é"),
+        ("IR 101", b"\xb1", "ą"),
+        ("ISO-8859-2", b"\xb1", "ą"),
+        ("ISO8859-15", b"\xa4", "€"),
+        ("ISO_IR 149", "홍".encode("euc_kr"), "홍"),
+        ("\\ISO_IR 149", b"\x1b$)C" + "홍".encode("euc_kr"), "홍"),
+        ("\\iso2022ir87", b"\x1b$B;3ED\x1b(B", "山田"),
+        ("gb18030", "小".encode("gb18030"), "小"),
+        ("GB_18030", "小".encode("gb18030"), "小"),
         ("hex", b"\xe9", "é"),
         ("ISO_IR 192\\ISO 2022 IR 87", b"\xc3\xa9", "é"),
         ("ISO_IR 100\\ISO_IR 192", b"\xe9", "é"),
@@ -81,6 +106,25 @@ def test_ascii_without_escapes_is_the_same_in_every_character_set(names: str) ->
 @pytest.mark.parametrize("names", [*sorted(python_encoding), "ISO 2022 IR 6\\ISO 2022 IR 87"])
 def test_a_character_set_leads_to_the_codecs_that_pydicom_takes(names: str) -> None:
     assert python_codecs(names.encode()) == convert_encodings(names.split("\\"))
+
+
+@pytest.mark.parametrize(
+    ("names", "read_as"),
+    [
+        ("", {}),
+        ("ISO_IR 100", {}),
+        ("ISO_IR 100 \\ISO 2022 IR 87", {}),
+        ("\\ISO 2022 IR 203", {}),
+        ("ISO_IR192", {"ISO_IR192": "ISO_IR 192"}),
+        ("ISO_IR 149\\ISO 2022 IR 6", {"ISO_IR 149": "ISO 2022 IR 149"}),
+        ("iso-ir 100\\UTF8", {"iso-ir 100": "ISO_IR 100", "UTF8": "ISO_IR 192"}),
+        ("DOE^JOHN", {"unknown": "ISO_IR 6"}),
+        ("ISO_IR 999", {"unknown": "ISO_IR 6"}),
+        ("ISO_IR " + "1" * 5000, {"unknown": "ISO_IR 6"}),
+    ],
+)
+def test_misspelt_terms_are_named_and_unknown_ones_are_not(names: str, read_as: dict[str, str]) -> None:
+    assert misspelt_terms(names.encode()) == read_as
 
 
 code_extensions = st.sampled_from(

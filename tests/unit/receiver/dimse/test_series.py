@@ -186,3 +186,13 @@ def test_identity_is_never_cut() -> None:
     with pytest.raises(HeaderError, match=r"^PatientID \(0010,0020\) is longer than 512 characters$"):
         Room().entry(instance(1, PatientID="x" * 513))
     assert Room().entry(instance(1, PatientID="x" * 512)).series.fields["PatientID"] == "x" * 512
+
+
+def test_a_misspelt_character_set_is_understood_with_a_warning() -> None:
+    room, one = Room(), instance(1)
+    sent = raw(one)._replace(SpecificCharacterSet=b"ISO_IR192", PatientName="Ätna".encode())
+    entry = room.book.entry(sent, context_for(one))
+    assert entry.series.fields["PatientName"] == "Ätna"
+    assert room.log.fields("character_set_misspelt") == [
+        {"SeriesInstanceUID": one.tags.SeriesInstanceUID, "read_as": {"ISO_IR192": "ISO_IR 192"}}
+    ]

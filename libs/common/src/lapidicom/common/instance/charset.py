@@ -4,13 +4,12 @@ The rules are those of PS3.5 section 6.1.2 and PS3.3 section C.12.1.1.2. pydicom
 are not called, because they tell of wrong bytes by warnings, which no thread can silence for itself alone.
 """
 
-import encodings
-import encodings.aliases
 import re
 from typing import Final
 
-from pydicom.charset import CODES_TO_ENCODINGS, STAND_ALONE_ENCODINGS, default_encoding, python_encoding
+from pydicom.charset import CODES_TO_ENCODINGS, STAND_ALONE_ENCODINGS, default_encoding
 
+from lapidicom.common.instance.character_sets import CODECS, LATIN_9, LONGEST_TERM, meant_term
 from lapidicom.common.instance.tags import InstanceTags, RawValues
 
 _ESCAPE = b"\x1b"
@@ -20,6 +19,9 @@ _MAX_CHARACTER_SETS = 32
 _FRAGMENT = re.compile(rb"^[^\x1b]+|\x1b[^\x1b]*")
 _DELIMITER = re.compile(rb"[\t\n\f\r]")
 _FOUR_BYTE_ESCAPES = (b"\x1b$(", b"\x1b$)")
+
+_CODEC_OF_ESCAPE: Final = {**CODES_TO_ENCODINGS, b"\x1b-b": LATIN_9}
+"""pydicom 3.0 does not know Latin-9 (PS3.3 table C.12-3)."""
 
 _OWN_ESCAPES = frozenset({"iso2022_jp", "iso2022_jp_2"})
 """Python's codecs of these understand their escape sequences themselves."""
@@ -39,16 +41,6 @@ _IN_CHARACTER_SET: Final = tuple(
     )
 )
 """The wanted values of VR SH, LO and PN; all others are in the default repertoire (PS3.5 section 6.1.2.2)."""
-
-
-def _codec_name(name: str) -> str:
-    name = encodings.normalize_encoding(name).lower()
-    return encodings.aliases.aliases.get(name, name)
-
-
-# pydicom also takes the name of any Python codec. Here only those to which the table leads anyway: others are
-# slow or make no text, and looking up any name that a peer sends imports modules and is remembered for ever.
-_CODECS: Final = frozenset(map(_codec_name, (*python_encoding.values(), "ascii")))
 
 
 def decode(raw: RawValues) -> InstanceTags:
@@ -82,26 +74,31 @@ def decode_plain(value: bytes | None) -> str | None:
 def python_codecs(specific_character_set: bytes) -> list[str]:
     """Return the Python codecs that the value of (0008,0005) stands for: the initial one, then those allowed.
 
-    Names with common spelling errors are understood, unknown ones stand for the default repertoire.
+    Misspelt terms are understood, unknown ones stand for the default repertoire.
     """
+    terms = [meant_term(name) or "" for name in _names(specific_character_set)]
+    if terms[0] in STAND_ALONE_ENCODINGS:
+        terms = terms[:1]
+    allowed = terms[:1] + [term for term in terms[1:] if term not in STAND_ALONE_ENCODINGS]
+    return [CODECS[term] for term in allowed]
+
+
+def misspelt_terms(specific_character_set: bytes) -> dict[str, str]:
+    """Return the terms in (0008,0005) that the standard does not define, and what they are read as.
+
+    A term that nobody knows may be anything, a name too: it is returned as `unknown`.
+    """
+    meant = {name: meant_term(name) for name in _names(specific_character_set)}
+    return {
+        "unknown" if term is None else name: term or "ISO_IR 6"
+        for name, term in meant.items()
+        if name != term
+    }
+
+
+def _names(specific_character_set: bytes) -> list[str]:
     values = specific_character_set.decode("latin_1").split("\\", _MAX_CHARACTER_SETS)
-    names = [name.strip("\0 ") for name in values[:_MAX_CHARACTER_SETS]]
-    if names[0] in STAND_ALONE_ENCODINGS:
-        names = names[:1]
-    allowed = names[:1] + [name for name in names[1:] if name not in STAND_ALONE_ENCODINGS]
-    return [_python_codec(name) for name in allowed]
-
-
-def _python_codec(name: str) -> str:
-    known = python_encoding.get(name)
-    if known is None and re.match("ISO[^_]IR", name):
-        known = python_encoding.get(f"ISO_IR{name[6:]}")
-    if known is None and re.match("ISO.2022.IR.", name):
-        known = python_encoding.get(f"ISO 2022 IR {name[12:]}")
-    if known is None:
-        codec = _codec_name(name)
-        known = codec if codec in _CODECS else default_encoding
-    return known
+    return [name.strip("\0 ")[:LONGEST_TERM] for name in values[:_MAX_CHARACTER_SETS]]
 
 
 def decode_text(value: bytes, codecs: list[str]) -> str:
@@ -121,7 +118,7 @@ def _decode_fragment(fragment: bytes, codecs: list[str]) -> str:
     initial = codecs[0]
     if fragment.startswith(_ESCAPE):
         size = 4 if fragment.startswith(_FOUR_BYTE_ESCAPES) else 3
-        codec = CODES_TO_ENCODINGS.get(fragment[:size])
+        codec = _CODEC_OF_ESCAPE.get(fragment[:size])
         if codec is not None and (codec in codecs or codec == default_encoding):
             try:
                 return _decode_escaped(fragment, size, codec, initial)

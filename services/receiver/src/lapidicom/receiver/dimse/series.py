@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from lapidicom.common.instance.charset import decode, decode_plain
+from lapidicom.common.instance.charset import decode, decode_plain, misspelt_terms
 from lapidicom.common.instance.path import file_name_of, series_folder
 from lapidicom.common.instance.registration import cut_fields, registration_fields
 from lapidicom.common.instance.tags import RawValues, check
@@ -130,6 +130,8 @@ class SeriesBook:
         values = registration_fields(tags)
         if tags.PatientAge is not None and values["PatientAge"] is None:
             self._log.warning("patient_age_unparsable", SeriesInstanceUID=uid)
+        if misspelt := misspelt_terms(raw.SpecificCharacterSet or b""):
+            self._log.warning("character_set_misspelt", SeriesInstanceUID=uid, read_as=misspelt)
         if cut := cut_fields(tags):
             self._log.warning("values_cut", SeriesInstanceUID=uid, tags=cut)
         common = {
