@@ -37,3 +37,18 @@ def test_a_volume_that_only_a_fresh_process_can_use_is_told() -> None:
     watch = VolumeWatch(lambda: False)
     eventually(lambda: watch.must_restart)
     watch.close()
+
+
+def test_a_fault_of_ours_does_not_end_the_watch() -> None:
+    fails = [True]
+
+    def look() -> bool:
+        if fails[0]:
+            raise KeyError
+        return True
+
+    watch = VolumeWatch(look)
+    assert eventually(watch.fault).startswith("volume has not answered")
+    fails[0] = False
+    eventually(lambda: watch.fault() is None)
+    watch.close()

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Final
 
+import structlog
+
 INTERVAL: Final = 1.0
 STALLED_AFTER: Final = 5.0
 """Seconds without an answer of the file system after which the volume counts as unusable."""
@@ -37,6 +39,11 @@ class VolumeWatch:
 
     def _run(self) -> None:
         while not self._stop.wait(INTERVAL):
-            if not self._watch():
+            try:
+                is_usable = self._watch()
+            except Exception:  # noqa: BLE001 -- logged; while it goes on, the volume counts as not answering
+                structlog.get_logger().exception("volume_watch_failed")
+                continue
+            if not is_usable:
                 self.must_restart = True
             self._answered = monotonic()
