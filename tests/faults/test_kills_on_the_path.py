@@ -25,13 +25,19 @@ def instances(first: int = 1) -> list[Instance]:
 
 
 def wait_for_some(rng: random.Random, *scus: ResendingSCU) -> None:
-    """Wait for a moment in the middle of what they send."""
+    """Wait until some more are acknowledged, or all is sent."""
 
     def acknowledged() -> int:
         return sum(len(scu.ledger.acknowledged) for scu in scus)
 
     wanted = acknowledged() + rng.randrange(1, COUNT * len(scus) // 3)
     eventually(lambda: acknowledged() >= wanted or not any(scu.is_sending for scu in scus), 30, every=0.001)
+
+
+def wait_for_the_middle(rng: random.Random, *scus: ResendingSCU) -> None:
+    """Wait for a moment in the middle of what they send: what is killed then has something in hand."""
+    wait_for_some(rng, *scus)
+    assert any(scu.is_sending for scu in scus), "all was sent before the kill"
 
 
 def check_all(path: WholePath, *scus: ResendingSCU) -> None:
@@ -62,7 +68,7 @@ def test_a_killed_child_costs_nothing_that_was_acknowledged(
         with path.receiver() as receiver:
             scu = path.scu(f"{kill.__name__}{number}")
             scu.start(instances(), per_association=25)
-            wait_for_some(rng, scu)
+            wait_for_the_middle(rng, scu)
             kill(receiver)
             check_all(path, scu)
 
@@ -73,7 +79,7 @@ def test_a_killed_supervisor_leaves_no_orphan_and_its_successor_nothing_undone(p
         scu = path.scu(f"SUPERVISOR{number}")
         with path.receiver(CHRIS_LISTENER_PROCESSES=2) as receiver:
             scu.start(instances(), per_association=25)
-            wait_for_some(rng, scu)
+            wait_for_the_middle(rng, scu)
             children = receiver.children()
             receiver.kill()
             eventually(lambda: all(map(is_gone, children)), 5, what="no orphan")  # noqa: B023
@@ -108,7 +114,7 @@ def test_what_a_receiver_left_that_was_killed_whole_is_finished_by_another(path:
             # By turns to both, the victim first. What the victim had acknowledged, and could not publish,
             # is not sent again.
             scu.start(instances(), per_association=20)
-            wait_for_some(rng, scu)
+            wait_for_the_middle(rng, scu)
             victim.kill_whole()
             check_all(path, scu)
             taken = survivor.events("journal_taken_over", told=False)
@@ -124,7 +130,7 @@ def test_two_receivers_with_one_id_work_on_one_volume_and_one_dies(path: WholePa
     ):
         for scu in scus:
             scu.start(instances(), per_association=15)
-        wait_for_some(rng, *scus)
+        wait_for_the_middle(rng, *scus)
         kill_listener(first)
         check_all(path, *scus)
 
