@@ -16,6 +16,8 @@ class StandIn:
     def __init__(self, sock: socket.socket, *, has_place: bool = False, fails: bool = False) -> None:
         self.has_place = has_place
         self.stopped = threading.Event()
+        self.is_stuck = False
+        self._ends = threading.Event()
         self._sock = sock
         self._fails = fails
 
@@ -23,12 +25,14 @@ class StandIn:
         try:
             if self._fails:
                 raise RuntimeError
-            self.stopped.wait(20)
+            self._ends.wait(20)
         finally:
             self._sock.close()
 
     def stop(self) -> None:
         self.stopped.set()
+        if not self.is_stuck:
+            self._ends.set()
 
 
 class Table:
@@ -37,18 +41,19 @@ class Table:
     def __init__(self, places: int = 1) -> None:
         self.made: list[StandIn] = []
         self.ends = 0
-        self.next_has_place = self.next_fails = False
+        self.next_has_place = self.next_fails = self.next_is_stuck = False
         self.connections = Connections(self._make, places, self._ended)
         self._theirs: list[socket.socket] = []
 
     def _make(self, sock: socket.socket, _: Connection) -> StandIn:
         self.made.append(StandIn(sock, has_place=self.next_has_place, fails=self.next_fails))
+        self.made[-1].is_stuck = self.next_is_stuck
         return self.made[-1]
 
     def _ended(self) -> None:
         self.ends += 1
 
-    def take(self, *, has_place: bool = False, fails: bool = False) -> socket.socket:
+    def take(self, *, has_place: bool = False, fails: bool = False, host: str = PEER.host) -> socket.socket:
         self.next_has_place, self.next_fails = has_place, fails
         with socket.socket() as server:
             server.bind(("127.0.0.1", 0))
@@ -56,7 +61,7 @@ class Table:
             theirs = socket.create_connection(server.getsockname())
             ours, _ = server.accept()
         self._theirs.append(theirs)
-        self.connections.take(ours.detach(), PEER)
+        self.connections.take(ours.detach(), Connection(host, 104))
         return theirs
 
     def close(self) -> None:
@@ -96,19 +101,41 @@ def test_an_association_that_fails_disturbs_no_other() -> None:
     table.close()
 
 
-def test_connections_without_a_place_are_bounded_and_those_with_one_do_not_count() -> None:
+def test_when_too_many_have_no_place_the_oldest_of_them_makes_room_for_the_newcomer() -> None:
     table = Table(places=2)
     table.take(has_place=True)
     for _ in range(MOST_BARE + 2):
         table.take()
     assert table.connections.closed_bare == 0
-    refused = table.take()
-    assert refused.recv(1) == b""
-    assert (table.connections.closed_bare, table.connections.open) == (1, MOST_BARE + 3)
-    table.made[5].stop()
-    eventually(lambda: table.connections.open == MOST_BARE + 2)
     table.take()
     assert table.connections.closed_bare == 1
+    assert [number for number, one in enumerate(table.made) if one.stopped.is_set()] == [1]
+    eventually(lambda: table.connections.open == MOST_BARE + 3)
+    table.close()
+
+
+def test_the_address_that_has_most_bare_connections_loses_its_oldest() -> None:
+    table = Table(places=2)
+    table.take(host="192.0.2.9")
+    for _ in range(MOST_BARE + 1):
+        table.take()
+    table.take(host="192.0.2.9")
+    assert [number for number, one in enumerate(table.made) if one.stopped.is_set()] == [1]
+    table.close()
+
+
+def test_connections_that_were_told_to_stop_and_do_not_end_are_bounded() -> None:
+    table = Table(places=2)
+    table.next_is_stuck = True
+    for _ in range(2 * (MOST_BARE + 2)):
+        table.take()
+    assert table.connections.closed_bare == MOST_BARE + 2
+    refused = table.take()
+    assert refused.recv(1) == b""
+    assert table.connections.open == 2 * (MOST_BARE + 2)
+    for one in table.made:
+        one.is_stuck = False
+        one.stop()
     table.close()
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import threading
+from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
@@ -12,7 +13,11 @@ from lapidicom.receiver.control import Connection
 from lapidicom.receiver.listener.service import Association
 
 MOST_BARE: Final = 64
-"""Connections without a place, beyond the number of places: probes of load balancers, slow peers."""
+"""Connections without a place, beyond the number of places: probes of load balancers, slow peers.
+
+When there are more, the oldest of them makes room for the newcomer: a flood of connections that say nothing
+keeps nobody out.
+"""
 
 Make = Callable[[socket.socket, Connection], Association]
 """Makes what serves a connection."""
@@ -35,7 +40,8 @@ class Connections:
         self._most_bare = MOST_BARE + places
         self._on_end = on_end
         self._lock = threading.Lock()
-        self._open: dict[int, Association] = {}
+        self._open: dict[int, tuple[str, Association]] = {}
+        self._told_to_stop: set[int] = set()
         self._log = structlog.get_logger()
 
     @property
@@ -44,7 +50,7 @@ class Connections:
         return len(self._open)
 
     def take(self, descriptor: int, peer: Connection) -> None:
-        """Serve a connection in a thread of its own, or close it when too many have no place.
+        """Serve a connection in a thread of its own; when too many have no place, one of them is closed.
 
         Args:
             descriptor: the connection; owned from now on.
@@ -52,7 +58,7 @@ class Connections:
         """
         sock = socket.socket(fileno=descriptor)
         self.taken += 1
-        if self.open >= self._most_bare and self._bare() >= self._most_bare:
+        if self.open >= self._most_bare and not self._make_room():
             self._refuse(sock)
             return
         with contextlib.suppress(OSError):  # the peer may have gone already; serving will find out
@@ -65,14 +71,14 @@ class Connections:
             sock.close()
             return
         with self._lock:
-            self._open[number] = association
+            self._open[number] = (peer.host, association)
         try:
             threading.Thread(
                 target=self._run, args=(number, association), name=f"connection-{number}", daemon=True
             ).start()
         except RuntimeError as error:  # no more threads to be had
             self._log.error("thread_not_started", exc_info=error)
-            del self._open[number]
+            self._forget(number)
             self._refuse(sock)
 
     def lose(self) -> None:
@@ -93,10 +99,36 @@ class Connections:
 
     def _present(self) -> list[Association]:
         with self._lock:
-            return list(self._open.values())
+            return [association for _, association in self._open.values()]
 
-    def _bare(self) -> int:
-        return sum(not association.has_place for association in self._present())
+    def _make_room(self) -> bool:
+        """Close the oldest bare connection of the address that has most of them, if there are too many.
+
+        Returns:
+            False if as many as are allowed have been told to stop and have not ended yet.
+        """
+        with self._lock:
+            bare = {
+                number: host
+                for number, (host, association) in self._open.items()
+                if number not in self._told_to_stop and not association.has_place
+            }
+            if len(bare) < self._most_bare:
+                return True
+            if len(self._told_to_stop) >= self._most_bare:
+                return False
+            counts = Counter(bare.values())
+            victim = min(bare, key=lambda number: (-counts[bare[number]], number))
+            self._told_to_stop.add(victim)
+            association = self._open[victim][1]
+        self.closed_bare += 1
+        association.stop()
+        return True
+
+    def _forget(self, number: int) -> None:
+        with self._lock:
+            del self._open[number]
+            self._told_to_stop.discard(number)
 
     def _refuse(self, sock: socket.socket) -> None:
         self.closed_bare += 1
@@ -108,6 +140,5 @@ class Connections:
         except Exception as error:  # noqa: BLE001 -- one bad association never disturbs another
             self._log.error("connection_failed", exc_info=error)
         finally:
-            with self._lock:
-                del self._open[number]
+            self._forget(number)
             self._on_end()

@@ -1,4 +1,4 @@
-"""Accepts connections and hands each over to a listener process; never blocks, never keeps one."""
+"""Accepts connections and hands each over to a listener process; never blocks, and keeps one at most."""
 
 import asyncio
 import errno
@@ -15,6 +15,9 @@ _BATCH: Final = 64
 
 _PAUSE: Final = 0.5
 """Seconds for which a process without free descriptors or memory leaves connections in the backlog."""
+
+_RETRY: Final = 0.02
+"""Seconds between two tries to hand over a connection while the control sockets of all listeners are full."""
 
 _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -47,6 +50,7 @@ class Acceptor:
         self._takers = takers
         self._expects_taker = expects_taker
         self._loop = asyncio.get_running_loop()
+        self._held: tuple[Connection, socket.socket] | None = None
         self._reported = 0
         self._paused_until = 0.0
         self._log = structlog.get_logger()
@@ -57,12 +61,15 @@ class Acceptor:
         """Look for connections again; to be called when a listener has become live, and each second."""
         if self._socket.fileno() >= 0 and self._loop.time() >= self._paused_until:
             self._loop.add_reader(self._socket.fileno(), self._accept)
+            if self._held is not None:
+                self._accept()
 
     def close(self) -> None:
         """Stop listening; connections still in the backlog are reset by the kernel."""
         if self._socket.fileno() >= 0:
             self._pause()
             self._socket.close()
+        self._close_held()
 
     def report(self) -> None:
         """Log what was closed since the last call: one line, for a flood of connections too."""
@@ -81,19 +88,41 @@ class Acceptor:
                 # The kernel keeps them in the backlog meanwhile; resume() comes with the first report.
                 self._pause()
                 return
-            try:
-                sock, address = self._socket.accept()
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno in _EXHAUSTED:
-                    self._log.error("accept_failed", exc_info=error)
-                    self._paused_until = self._loop.time() + _PAUSE
-                    self._pause()
-                    self._loop.call_later(_PAUSE * 1.1, self.resume)
+            if self._held is None:
+                try:
+                    sock, address = self._socket.accept()
+                except BlockingIOError:
                     return
-                continue  # the peer has gone in between
-            with sock:
-                connection = Connection(address[0].removeprefix("::ffff:"), address[1])
-                if not any(taker.hand_over(connection, sock) for taker in takers):
-                    self.closed_untaken += 1
+                except OSError as error:
+                    if error.errno in _EXHAUSTED:
+                        self._log.error("accept_failed", exc_info=error)
+                        self._pause_for(_PAUSE)
+                        return
+                    continue  # the peer has gone in between
+                self._held = Connection(address[0].removeprefix("::ffff:"), address[1]), sock
+            if not self._hand_over(*self._held, takers):
+                self._pause_for(_RETRY)
+                return
+
+    def _hand_over(self, connection: Connection, sock: socket.socket, takers: Sequence[Taker]) -> bool:
+        """Give the held connection to a listener, or close it if none lives; False: try again soon."""
+        if any(taker.hand_over(connection, sock) for taker in takers):
+            sock.close()
+            self._held = None
+        elif takers:
+            # They live, and have not yet read what was handed to them: the peer can wait for that.
+            return False
+        else:
+            self.closed_untaken += 1
+            self._close_held()
+        return True
+
+    def _close_held(self) -> None:
+        if self._held is not None:
+            self._held[1].close()
+            self._held = None
+
+    def _pause_for(self, seconds: float) -> None:
+        self._paused_until = self._loop.time() + seconds
+        self._pause()
+        self._loop.call_later(seconds * 1.1, self.resume)
