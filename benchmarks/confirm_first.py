@@ -10,7 +10,6 @@ takes the receiver's settings from the environment, as the receiver does.
 """
 
 import asyncio
-import json
 import os
 import sys
 import threading
@@ -22,6 +21,7 @@ from unittest.mock import patch
 from lapidicom.common.broker import Envelope, publishers
 from lapidicom.common.broker.publisher import Publisher
 from lapidicom.common.file_system import FileSystem
+from lapidicom.common.journal.records import parse
 from lapidicom.common.settings import load
 from lapidicom.common.topology import topology
 from lapidicom.receiver.control import ControlSocket
@@ -31,7 +31,7 @@ from lapidicom.receiver.listener import build as building
 from lapidicom.receiver.listener.__main__ import ignore_signals
 from lapidicom.receiver.listener.places import Places
 from lapidicom.receiver.listener.service import Service
-from lapidicom.receiver.relay.envelopes import envelope_of
+from lapidicom.receiver.relay.messages import envelope_of
 from lapidicom.receiver.settings import ListenerSettings, ReceiverSettings
 from lapidicom.receiver.supervisor import app as supervisor
 from lapidicom.receiver.supervisor.child import Role
@@ -64,9 +64,8 @@ class ConfirmingJournal:
 
     def wait(self, entry: Entry) -> None:
         """Publish, and wait for the confirm: file and folder are durable by now."""
-        for body in entry.bodies:
-            record = json.loads(b'{"sequence":0,%b}' % body)
-            envelope = envelope_of(uuid.uuid4().hex, record)
+        for record in entry.bodies:
+            envelope = envelope_of(uuid.uuid4().hex, parse(b"0\t" + record))
             if envelope is not None:
                 self._publish(envelope)
 

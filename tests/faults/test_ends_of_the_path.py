@@ -96,7 +96,7 @@ def test_lost_cursors_and_marks_only_send_twice(path: WholePath) -> None:
         first = path.report(scu)
         first.check()
         receiver.kill_whole()
-    lost: list[Path] = [*path.spool.glob("journal/*/cursor"), *path.spool.glob("journal/*/committed")]
+    lost: list[Path] = [*path.spool.glob("journals/2/*/cursor"), *path.spool.glob("journals/2/*/committed")]
     assert len(lost) >= 2
     for file in lost:
         file.unlink()

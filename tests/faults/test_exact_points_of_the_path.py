@@ -17,9 +17,9 @@ from tests.support.seeds import is_large, seeded
 from tests.support.whole_path import OBSERVER_QUEUE, WholePath
 
 PART = r"incoming/.*\.part$"
-SEGMENT = r"journal/.*\.log$"
-MARK = r"journal/.*/committed$"
-CURSOR = r"journal/.*/cursor"
+SEGMENT = r"journals/.*\.log$"
+MARK = r"journals/.*/committed$"
+CURSOR = r"journals/.*/cursor"
 SERIES_FOLDER = r"SERVICES/PACS/EXACT[^/]*/[^/]+/[^/]+/[^/]+$"
 
 POINTS_OF_A_LISTENER = (

@@ -69,9 +69,9 @@ def test_a_frozen_listener_is_killed_and_replaced_and_loses_nothing(path: WholeP
     for number in rounds(1, 10):
         rng = seeded(f"hung-{number}")
         scu = path.scu(f"HUNG{number}")
-        earlier = set(path.spool.glob("journal/*"))
+        earlier = set(path.spool.glob("journals/2/*"))
         with path.receiver(CHRIS_CHILD_TIMEOUT=3, CHRIS_JOURNAL_TAKEOVER=600) as receiver:
-            [journal] = set(path.spool.glob("journal/*")) - earlier
+            [journal] = set(path.spool.glob("journals/2/*")) - earlier
             hung = receiver.child()
             scu.start(instances(1 + number * COUNT))
             wanted = rng.randrange(1, COUNT // 2)

@@ -102,7 +102,7 @@ def test_a_relay_killed_at_a_publish_sends_the_rest_and_a_lost_cursor_loses_noth
         hold_broker(receiver, amqp_url)
         assert store(receiver, tmp_path, sent) == [0x0000] * 10
         receiver.wait_for("child_ended", role="relay")
-        for cursor in receiver.spool.glob("journal/*/cursor"):
+        for cursor in receiver.spool.glob("journals/2/*/cursor"):
             cursor.unlink()
         taken = Taken(amqp_url)
         eventually(lambda: taken.look() == paths(sent) and (10, True) in taken.series, 30)
@@ -120,7 +120,7 @@ def test_a_receiver_that_was_killed_whole_is_finished_by_another(tmp_path: Path,
             os.kill(pid, signal.SIGSTOP)
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
-        for mark in files_root.glob(".lapidicom/journal/*/committed"):
+        for mark in files_root.glob(".lapidicom/journals/2/*/committed"):
             mark.write_bytes(b"")  # as after a power cut
         with Receiver(tmp_path, amqp_url, files_root=files_root, CHRIS_RECEIVER_ID="other") as other:
             taken = Taken(amqp_url)
@@ -180,7 +180,7 @@ def test_two_receivers_with_one_id_on_one_volume_do_not_disturb_each_other(
 
 def test_a_journal_write_that_fails_half_way_is_followed_by_good_ones(tmp_path: Path, amqp_url: str) -> None:
     sent = instances(1, 2, 3, 4)
-    fault = Fault("write", "short", where=r"journal/.*\.log$", nth=3)
+    fault = Fault("write", "short", where=r"journals/.*\.log$", nth=3)
     with Receiver(tmp_path, amqp_url, faults=[fault], **ALONE) as receiver:
         statuses = store(receiver, tmp_path, sent)
         stored = [one for one, status in zip(sent, statuses, strict=True) if status == 0x0000]
@@ -188,4 +188,4 @@ def test_a_journal_write_that_fails_half_way_is_followed_by_good_ones(tmp_path: 
         taken = Taken(amqp_url)
         eventually(lambda: taken.look() >= paths(stored) and (3, True) in taken.series, 30)
         assert receiver.stop() == 0
-        assert receiver.events("journal_line_bad")
+        assert receiver.events("journal_tail_torn")

@@ -149,7 +149,7 @@ def descriptors(pid: int) -> list[Path]:
 
 def is_in_a_journal(descriptor: Path) -> bool:
     try:
-        return "/journal/" in str(descriptor.readlink())
+        return "/journals/" in str(descriptor.readlink())
     except OSError:
         return False
 

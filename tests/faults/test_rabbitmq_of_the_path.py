@@ -147,7 +147,7 @@ def test_a_work_queue_deleted_while_all_runs_is_made_anew_and_the_journal_can_fi
                 assert set(scu.ledger.statuses()) == {0x0000}
                 print(f"in the deleted queue: {len(path.report_now(scu).lost)}")
                 receiver.kill_whole()
-            for cursor in path.spool.glob("journal/*/cursor"):
+            for cursor in path.spool.glob("journals/2/*/cursor"):
                 cursor.unlink()
             with path.receiver():
                 report = path.report(scu, seconds=60)

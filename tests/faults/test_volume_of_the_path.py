@@ -25,7 +25,7 @@ def series() -> Iterator[Instance]:
 
 def torn_segments(spool: Path) -> list[Path]:
     """Segments that end within a line, which is not being written just now."""
-    segments = [*spool.glob("journal/*/*.log"), *spool.glob("journal/*/*.done")]
+    segments = [*spool.glob("journals/2/*/*.log"), *spool.glob("journals/2/*/*.done")]
     return [one for one in segments if one.read_bytes()[-1:] not in (b"", b"\n")]
 
 
@@ -49,7 +49,7 @@ def test_a_journal_write_that_stops_half_way_is_followed_by_good_ones(tmp_path: 
             statuses = scu.ledger.statuses()
             assert statuses.keys() == {SUCCESS, OUT_OF_RESOURCES}
             assert statuses[SUCCESS] + statuses[OUT_OF_RESOURCES] == scu.ledger.sent
-            receiver.wait_for("journal_line_bad")
+            receiver.wait_for("journal_tail_torn")
             path.report(scu).check()
             assert temporary_files(path.spool) == []
             assert receiver.reasons() == []

@@ -8,8 +8,8 @@ from typing import Any
 
 from lapidicom.common.broker import BrokerError, Envelope
 from lapidicom.common.journal import records
-from lapidicom.common.journal.format import lines
-from lapidicom.common.journal.records import SeriesKey
+from lapidicom.common.journal.format import Line, lines
+from lapidicom.common.journal.records import Record, SeriesKey
 
 PACS = "SERVICES/PACS/MODALITY"
 
@@ -53,7 +53,7 @@ def instance_path(number: int, series: int = 1) -> str:
 
 
 def instance(number: int, association: str = "association-1", series: int = 1, size: int = 10) -> bytes:
-    """Body of an instance_received record."""
+    """An instance_received record."""
     message = {
         "path": instance_path(number, series),
         "SOPClassUID": "1.2.840.10008.5.1.4.1.1.2",
@@ -63,16 +63,16 @@ def instance(number: int, association: str = "association-1", series: int = 1, s
         "received_at": "2024-01-02T03:04:05.678+00:00",
         **_common(association, series),
     }
-    return b'"record":"instance_received","message":%b' % json.dumps(message).encode()
+    return records.instance_received(json.dumps(message, separators=(",", ":")).encode())
 
 
 def started(association: str = "association-1", series: int = 1) -> bytes:
-    """Body of a series_started record."""
+    """A series_started record."""
     return records.series_started(series_fields(association, series))
 
 
 def ended(received: int, association: str = "association-1", series: int = 1) -> bytes:
-    """Body of a series_ended record."""
+    """A series_ended record."""
     return records.series_ended(
         records.series_received_of(
             series_fields(association, series),
@@ -84,11 +84,12 @@ def ended(received: int, association: str = "association-1", series: int = 1) ->
     )
 
 
-def read_all(folder: Path) -> Iterator[dict[str, Any]]:
+def read_all(folder: Path) -> Iterator[Record]:
     """All good records of a journal's folder, in order, whatever its mark says."""
     for segment in sorted(folder.glob("*.log")) + sorted(folder.glob("*.done")):
         for line in lines(segment.read_bytes(), 0):
-            yield json.loads(line.text)
+            if isinstance(line, Line):
+                yield records.parse(line.text)
 
 
 def subject(envelope: Envelope) -> str:

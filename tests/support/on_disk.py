@@ -54,10 +54,10 @@ def check_stored(
     for path, one in by_path.items():
         _check_file(files_root / path, one, title_in_file or calling, called)
     received = records_of(files_root / ".lapidicom", records.INSTANCE_RECEIVED, calling)
-    assert sorted(one["message"]["path"] for one in received) == sorted([*by_path] * times)
+    assert sorted(one["path"] for one in received) == sorted([*by_path] * times)
     for record in received:
-        one = by_path[record["message"]["path"]]
-        _check_record(record["message"], files_root / record["message"]["path"], one, called)
+        one = by_path[record["path"]]
+        _check_record(record, files_root / record["path"], one, called)
     for folder in {(files_root / path).parent for path in by_path}:
         while folder != files_root:
             assert stat.S_IMODE(folder.stat().st_mode) == 0o775, folder

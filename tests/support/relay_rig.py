@@ -58,6 +58,7 @@ class RelayRig:
         takeover: CHRIS_JOURNAL_TAKEOVER.
         days: CHRIS_JOURNAL_DAYS.
         min_free_space: CHRIS_MIN_FREE_SPACE.
+        directory_cache: seconds for which the volume may hide what another client has made.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class RelayRig:
         takeover: float = 120.0,
         days: float = 7.0,
         min_free_space: int = 0,
+        directory_cache: float = 0.0,
     ) -> None:
         fs = file_system or FileSystem()
         self.publisher = publisher
@@ -79,7 +81,7 @@ class RelayRig:
         self.events: list[tuple[str, dict[str, Any]]] = []
         self.counts = Counts()
         identity = RelayIdentity(f"{next(_NUMBERS):032x}", receiver_id, parent)
-        files = StoredFiles(fs, root)
+        files = StoredFiles(fs, root, directory_cache=directory_cache)
         spool = root / ".lapidicom"
 
         def follower(folder: JournalFolder, life: str, name: str) -> Follower:
@@ -92,6 +94,7 @@ class RelayRig:
                 counts=self.counts,
                 observe=self._observe,
                 offload=at_once,
+                clock=clock,
             )
 
         self.journals = Journals(
@@ -104,7 +107,7 @@ class RelayRig:
             observe=self._observe,
         )
         self.retention = Retention(
-            fs, root, days=days, min_free_space=min_free_space, now=clock, observe=self._observe
+            fs, root, spool, days=days, min_free_space=min_free_space, now=clock, observe=self._observe
         )
         self.relay = Relay(
             self.journals,

@@ -1,10 +1,10 @@
 """In-memory stand-ins for what a C-STORE SCP uses: volume, temporary files, journal and log."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from lapidicom.common.journal.records import Record, parse
 from lapidicom.receiver.association_info import AssociationInfo
 from lapidicom.receiver.errors import OutOfResources
 from lapidicom.receiver.storage.refusals import Refusals
@@ -126,8 +126,8 @@ class FakeInstanceStore:
 class FakeEntry:
     """What was appended."""
 
-    records: list[dict[str, Any]]
-    starts: dict[str, Any] | None
+    records: list[Record]
+    starts: Record | None
     settled: bool = False
 
 
@@ -137,7 +137,7 @@ class FakeJournal:
     def __init__(self, store: FakeInstanceStore) -> None:
         self._store = store
         self.entries: list[FakeEntry] = []
-        self.quiet: list[dict[str, Any]] = []
+        self.quiet: list[Record] = []
         self.ended: list[Any] = []
 
     def append(self, records: Sequence[bytes], *, series: Any, starts: bytes | None) -> FakeEntry:
@@ -165,10 +165,9 @@ class FakeJournal:
         self.ended += ends or []
 
 
-def parsed(body: bytes) -> dict[str, Any]:
-    """A record's body as the object that a reader sees."""
-    record: dict[str, Any] = json.loads(b"{%b}" % body)
-    return record
+def parsed(record: bytes) -> Record:
+    """A record as a reader sees it."""
+    return parse(b"0\t" + record)
 
 
 class FakeLog:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lapidicom.common.journal.format import CURSOR, folder_name, segment_name
+from lapidicom.common.journal.format import CURSOR, FOLDERS, FORMAT, folder_name, segment_name
 from tests.support.command import Ended, in_process
 from tests.support.cube.process import CubeProcess
 
@@ -19,7 +19,7 @@ def hanging(files_root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     """A storage root with one journal whose files nobody can open: opening a FIFO waits for a writer."""
     monkeypatch.setattr("lapidicom.cli.in_thread.VOLUME_SECONDS", 0.3)
     (files_root / "SERVICES/PACS").mkdir(parents=True)
-    journal = files_root / ".lapidicom/journal" / folder_name("receiver", "0" * 32)
+    journal = files_root / ".lapidicom" / FOLDERS[FORMAT] / folder_name("receiver", "0" * 32)
     journal.mkdir(parents=True)
     fifos = [journal / name for name in (segment_name(1), CURSOR)]
     for fifo in fifos:

@@ -13,12 +13,12 @@ from structlog.testing import capture_logs
 
 from lapidicom.cli.audit import parse
 from lapidicom.cli.reconcile.message import RECONCILE, id_of_path
-from lapidicom.common.journal.format import COMMITTED, CURSOR
+from lapidicom.common.journal.format import COMMITTED, CURSOR, JOURNALS
 from lapidicom.common.messages import HEADER_ID, InstanceStored
 from lapidicom.common.topology import AUDIT_QUEUE, DEAD_LETTER_QUEUE, WORK_QUEUE
 from tests.support.command import Ended, in_process, lapidicom, start
 from tests.support.instances import EXPLICIT, IMPLICIT, Instance, instance, leaks
-from tests.support.journals import records_of
+from tests.support.journals import all_records, journal_folders, records_of
 from tests.support.polling import eventually
 from tests.support.queues import look, take_all
 from tests.support.receiver import Receiver
@@ -52,7 +52,7 @@ class World:
     def _is_relayed(self) -> bool:
         return all(
             (life / CURSOR).exists() and (life / CURSOR).read_bytes() == (life / COMMITTED).read_bytes()
-            for life in (self.path.spool / "journal").iterdir()
+            for life in journal_folders(self.path.spool)
         )
 
     def place(self, calling: str, *instances: Instance) -> list[str]:
@@ -126,12 +126,12 @@ def test_registrations_lost_in_rabbitmq_are_enqueued_again_as_their_records_tell
 
     messages = take_all(world.path.amqp_url, WORK_QUEUE)
     records = records_of(world.path.spool, "instance_received", "PURGED")
-    lives = {folder.name.rpartition(".")[2] for folder in (world.path.spool / "journal").iterdir()}
-    ids = {f"{life}.{record['sequence']}" for life in lives for record in records}
+    lives = {folder.name.rpartition(".")[2] for folder in journal_folders(world.path.spool)}
+    ids = {f"{life}.{record.sequence}" for life in lives for record in all_records(world.path.spool)}
     assert {message.headers[HEADER_ID] for message in messages} <= ids
     bodies = [InstanceStored.model_validate_json(message.body) for message in messages]
     assert sorted(bodies, key=lambda one: one.path) == sorted(
-        (InstanceStored.model_validate(record["message"]) for record in records), key=lambda one: one.path
+        (InstanceStored.model_validate(record) for record in records), key=lambda one: one.path
     )
     assert len({message.headers[RECONCILE] for message in messages}) == 1
 
@@ -158,7 +158,7 @@ def test_a_file_without_a_record_yields_the_message_that_the_receiver_would_have
     [path] = world.receive(calling, instance(1, series=7, transfer_syntax=syntax))
     [record] = records_of(world.path.spool, "instance_received", calling)
     world.lose_registrations()
-    hidden = world.path.spool / "journal"
+    hidden = world.path.spool / JOURNALS
     hidden.rename(hidden.with_name("hidden"))
     try:
         assert world.reconcile(calling, "--yes").status == 2
@@ -169,7 +169,7 @@ def test_a_file_without_a_record_yields_the_message_that_the_receiver_would_have
     [message] = take_all(world.path.amqp_url, WORK_QUEUE)
     assert message.headers[HEADER_ID] == id_of_path(path)
     made = InstanceStored.model_validate_json(message.body)
-    sent = InstanceStored.model_validate(record["message"])
+    sent = InstanceStored.model_validate(record)
     unknown = {"association_id": "unknown", "peer_address": "unknown", "receiver": "unknown"}
     assert made == sent.model_copy(update={**unknown, "received_at": made.received_at})
     assert abs((made.received_at - sent.received_at).total_seconds()) < 60

@@ -9,7 +9,7 @@ import pytest
 from lapidicom.common.topology import DEAD_LETTER_QUEUE, WORK_QUEUE
 from tests.support.command import Ended, in_process, lapidicom
 from tests.support.instances import ROOT, Instance, instance, leaks
-from tests.support.journals import records_of
+from tests.support.journals import all_records
 from tests.support.polling import eventually
 from tests.support.queues import look
 from tests.support.receiver import Receiver
@@ -97,10 +97,10 @@ def test_a_dead_letter_is_told_with_its_reason_and_what_to_do(world: World) -> N
     assert ended.status == 12
     life = next(
         record
-        for record in records_of(world.path.spool, "instance_received")
-        if record["message"]["SOPInstanceUID"] == DEAD.sop_instance
+        for record in all_records(world.path.spool)
+        if record.kind == "instance_received" and record.fields()["SOPInstanceUID"] == DEAD.sop_instance
     )
-    assert f".{life['sequence']} since" in ended.out
+    assert f".{life.sequence} since" in ended.out
     assert "refused: StudyDate, HTTP 400" in ended.out
     assert "lapidicom dlq show" in ended.out
 

@@ -47,7 +47,7 @@ def test_a_call_fails_with_the_errno_and_only_as_often_as_said(tmp_path: Path) -
 def test_a_short_write_of_the_journal_refuses_one_instance_and_the_next_segment_takes_the_rest(
     tmp_path: Path,
 ) -> None:
-    fault = Fault("write", "short", where=r"journal/.*\.log$", nth=3)
+    fault = Fault("write", "short", where=r"journals/.*\.log$", nth=3)
     with Receiver(tmp_path, faults=[fault]) as receiver:
         statuses = store(receiver, tmp_path, *(instance(number) for number in range(1, 5)))
         assert sorted(statuses) == [0x0000, 0x0000, 0x0000, 0xA700]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.journals import journal_folders
 from tests.support.polling import eventually
 from tests.support.processes import connections, is_closed, is_gone
 from tests.support.receiver import PAUSABLE, Receiver
@@ -49,7 +50,7 @@ def test_the_journal_of_a_killed_listener_is_taken_over_at_once(
     start: Callable[..., Receiver],
 ) -> None:
     receiver = start(CHRIS_JOURNAL_TAKEOVER=600)
-    [journal] = (receiver.spool / "journal").iterdir()
+    [journal] = journal_folders(receiver.spool)
     os.kill(receiver.child("listener"), signal.SIGKILL)
     assert receiver.wait_for("journal_taken_over", life=journal.name)["told"] is True
 

@@ -87,9 +87,9 @@ def test_a_released_association_is_recorded_behind_its_series(receiver: Receiver
     assert end_of(receiver, "RELEASED") == ("released", 1, 0)
     check_stored(receiver.files_root, "RELEASED", [one])
     kinds = [
-        record["record"]
+        record.kind
         for record in all_records(receiver.spool)
-        if "RELEASED" in str(record.get("message") or record.get("series") or record)
+        if record.fields().get("calling_ae_title") == "RELEASED"
     ]
     assert kinds == ["series_started", "instance_received", "series_ended", "association_ended"]
 
@@ -126,7 +126,7 @@ def test_an_association_that_ends_inside_a_data_set_leaves_nothing_of_it(
     assert eventually(lambda: temporary_files(receiver.spool) == [])
     check_stored(receiver.files_root, calling, [good])
     (series,) = records_of(receiver.spool, records.SERIES_ENDED, calling)
-    assert (series["message"]["received"], series["message"]["ok"]) == (1, True)
+    assert (series["received"], series["ok"]) == (1, True)
 
 
 def test_while_a_large_data_set_arrives_it_is_in_the_spool_and_nowhere_else(receiver: Receiver) -> None:

@@ -70,7 +70,7 @@ def test_sixteen_associations_with_mixed_series_store_at_once(receiver: Receiver
         assert [run.result(60) for run in runs] == [{0}] * 16
     for calling, instances in sent.items():
         received = check_stored(receiver.files_root, calling, instances)
-        assert len({one["message"]["association_id"] for one in received}) == 1
+        assert len({one["association_id"] for one in received}) == 1
     listeners = {line["pid"] for line in receiver.events("association_accepted")}
     assert len(listeners) == 2, "both listener processes served some"
 
@@ -130,10 +130,7 @@ def test_other_bytes_under_the_same_uid_replace_the_file(receiver: Receiver) -> 
     (path,) = stored_paths(receiver.files_root, "REPLACE")
     assert path == first.path("REPLACE") == second.path("REPLACE")
     assert (receiver.files_root / path).read_bytes().endswith(second.data_set)
-    sizes = [
-        record["message"]["size"]
-        for record in records_of(receiver.spool, records.INSTANCE_RECEIVED, "REPLACE")
-    ]
+    sizes = [record["size"] for record in records_of(receiver.spool, records.INSTANCE_RECEIVED, "REPLACE")]
     assert sizes[1] == sizes[0] + 2 == (receiver.files_root / path).stat().st_size
 
 

@@ -106,7 +106,7 @@ def test_damaged_conversations_end_cleanly_and_leave_whole_instances_only(receiv
     assert receiver.other_output == []
     assert eventually(lambda: temporary_files(receiver.spool) == [])
     received = records_of(receiver.spool, records.INSTANCE_RECEIVED)
-    assert stored_paths(receiver.files_root) == {one["message"]["path"] for one in received}
+    assert stored_paths(receiver.files_root) == {one["path"] for one in received}
     for path in stored_paths(receiver.files_root):
         assert path.count("/") == 6
         assert path.endswith(".dcm")

@@ -88,8 +88,8 @@ def test_dcmtk_sends_deflated_and_big_endian_files(receiver: Receiver, tmp_path:
         assert run.status == 0, run.output
         assert stored_paths(receiver.files_root, calling) == {one.path(calling)}
         (record,) = records_of(receiver.spool, records.INSTANCE_RECEIVED, calling)
-        assert record["message"]["TransferSyntaxUID"] == syntax
-        assert record["message"]["PatientName"] == PATIENT["PatientName"]
+        assert record["TransferSyntaxUID"] == syntax
+        assert record["PatientName"] == PATIENT["PatientName"]
 
 
 def test_dcmsend_sends_compressed_files_as_they_are(receiver: Receiver, tmp_path: Path) -> None:
@@ -211,8 +211,8 @@ def test_a_name_in_another_script_is_stored_and_recorded_as_text(receiver: Recei
     sent.append(encoded(data_set, IMPLICIT))
     store_all(receiver, calling, *sent)
     for record in check_stored(receiver.files_root, calling, sent):
-        assert record["message"]["PatientName"] == NAMES[charset]
-        assert record["message"]["path"].isascii()
+        assert record["PatientName"] == NAMES[charset]
+        assert record["path"].isascii()
 
 
 def test_text_that_cannot_be_decoded_is_no_reason_to_refuse(receiver: Receiver) -> None:
@@ -229,7 +229,7 @@ def test_text_that_cannot_be_decoded_is_no_reason_to_refuse(receiver: Receiver) 
     assert "/X_X-ACCZW8842-" in path
     assert (receiver.files_root / path).read_bytes().endswith(broken.data_set)
     (record,) = records_of(receiver.spool, records.INSTANCE_RECEIVED, "UNDECODABLE")
-    assert record["message"]["StudyDescription"] == "X\ufffd\ufffdX"
+    assert record["StudyDescription"] == "X\ufffd\ufffdX"
 
 
 # -- AE titles -----------------------------------------------------------------------------------------------
@@ -278,8 +278,8 @@ def test_a_calling_ae_title_of_a_real_device_names_a_safe_folder(
         scu.release()
     assert [path.name for path in pacs.iterdir()] == [folder]
     received = records_of(receiver.spool, records.INSTANCE_RECEIVED)[before:]
-    assert [one["message"]["calling_ae_title"] for one in received] == [recorded]
-    assert [one["message"]["pacs_name"] for one in received] == [folder]
+    assert [one["calling_ae_title"] for one in received] == [recorded]
+    assert [one["pacs_name"] for one in received] == [folder]
     (path,) = stored_paths(receiver.files_root)
     meta = pydicom.filereader.read_file_meta_info(receiver.files_root / path)
     assert meta.SourceApplicationEntityTitle == in_file

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.journals import journal_folders
 from tests.support.polling import eventually, never
 from tests.support.processes import connections, descriptors, is_closed
 from tests.support.receiver import Receiver
@@ -32,7 +33,7 @@ def test_a_hung_listener_is_replaced_its_journal_finished_and_readiness_says_so(
     start: Callable[..., Receiver],
 ) -> None:
     receiver = start(CHRIS_CHILD_TIMEOUT=7, CHRIS_JOURNAL_TAKEOVER=600)
-    [journal] = (receiver.spool / "journal").iterdir()
+    [journal] = journal_folders(receiver.spool)
     hung = receiver.child()
     os.kill(hung, signal.SIGSTOP)
     assert receiver.wait_for("not_ready")["reasons"][0].startswith("listener 0: silent for")

@@ -103,13 +103,12 @@ def test_a_file_that_lacks_what_cube_must_know_yields_none_and_no_value_is_told(
 
 def test_a_record_is_preferred_and_keeps_its_id(tmp_path: Path) -> None:
     path = stored(tmp_path, instance(1))
-    text = b'{"sequence":7,"record":"instance_received","message":%b}'
     body = (
         of_file(tmp_path, path).message.model_copy(update={"association_id": "a1"}).model_dump_json().encode()
     )
-    made = message_of(tmp_path, _missing(path, text % body))
+    made = message_of(tmp_path, _missing(path, body))
     assert (made.lapidicom_id, made.message.association_id) == ("life.7", "a1")
-    broken = message_of(tmp_path, _missing(path, text % b'{"path":"x"}'))
+    broken = message_of(tmp_path, _missing(path, b'{"path":"x"}'))
     assert broken.lapidicom_id == id_of_path(path)
 
 

@@ -25,7 +25,7 @@ REFUSED = association_ended(
 
 
 def journal(spool: Path, *bodies: bytes, segment: int = 1, done: bool = False) -> Path:
-    folder = spool / "journal" / LIFE
+    folder = spool / "journals/2" / LIFE
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "heartbeat").write_bytes(Heartbeat(3).encode())
     lines = b"".join(frame(number, body) for number, body in enumerate(bodies, segment * 100))

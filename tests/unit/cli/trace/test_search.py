@@ -18,7 +18,7 @@ LIVES = ("0123456789abcdef" * 2, "fedcba9876543210" * 2)
 
 
 def write(spool: Path, life: str, *bodies: bytes, mark: int | None = None) -> None:
-    folder = spool / "journal" / f"receiver-{LIVES.index(life) + 1}.{life}"
+    folder = spool / "journals/2" / f"receiver-{LIVES.index(life) + 1}.{life}"
     folder.mkdir(parents=True, exist_ok=True)
     lines = [frame(number, body) for number, body in enumerate(bodies, 1)]
     (folder / "00000001.log").write_bytes(b"".join(lines))
@@ -44,9 +44,8 @@ def look(spool: Path, uid: str) -> Found:
 
 
 def at(number: int, when: str) -> bytes:
-    body = json.loads(b"{%b}" % instance(number))
-    body["message"]["received_at"] = when
-    return json.dumps(body).encode()[1:-1]
+    message = records.parse(b"0\t" + instance(number)).fields() | {"received_at": when}
+    return records.instance_received(json.dumps(message).encode())
 
 
 def test_receptions_of_one_instance_in_two_journals_are_told_in_the_order_of_time(tmp_path: Path) -> None:
@@ -108,7 +107,7 @@ def test_uids_that_only_begin_alike_are_others(tmp_path: Path) -> None:
     assert look(tmp_path, "1.2.3.1.").merged() == []
 
 
-@pytest.mark.parametrize("body", [b'"record":"instance_received","message":"1.2.3.1.1"', b'"x":"1.2.3.1.1"'])
+@pytest.mark.parametrize("body", [b'instance_received\t"1.2.3.1.1"', b'x\t{"x":"1.2.3.1.1"}'])
 def test_a_record_of_another_form_is_passed_over(tmp_path: Path, body: bytes) -> None:
     write(tmp_path, LIVES[0], body, instance(1))
     assert len(look(tmp_path, "1.2.3.1.1").merged()) == 1
@@ -116,7 +115,7 @@ def test_a_record_of_another_form_is_passed_over(tmp_path: Path, body: bytes) ->
 
 def test_the_reach_of_the_journals_is_that_of_the_oldest_segment(tmp_path: Path) -> None:
     for life, day in zip(LIVES, ("02", "01"), strict=True):
-        opened = f'"record":"segment_opened","opened_at":"2024-01-{day}T00:00:00+00:00"'.encode()
+        opened = f'segment_opened\t{{"opened_at":"2024-01-{day}T00:00:00+00:00"}}'.encode()
         write(tmp_path, life, opened)
     since = look(tmp_path, "1.2").since
     assert since is not None

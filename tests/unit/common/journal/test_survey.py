@@ -1,13 +1,15 @@
 """Who only looks at journals reads every record, and says of each how far the relay is."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from lapidicom.common.file_system import FileSystem
-from lapidicom.common.journal import records
+from lapidicom.common.journal.bad_lines import BadLines
 from lapidicom.common.journal.format import Position, encode_position, frame
+from lapidicom.common.journal.reader import UnknownJournal
 from lapidicom.common.journal.survey import Relay, Survey, Unreadable
 from tests.support.journal_records import instance
 
@@ -22,7 +24,7 @@ class Spool:
         self.path = path
 
     def folder(self, life: str = LIFE, **positions: Position) -> Path:
-        folder = self.path / "journal" / f"receiver-1.{life}"
+        folder = self.path / "journals/2" / f"receiver-1.{life}"
         folder.mkdir(parents=True, exist_ok=True)
         for name, position in positions.items():
             (folder / name).write_bytes(encode_position(position))
@@ -38,7 +40,7 @@ class Spool:
         return Survey(FileSystem(), str(self.path))
 
     def told(self) -> dict[int, Relay]:
-        return {records.parse(entry.text)["sequence"]: entry.relay for entry in self.survey().entries()}
+        return {entry.record.sequence: entry.relay for entry in self.survey().entries()}
 
 
 @pytest.fixture
@@ -56,7 +58,7 @@ def test_all_journals_and_segments_are_read_done_ones_too(spool: Spool) -> None:
     spool.segment("00000002.log", [3])
     spool.segment("00000001.log", [7], life=OTHER)
     entries = list(spool.survey().entries())
-    assert [(entry.life, records.parse(entry.text)["sequence"]) for entry in entries] == [
+    assert [(entry.life, entry.record.sequence) for entry in entries] == [
         (LIFE, 1),
         (LIFE, 2),
         (LIFE, 3),
@@ -93,22 +95,65 @@ def test_what_was_set_aside_is_told_as_such(spool: Spool) -> None:
 def test_only_what_is_wanted_is_given(spool: Spool) -> None:
     spool.segment("00000001.log", [1, 2, 12])
     found = spool.survey().entries(lambda text: b'"1.2.3.1.12"' in text)
-    assert [records.parse(entry.text)["sequence"] for entry in found] == [12]
+    assert [entry.record.sequence for entry in found] == [12]
 
 
-def test_a_bad_line_ends_its_segment_and_is_told_unless_it_is_being_written(spool: Spool) -> None:
+def test_a_bad_line_before_the_mark_is_skipped_and_told(spool: Spool) -> None:
+    ends = spool.segment("00000001.log", [1, 2, 3])
+    segment = spool.folder(committed=Position(1, ends[2])) / "00000001.log"
+    segment.write_bytes(segment.read_bytes().replace(b"1.2.3.1.2", b"1.2.3.1.3", 1))
+    survey = spool.survey()
+    assert [entry.record.sequence for entry in survey.entries()] == [1, 3]
+    assert survey.unreadable == [Unreadable(LIFE, 1, ends[0])]
+
+
+def test_the_rest_of_a_failed_write_hides_nothing(spool: Spool) -> None:
     spool.segment("00000001.log", [1, 2])
-    torn = spool.folder() / "00000001.log"
+    torn = spool.folder(committed=Position(2, 0)) / "00000001.log"
     torn.write_bytes(torn.read_bytes()[:-5])
     spool.segment("00000002.log", [3])
     survey = spool.survey()
-    assert [records.parse(entry.text)["sequence"] for entry in survey.entries()] == [1, 3]
+    assert [entry.record.sequence for entry in survey.entries()] == [1, 3]
     assert survey.unreadable == []
-    end = len(frame(1, instance(1)))
-    spool.folder(committed=Position(2, 0))
+
+
+def test_what_a_relay_noted_of_a_bad_place_is_told_with_the_time_that_it_concerns(spool: Spool) -> None:
+    moment = datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC)
+    noted = BadLines(Position(1, 700), 350, moment, None)
+    (spool.folder() / "00000001.bad").write_bytes(noted.encode() + b"torn")
+    [(folder, found)] = spool.survey().bad_lines()
+    assert (folder.name, found) == (f"receiver-1.{LIFE}", noted)
+
+
+def test_journals_of_a_newer_version_are_named_and_not_read(spool: Spool) -> None:
+    spool.segment("00000001.log", [1])
+    newer = spool.path / "journals/3" / f"receiver-1.{OTHER}"
+    newer.mkdir(parents=True)
+    (newer / "00000001.log").write_bytes(frame(1, instance(1)))
     survey = spool.survey()
-    assert len(list(survey.entries())) == 2
-    assert survey.unreadable == [Unreadable(LIFE, 1, end)]
+    assert [entry.life for entry in survey.entries()] == [LIFE]
+    assert survey.left_alone() == [
+        UnknownJournal(f"journals/3/receiver-1.{OTHER}", f"receiver-1.{OTHER}", "format 3")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (b"series_moved\t{}", "record series_moved"),
+        (b'segment_opened\t{"format":3,"open_series":0}', "format 3"),
+    ],
+)
+def test_a_journal_with_an_unknown_record_where_the_cursor_stands_is_named(
+    spool: Spool, record: bytes, reason: str
+) -> None:
+    [end] = spool.segment("00000001.log", [1])
+    folder = spool.folder(cursor=Position(1, end), committed=Position(1, end))
+    with (folder / "00000001.log").open("ab") as segment:
+        segment.write(frame(2, record))
+    name = f"receiver-1.{LIFE}"
+    assert spool.survey().left_alone() == [UnknownJournal(f"journals/2/{name}", name, reason)]
+    assert [entry.record.sequence for entry in spool.survey().entries() if entry.record.kind[0] == "i"] == [1]
 
 
 def test_the_progress_adds_up_to_the_size(spool: Spool) -> None:
@@ -126,7 +171,7 @@ def test_segments_that_disappear_while_they_are_read_are_no_error(spool: Spool) 
     spool.segment("00000001.log", [2], life=OTHER)
     entries = spool.survey().entries()
     next(entries)
-    for file in (spool.path / "journal" / f"receiver-1.{OTHER}").iterdir():
+    for file in (spool.path / "journals/2" / f"receiver-1.{OTHER}").iterdir():
         file.unlink()
-    (spool.path / "journal" / f"receiver-1.{OTHER}").rmdir()
+    (spool.path / "journals/2" / f"receiver-1.{OTHER}").rmdir()
     assert list(entries) == []

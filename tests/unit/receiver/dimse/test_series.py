@@ -34,7 +34,7 @@ class Room:
         entry.series.received += 1
 
     def ends(self) -> list[dict[str, Any]]:
-        return [record["message"] for record in self.journal.quiet if record["record"] == "series_ended"]
+        return [record.fields() for record in self.journal.quiet if record.kind == "series_ended"]
 
 
 def raw(one: Instance) -> RawValues:
@@ -94,8 +94,9 @@ def test_each_started_series_ends_behind_its_instances_with_its_counts() -> None
     assert [(end.received, end.refused, end.ok) for end in ends] == [(1, 0, True), (3, 1, True)]
     assert [key.folder for key in room.journal.ended] == [end.folder for end in ends]
     last = room.journal.quiet[-1]
-    assert last["record"] == "association_ended"
-    assert (last["received"], last["refused"], last["how"]) == (4, 2, "released")
+    told = last.fields()
+    assert last.kind == "association_ended"
+    assert (told["received"], told["refused"], told["how"]) == (4, 2, "released")
 
 
 def test_a_series_of_refusals_only_has_no_end() -> None:
@@ -103,7 +104,7 @@ def test_a_series_of_refusals_only_has_no_end() -> None:
     room.book.refused(room.entry(instance(1)), CannotUnderstand("x"), {})
     room.book.end(released=False)
     assert room.ends() == []
-    assert [record["record"] for record in room.journal.quiet] == ["instance_refused", "association_ended"]
+    assert [record.kind for record in room.journal.quiet] == ["instance_refused", "association_ended"]
 
 
 def test_a_hundred_interleaved_series_are_counted_each_for_itself() -> None:
@@ -148,7 +149,7 @@ def test_of_too_many_open_series_the_one_idle_longest_is_ended_and_may_begin_aga
         2,
     ]
     assert sum(end["received"] for end in ends) == MAX_OPEN_SERIES + 4
-    last = room.journal.quiet[-1]
+    last = room.journal.quiet[-1].fields()
     assert (last["received"], last["refused"]) == (MAX_OPEN_SERIES + 4, 1)
 
 
@@ -164,7 +165,7 @@ def test_thousands_of_series_and_refusals_take_no_more_memory_than_the_open_ones
         assert len(room.book._entries) <= MAX_OPEN_SERIES
     room.book.end(released=True)
     assert [end["received"] for end in room.ends()] == [1] * 500
-    last = room.journal.quiet[-1]
+    last = room.journal.quiet[-1].fields()
     assert (last["received"], last["refused"]) == (500, 500)
 
 
@@ -176,8 +177,8 @@ def test_a_text_without_end_takes_little_of_a_record_and_all_of_it_makes_the_pat
     (record,) = room.journal.entries[0].records
     started = room.journal.entries[0].starts
     assert started is not None
-    assert record["message"]["StudyDescription"] == started["series"]["StudyDescription"] == text[:512]
-    assert f"{series_folder('PACS_1', one.tags)}/" in record["message"]["path"]
+    assert record.fields()["StudyDescription"] == started.fields()["StudyDescription"] == text[:512]
+    assert f"{series_folder('PACS_1', one.tags)}/" in record.fields()["path"]
     (event,) = room.log.fields("values_cut")
     assert event == {"SeriesInstanceUID": one.tags.SeriesInstanceUID, "tags": ("StudyDescription",)}
 

@@ -75,9 +75,9 @@ def test_the_record_is_the_message_that_will_be_sent() -> None:
         one = instance(number, transfer_syntax=syntax)
         assert room.send(one) == 0
         (record,) = room.journal.entries[-1].records
-        assert record["record"] == "instance_received"
-        message = InstanceStored.model_validate(record["message"])
-        assert message.model_dump(mode="json").keys() == record["message"].keys()
+        assert record.kind == "instance_received"
+        message = InstanceStored.model_validate_json(record.body)
+        assert message.model_dump(mode="json").keys() == record.fields().keys()
         assert message.path == one.path("PACS 1")
         assert message.size == len(room.content(one))
         assert message.PatientAge == round(96 * 365.24)
@@ -92,7 +92,7 @@ def test_a_record_survives_quotes_backslashes_and_every_script_in_the_values() -
     description = 'a "quoted" back/slash 樹懶 \U0001f407'
     one = instance(1, SpecificCharacterSet="ISO_IR 192", SeriesDescription=description)
     assert room.send(one) == 0
-    assert room.journal.entries[0].records[0]["message"]["SeriesDescription"] == description
+    assert room.journal.entries[0].records[0].fields()["SeriesDescription"] == description
 
 
 def test_a_series_is_started_once_and_before_its_first_instance() -> None:
@@ -135,7 +135,7 @@ def test_a_fault_of_volume_or_journal_refuses_the_instance_and_settles_its_entry
     assert room.counters.instances_refused == {0xA700: 1}
     assert room.counters.instances_stored == 0
     (refused,) = room.journal.quiet
-    assert (refused["status"], refused["reason"]) == ("0xA700", "volume not writable (EIO)")
+    assert (refused.fields()["status"], refused.fields()["reason"]) == ("0xA700", "volume not writable (EIO)")
     room.store.failures.clear()
     assert room.send(one) == 0, "and the next one is stored"
 
@@ -146,7 +146,7 @@ def test_a_fault_of_our_own_is_a_processing_failure_and_tells_no_value(call: str
     room.store.failures[call] = KeyError(PATIENT["PatientName"])
     assert room.send(one) == 0x0110
     (refused,) = room.journal.quiet
-    assert refused["reason"] == "receiver failed to process the instance"
+    assert refused.fields()["reason"] == "receiver failed to process the instance"
     assert leaks(str(room.log.events)) == []
     assert room.log.fields("instance_failed") == [
         {"SOPClassUID": one.sop_class, "SOPInstanceUID": one.sop_instance}
@@ -180,9 +180,9 @@ def test_a_series_folder_that_cannot_be_made_discards_the_file() -> None:
     room = Room()
     room.store.folders.failure = PermissionError(13, "Permission denied")
     assert room.send(instance(1)) == 0xA700
-    assert room.journal.quiet[0]["reason"] == "volume not writable (EACCES)"
+    assert room.journal.quiet[0].fields()["reason"] == "volume not writable (EACCES)"
     assert [file.discarded for file in room.store.temporary] == [True]
-    assert room.journal.quiet[0]["folder"], "the refusal counts for its series"
+    assert room.journal.quiet[0].fields()["folder"], "the refusal counts for its series"
 
 
 def test_an_unfit_volume_refuses_before_a_byte_is_written() -> None:
@@ -265,7 +265,7 @@ def test_a_cancelled_instance_leaves_nothing() -> None:
     assert [file.discarded for file in room.store.temporary] == [True]
     assert room.store.files == {}
     (end,) = room.journal.quiet
-    assert (end["record"], end["how"], end["received"]) == ("association_ended", "aborted", 0)
+    assert (end.kind, end.fields()["how"], end.fields()["received"]) == ("association_ended", "aborted", 0)
 
 
 def test_what_is_no_uid_is_not_told() -> None:
@@ -296,7 +296,7 @@ def test_an_unparsable_age_is_left_out_with_a_warning_that_does_not_tell_it() ->
     room, one = Room(), instance(1)
     data = one.data_set.replace(b"096Y", b"9X6Y")
     assert room.send(replace(one, data_set=data)) == 0
-    assert room.journal.entries[0].records[0]["message"]["PatientAge"] is None
+    assert room.journal.entries[0].records[0].fields()["PatientAge"] is None
     assert room.log.fields("patient_age_unparsable") == [{"SeriesInstanceUID": one.tags.SeriesInstanceUID}]
 
 
@@ -307,6 +307,6 @@ def test_what_stands_behind_the_image_is_told_to_cube_too(size: int) -> None:
     one = replace(one, data_set=one.data_set + late)
     assert room.send(one, size) == 0
     (record,) = room.journal.entries[-1].records
-    assert record["message"]["AccessionNumber"] == "ACCZW8842"
-    assert record["message"]["PatientName"] == "Xaver"
-    assert "ACCZW8842" in record["message"]["path"]
+    assert record.fields()["AccessionNumber"] == "ACCZW8842"
+    assert record.fields()["PatientName"] == "Xaver"
+    assert "ACCZW8842" in record.fields()["path"]

@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
 from opentelemetry.trace import SpanKind, StatusCode
 
+from lapidicom.common.journal.records import Record
 from lapidicom.receiver.counters import Counters
 from lapidicom.receiver.dimse.command import decode_command
 from lapidicom.receiver.dimse.traced_store import TracedStoreService
@@ -58,9 +59,9 @@ class Room:
     def spans(self) -> list[ReadableSpan]:
         return list(self._exporter.get_finished_spans())
 
-    def records(self, kind: str) -> list[dict[str, Any]]:
+    def records(self, kind: str) -> list[Record]:
         appended = [record for entry in self.journal.entries for record in entry.records]
-        return [record for record in appended + self.journal.quiet if record["record"] == kind]
+        return [record for record in appended + self.journal.quiet if record.kind == kind]
 
 
 def traceparent(span: ReadableSpan) -> str:
@@ -90,10 +91,10 @@ def test_a_record_carries_the_context_of_its_instance_and_an_end_that_of_the_ass
     *stores, association = room.spans
     received = room.records("instance_received")
     for span, record in zip(stores, received, strict=True):
-        assert record["trace"]["traceparent"].startswith(traceparent(span))
+        assert record.header_fields()["traceparent"].startswith(traceparent(span))
     (ended,) = room.records("series_ended")
-    assert ended["trace"]["traceparent"].startswith(traceparent(association))
-    assert "trace" not in room.records("association_ended")[0]
+    assert ended.header_fields()["traceparent"].startswith(traceparent(association))
+    assert not room.records("association_ended")[0].headers
 
 
 def test_a_refusal_is_an_error_with_its_status() -> None:
@@ -130,5 +131,5 @@ def test_without_a_sample_there_is_no_span_but_records_say_so() -> None:
     room.service.end(released=True)
     assert room.spans == []
     (record,) = room.records("instance_received")
-    sampled = int(record["trace"]["traceparent"].rpartition("-")[2], 16) & 1
+    sampled = int(record.header_fields()["traceparent"].rpartition("-")[2], 16) & 1
     assert not sampled

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import gc
 import os
 import stat
 import threading
@@ -13,12 +14,29 @@ from typing import Any
 import pytest
 
 from lapidicom.common.file_system import FileSystem
+from lapidicom.common.journal import records
 from lapidicom.common.journal.format import SEGMENT_LIMIT, Position, decode_position
-from lapidicom.common.journal.records import association_ended
 from lapidicom.receiver.errors import JournalUnavailable
 from lapidicom.receiver.journal.writer import Entry, Journal
 from tests.support.journal_records import ended, instance, key, read_all, started
 from tests.support.polling import eventually
+
+REFUSAL = records.instance_refused(
+    association_id="association-1",
+    calling_ae_title="MODALITY",
+    peer_address="h:1",
+    status=0xC000,
+    reason="PatientID (0010,0020) is missing",
+)
+ASSOCIATION_ENDED = records.association_ended(
+    association_id="association-1",
+    calling_ae_title="MODALITY",
+    called_ae_title="ChRIS",
+    peer_address="h:1",
+    how="released",
+    received=1,
+    refused=0,
+)
 
 
 class Watched(FileSystem):
@@ -52,7 +70,13 @@ class Owner:
     """A journal in a temporary folder, and what it tells."""
 
     def __init__(
-        self, spool: Path, *, fsync: bool = True, heartbeat: float = 1000, limit: int = SEGMENT_LIMIT
+        self,
+        spool: Path,
+        *,
+        fsync: bool = True,
+        heartbeat: float = 1000,
+        limit: int = SEGMENT_LIMIT,
+        takes_refusals: Callable[[], bool] = lambda: True,
     ) -> None:
         self.spool = spool
         self.fs = Watched()
@@ -67,6 +91,7 @@ class Owner:
             segment_limit=limit,
             observe=self.observe,
             on_life=self.lives.append,
+            takes_refusals=takes_refusals,
         )
 
     def observe(self, event: str, /, **fields: object) -> None:
@@ -74,7 +99,7 @@ class Owner:
 
     @property
     def folder(self) -> Path:
-        return self.spool / "journal" / self.journal.folder
+        return self.spool / "journals/2" / self.journal.folder
 
     def mark(self) -> Position:
         position = decode_position((self.folder / "committed").read_bytes())
@@ -90,10 +115,13 @@ class Owner:
         return entry
 
     def kinds(self) -> list[str]:
-        return [record["record"] for record in read_all(self.folder)]
+        return [record.kind for record in read_all(self.folder)]
 
     def numbers(self) -> list[int]:
-        return [record["sequence"] for record in read_all(self.folder)]
+        return [record.sequence for record in read_all(self.folder)]
+
+    def bodies(self, kind: str) -> list[dict[str, Any]]:
+        return [record.fields() for record in read_all(self.folder) if record.kind == kind]
 
 
 @pytest.fixture
@@ -119,8 +147,8 @@ def test_what_was_answered_stands_below_the_mark(make_owner: Callable[..., Owner
 
 def test_a_life_is_durable_before_it_counts(make_owner: Callable[..., Owner]) -> None:
     owner = make_owner()
-    # The folder of journals, the spool, and what holds the spool; then the segment's own folder.
-    assert owner.fs.calls["fsync"] == 4
+    # The folder of this format's journals, that of all, the spool, what holds it; the segment's own folder.
+    assert owner.fs.calls["fsync"] == 5
     assert owner.fs.calls["fdatasync"] == 1
     assert stat.S_IMODE(owner.folder.stat().st_mode) == 0o750
     assert {stat.S_IMODE(file.stat().st_mode) for file in owner.folder.iterdir()} == {0o640}
@@ -171,7 +199,7 @@ def test_many_threads_lose_nothing_and_no_number_repeats(make_owner: Callable[..
     for thread in threads:
         thread.join()
     assert len(owner.numbers()) == len(set(owner.numbers()))
-    paths = {r["message"]["path"] for r in read_all(owner.folder) if r["record"] == "instance_received"}
+    paths = {body["path"] for body in owner.bodies("instance_received")}
     assert len(paths) == 201
     assert len(list(owner.folder.glob("*.log"))) > 3
 
@@ -234,8 +262,7 @@ def test_a_failed_batch_closes_its_segment_for_ever(
     assert good.end is not None
     assert good.end.segment == 2
     assert owner.mark() == good.end
-    last = [r for r in read_all(owner.folder) if r["record"] == "instance_received"][-1]
-    assert last["message"]["SOPInstanceUID"].endswith(".3")
+    assert owner.bodies("instance_received")[-1]["SOPInstanceUID"].endswith(".3")
     assert len(owner.numbers()) == len(set(owner.numbers()))
 
 
@@ -266,17 +293,19 @@ def test_a_segment_begins_with_the_series_still_open_and_their_counts(
     other = owner.journal.append([instance(9, series=2)], series=key(series=2), starts=started(series=2))
     owner.journal.wait(other)
     owner.journal.settle(other)
-    owner.journal.append_quietly([b'"record":"instance_refused"'], series=key())
+    owner.journal.append_quietly([REFUSAL], series=key())
     owner.journal.append_quietly([ended(1, series=2)], ends=[key(series=2)])
     for number in range(2, 8):
         owner.store(number)
-    heads = [r for r in read_all(owner.folder) if r["record"] == "segment_opened"]
-    (series,) = heads[-1]["open_series"]
-    before = [r for r in read_all(owner.folder) if r["sequence"] < heads[-1]["sequence"]]
+    found = list(read_all(owner.folder))
+    head = max(number for number, one in enumerate(found) if one.kind == "segment_opened")
+    before, series = found[:head], found[head + 1].fields()
+    assert found[head].fields()["open_series"] == 1
+    assert found[head + 1].kind == "series_open"
     assert series["series"]["SeriesInstanceUID"] == "1.2.3.1"
-    assert series["sequence"] == next(r["sequence"] for r in before if r["record"] == "series_started")
+    assert series["sequence"] == next(one.sequence for one in before if one.kind == "series_started")
     assert series["received"] == sum(
-        r["record"] == "instance_received" and r["message"]["SeriesInstanceUID"] == "1.2.3.1" for r in before
+        one.kind == "instance_received" and one.fields()["SeriesInstanceUID"] == "1.2.3.1" for one in before
     )
     assert series["refused"] == 1
 
@@ -287,20 +316,77 @@ def test_a_series_whose_first_batch_failed_is_not_open(make_owner: Callable[...,
     with pytest.raises(JournalUnavailable):
         owner.store(1, first=True)
     owner.fs.instead.clear()
-    owner.journal.append_quietly([b'"record":"association_ended"'], ends=())
+    owner.journal.append_quietly([ASSOCIATION_ENDED], ends=())
     eventually(lambda: "association_ended" in owner.kinds())
-    assert [r["open_series"] for r in read_all(owner.folder) if r["record"] == "segment_opened"] == [[], []]
+    assert [body["open_series"] for body in owner.bodies("segment_opened")] == [0, 0]
 
 
 def test_refusals_wait_for_no_sync(make_owner: Callable[..., Owner]) -> None:
     owner = make_owner()
     owner.store(1, first=True)
     syncs = owner.fs.calls["fdatasync"]
-    owner.journal.append_quietly([b'"record":"instance_refused"'], series=key())
+    owner.journal.append_quietly([REFUSAL], series=key())
     eventually(lambda: "instance_refused" in owner.kinds())
     assert owner.fs.calls["fdatasync"] == syncs
     entry = owner.store(2)
     assert owner.mark() == entry.end
+
+
+def test_refusals_that_wait_for_a_sync_take_no_memory(make_owner: Callable[..., Owner]) -> None:
+    owner = make_owner()
+    owner.store(1, first=True)
+    for _ in range(3000):
+        owner.journal.append_quietly([REFUSAL], series=key())
+    eventually(lambda: owner.kinds().count("instance_refused") == 3000)
+    assert len(owner.journal._group._mark.progress) == 0
+    left = [one for one in gc.get_objects() if isinstance(one, Entry) and one.refused]
+    assert len(left) <= 1
+    entry = owner.store(2)
+    assert owner.mark() == entry.end
+
+
+def test_refusals_that_a_hanging_disk_keeps_waiting_are_bounded_and_counted(
+    make_owner: Callable[..., Owner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lapidicom.receiver.journal.commit._MOST_REFUSALS", 10)
+    owner = make_owner()
+    owner.store(1, first=True)
+    held, begun = threading.Event(), threading.Event()
+    owner.fs.before["fdatasync"] = lambda *_: (begun.set(), held.wait(10))
+    entry = owner.journal.append([instance(2)], series=key())
+    assert begun.wait(10)
+    for _ in range(25):
+        owner.journal.append_quietly([REFUSAL], series=key())
+    owner.journal.append_quietly([ended(2)], ends=[key()])
+    held.set()
+    owner.journal.wait(entry)
+    owner.journal.settle(entry)
+    eventually(lambda: owner.kinds()[-1] == "series_ended")
+    assert owner.kinds().count("instance_refused") == 10
+    owner.journal._group.beat()
+    owner.journal._group.beat()
+    assert owner.events == [("refusals_not_recorded", {"count": 15})]
+
+
+@pytest.mark.parametrize("fsync", [True, False])
+def test_refusals_are_not_written_to_a_volume_that_takes_no_instances(
+    make_owner: Callable[..., Owner], fsync: bool
+) -> None:
+    takes = True
+    owner = make_owner(fsync=fsync, takes_refusals=lambda: takes)
+    owner.store(1, first=True)
+    size = (owner.folder / "00000001.log").stat().st_size
+    takes = False
+    for _ in range(100):
+        owner.journal.append_quietly([REFUSAL], series=key())
+    owner.journal.append_quietly([ended(1)], ends=[key()])
+    eventually(lambda: owner.kinds()[-1] == "series_ended")
+    assert (owner.folder / "00000001.log").stat().st_size < size + 2 * len(ended(1))
+    takes = True
+    owner.journal.append_quietly([REFUSAL])
+    eventually(lambda: owner.kinds()[-1] == "instance_refused")
+    owner.journal._group.beat()
+    assert ("refusals_not_recorded", {"count": 100}) in owner.events
 
 
 def test_an_end_record_that_cannot_be_written_is_kept_until_a_later_batch(
@@ -309,22 +395,13 @@ def test_an_end_record_that_cannot_be_written_is_kept_until_a_later_batch(
     owner = make_owner()
     owner.store(1, first=True)
     fail_write(owner.fs)
-    end = association_ended(
-        association_id="association-1",
-        calling_ae_title="M",
-        called_ae_title="C",
-        peer_address="h:1",
-        how="released",
-        received=1,
-        refused=0,
-    )
-    owner.journal.append_quietly([ended(1), end], ends=[key()])
+    owner.journal.append_quietly([ended(1), ASSOCIATION_ENDED], ends=[key()])
     eventually(lambda: owner.journal.fault is not None)
     owner.fs.instead.clear()
     entry = owner.journal.append([instance(2, "association-2")], series=None)
     owner.journal.wait(entry)
     owner.journal.settle(entry)
-    assert owner.kinds()[-4:] == ["segment_opened", "series_ended", "association_ended", "instance_received"]
+    assert owner.kinds()[-4:] == ["series_open", "series_ended", "association_ended", "instance_received"]
     assert owner.mark() == entry.end
 
 
@@ -346,14 +423,13 @@ def test_end_records_over_the_bound_are_given_up_and_their_series_stay_open(
     owner = make_owner()
     owner.store(1, first=True)
     fail_write(owner.fs)
-    owner.journal.append_quietly([b'"record":"association_ended"'], ends=())
+    owner.journal.append_quietly([ASSOCIATION_ENDED], ends=())
     eventually(lambda: owner.journal.fault is not None)
     owner.journal.append_quietly([ended(1)], ends=[key()])
     eventually(lambda: ("journal_end_records_given_up", {"entries": 1}) in owner.events)
     owner.fs.instead.clear()
     owner.store(2)
-    head = [r for r in read_all(owner.folder) if r["record"] == "segment_opened"][-1]
-    assert len(head["open_series"]) == 1
+    assert owner.bodies("segment_opened")[-1]["open_series"] == 1
 
 
 @pytest.mark.parametrize("fsync", [True, False])
@@ -377,8 +453,7 @@ def test_an_owner_whose_journal_was_deleted_answers_failure_and_begins_a_new_lif
     assert owner.folder != old
     assert owner.lives == [owner.journal.folder]
     # The association goes on: its series is open in the new life too.
-    head = next(read_all(owner.folder))
-    assert [one["received"] for one in head["open_series"]] == [1]
+    assert [one["received"] for one in owner.bodies("series_open")] == [1]
     assert owner.mark().offset == (owner.folder / "00000001.log").stat().st_size
 
 
@@ -415,7 +490,7 @@ def test_no_journal_without_a_spool(tmp_path: Path) -> None:
         Owner(tmp_path / "not mounted")
 
 
-@pytest.mark.parametrize("body", [b'"record":"a"\n', b"x" * (4 << 20) + b"x"])
+@pytest.mark.parametrize("body", [b"instance_received\t{\n}", b"x" * (4 << 20) + b"x"])
 def test_what_no_reader_would_take_is_refused(make_owner: Callable[..., Owner], body: bytes) -> None:
     owner = make_owner()
     with pytest.raises(JournalUnavailable):
@@ -426,14 +501,14 @@ def test_what_no_reader_would_take_is_refused(make_owner: Callable[..., Owner], 
 def test_closing_commits_what_waits_and_nothing_is_taken_afterwards(tmp_path: Path) -> None:
     owner = Owner(tmp_path)
     owner.store(1, first=True)
-    owner.journal.append_quietly([b'"record":"instance_refused"'])
+    owner.journal.append_quietly([REFUSAL])
     owner.journal.append_quietly([ended(1)], ends=[key()])
     owner.journal.close()
     assert owner.kinds()[-2:] == ["instance_refused", "series_ended"]
     assert owner.mark().offset == (owner.folder / "00000001.log").stat().st_size
     with pytest.raises(JournalUnavailable):
         owner.store(2)
-    assert len(list((tmp_path / "journal").iterdir())) == 1
+    assert len(list((tmp_path / "journals/2").iterdir())) == 1
 
 
 def test_a_fault_of_ours_fails_the_waiters_and_not_the_committer(

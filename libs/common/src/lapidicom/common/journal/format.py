@@ -1,26 +1,39 @@
 """How a journal is written down: lines, names, the mark and the cursor. Pure; docs/journal.md tells the same.
 
-A line is the CRC-32 of the JSON text in 8 hex digits, a blank, the JSON text, a newline. The JSON
-text is one object that begins with its sequence number.
+A line is the CRC-32 of its text in 8 hex digits, a blank, the text, a newline. What the text holds is
+a matter of the format: see records.py, and format_1.py for what receivers wrote before.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 from zlib import crc32
 
-FORMAT_VERSION: Final = 1
-"""Stands in each segment's first record."""
+FORMAT: Final = 2
+"""What this version writes."""
+
+FOLDERS: Final[Mapping[int, str]] = {1: "journal", 2: "journals/2"}
+"""Where the journals of each format lie, below the spool.
+
+Another kind of line, of record or of message is another format, with a folder `journals/<number>` of its
+own: so a version that does not know it never opens, claims or deletes such a journal. Format 1 has a
+place outside of `journals`: the version that wrote it looks nowhere else, and takes all it finds for its own.
+"""
+
+JOURNALS: Final = "journals"
+"""Folder of the folders of all formats but the first, below the spool."""
 
 SEGMENT_LIMIT: Final = 64 << 20
-"""Bytes of the longest segment."""
+"""Bytes of records in a segment, at most. The list of open series, with which it begins, does not count:
+however long it is, there is room behind it."""
 
 MAX_BODY: Final = 4 << 20
-"""Bytes of the longest body of a record; a line is at most MAX_LINE."""
+"""Bytes of the longest record that is taken from a caller."""
 
-_HEAD: Final = 9
-MAX_LINE: Final = MAX_BODY + 64
+MAX_LINE: Final = MAX_BODY + 4096
+"""Bytes of the longest line that a reader takes. What is between the two is room for what the owner adds:
+CRC and sequence number; counts, where it lists an open series or a caller ends one."""
 
 FOLDER_MODE: Final = 0o750
 FILE_MODE: Final = 0o640
@@ -34,44 +47,28 @@ FINISHED: Final = "finished"
 PARENT: Final = "parent"
 
 _SEGMENT: Final = re.compile(r"([0-9]{8})\.(log|done)")
+_BAD_LINES: Final = re.compile(r"([0-9]{8})\.bad")
 _FOLDER: Final = re.compile(r"(.+)\.([0-9a-f]{32})")
-_HEX: Final = re.compile(rb"[0-9a-f]{8} ")
+_TEXT: Final = 9
 
 
-class LineError(Exception):
-    """The bytes are no line of a journal: torn, corrupted, or not written yet."""
-
-
-def frame(sequence: int, body: bytes) -> bytes:
-    """The line of a record.
+def frame(sequence: int, record: bytes) -> bytes:
+    """The line of a record in the format that this version writes.
 
     Args:
         sequence: the record's number, unique in its life.
-        body: inner text of its JSON object, without braces: `"record":"...",...`.
+        record: as records.py makes it; has no newline.
     """
-    text = b'{"sequence":%d,%b}' % (sequence, body)
+    text = b"%d\t%b" % (sequence, record)
     return b"%08x %b\n" % (crc32(text), text)
 
 
-def unframe(line: bytes) -> bytes:
-    """The JSON text of a line, given without its newline.
-
-    Raises:
-        LineError: the CRC is not that of the text.
-    """
-    if not _HEX.match(line) or int(line[:8], 16) != crc32(line[_HEAD:]):
-        raise LineError
-    return line[_HEAD:]
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """A good line.
 
     Attributes:
         start: offset of its first byte in the segment.
         end: offset behind its newline.
-        text: its JSON text.
     """
 
     start: int
@@ -79,20 +76,29 @@ class Line:
     text: bytes
 
 
-def lines(data: bytes, offset: int) -> Iterator[Line]:
-    """The good lines at the beginning of some bytes of a segment, up to the first that is none.
+class BadStretch(NamedTuple):
+    """Bytes in which no good line is found, torn or corrupted: offsets of the first, and behind the last."""
 
-    An incomplete last line ends the iteration too: the caller tells by the last `end`, and by
-    asking `is_complete`, whether it met a bad line or needs more bytes.
+    start: int
+    end: int
+
+
+def lines(data: bytes, offset: int) -> Iterator[Line | BadStretch]:
+    """What stands between the newlines in some bytes of a segment; what follows the last one is left out.
+
+    Args:
+        data: begins with a line.
+        offset: of these bytes in the segment.
     """
     start = 0
     while (newline := data.find(b"\n", start)) >= 0:
-        try:
-            text = unframe(data[start:newline])
-        except LineError:
-            return
-        yield Line(offset + start, offset + newline + 1, text)
-        start = newline + 1
+        text = data[start + _TEXT : newline]
+        end = newline + 1
+        if data[start : start + _TEXT] == b"%08x " % crc32(text):
+            yield Line(offset + start, offset + end, text)
+        else:
+            yield BadStretch(offset + start, offset + end)
+        start = end
 
 
 def segment_name(number: int, *, done: bool = False) -> str:
@@ -101,8 +107,19 @@ def segment_name(number: int, *, done: bool = False) -> str:
 
 
 def aside_name(number: int) -> str:
-    """File of the records of a segment of which no message could be made."""
+    """File in which relays up to format 1 kept the records of which they could make no message."""
     return f"{number:08d}.aside"
+
+
+def bad_lines_name(number: int) -> str:
+    """File in which relays note where a segment has bad lines."""
+    return f"{number:08d}.bad"
+
+
+def parse_bad_lines_name(name: str) -> int | None:
+    """Number of the segment of such a file; None if it is none."""
+    match = _BAD_LINES.fullmatch(name)
+    return match and int(match[1])
 
 
 def parse_segment_name(name: str) -> tuple[int, bool] | None:
@@ -112,7 +129,7 @@ def parse_segment_name(name: str) -> tuple[int, bool] | None:
 
 
 def folder_name(receiver_id: str, life: str) -> str:
-    """Name of a life's folder, below `journal` and below `incoming`."""
+    """Name of a life's folder, among the journals and below `incoming`."""
     return f"{receiver_id}.{life}"
 
 

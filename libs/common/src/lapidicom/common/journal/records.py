@@ -1,7 +1,10 @@
-"""The records of a journal: their bodies, and how they are read again. Pure.
+"""The records of a journal: how they are made, and how they are read again. Pure.
 
-A body is the inner text of a JSON object, without braces and without the sequence number, which
-the writer adds. Each record that leads to a message holds all that the message carries.
+The text of a line holds three or four fields, with a tab between them: sequence number, kind, body, and
+headers, if there are any. Body and headers are JSON texts, in which no raw tab can stand. The body of a
+record that leads to a message is the body of that message, byte for byte as it will be published.
+
+What is made here is the text without its sequence number, which the owner adds.
 """
 
 import json
@@ -10,30 +13,97 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
-from lapidicom.common.journal.format import FORMAT_VERSION
+from lapidicom.common.journal.format import FORMAT, Position
 from lapidicom.common.messages import SeriesReceived
 
 INSTANCE_RECEIVED: Final = "instance_received"
-"""`message`: the InstanceStored body. Optional `trace`: headers that go along with the message."""
-
-INSTANCE_REFUSED: Final = "instance_refused"
-SERIES_STARTED: Final = "series_started"
-"""`series`: the SeriesReceived body less its counts, `ok` and `ended_at`."""
+"""Body: of an InstanceStored, version 1; its `path` comes first. Headers: go along with the message."""
 
 SERIES_ENDED: Final = "series_ended"
-"""`message`: the SeriesReceived body. Optional `trace`, likewise."""
+"""Body: of a SeriesReceived, version 1. Headers, likewise."""
 
+SERIES_STARTED: Final = "series_started"
+"""Body: that of a SeriesReceived less `received`, `refused`, `ok` and `ended_at`."""
+
+INSTANCE_REFUSED: Final = "instance_refused"
 ASSOCIATION_ENDED: Final = "association_ended"
 SEGMENT_OPENED: Final = "segment_opened"
-"""First record of each segment: `open_series` lists the series still open, with their counts so far."""
+"""First in each segment. `open_series` tells how many records SERIES_OPEN follow; `durable`, as segment and
+offset, up to where everything before this segment is durable."""
 
-_STARTED: Final = b'"record":"series_started","series":'
+SERIES_OPEN: Final = "series_open"
+"""A series that was open when the segment began: `sequence` of its SERIES_STARTED, counts, and its body."""
+
+_KINDS: Final[Mapping[bytes, str]] = {
+    kind.encode(): kind
+    for kind in (
+        INSTANCE_RECEIVED,
+        SERIES_ENDED,
+        SERIES_STARTED,
+        INSTANCE_REFUSED,
+        ASSOCIATION_ENDED,
+        SEGMENT_OPENED,
+        SERIES_OPEN,
+    )
+}
+_STARTED: Final = b"series_started\t"
 
 COUNT_FIELDS: Final = frozenset({"received", "refused", "ok", "ended_at"})
 
 
-class RecordError(Exception):
-    """A good line that holds no record: written by something else, or by a newer version."""
+class UnknownRecord(Exception):
+    """A good line that this version cannot read: a newer one wrote it. The text holds no values."""
+
+
+class Record(NamedTuple):
+    """A record.
+
+    Attributes:
+        sequence: its number, unique in its life.
+        kind: one of the kinds above.
+        body: JSON text.
+        headers: JSON text of what goes along with the message; empty if there is none.
+    """
+
+    sequence: int
+    kind: str
+    body: bytes
+    headers: bytes = b""
+
+    def fields(self) -> dict[str, Any]:
+        """What the body holds; empty if it is no JSON object."""
+        return _json_object(self.body)
+
+    def header_fields(self) -> dict[str, Any]:
+        """What goes along with the message."""
+        return _json_object(self.headers)
+
+
+def parse(text: bytes) -> Record:
+    """The record in a line's text.
+
+    Raises:
+        UnknownRecord: it is of a kind that this version does not know, or none at all.
+    """
+    parts = text.split(b"\t")
+    kind = _KINDS.get(parts[1]) if 3 <= len(parts) <= 4 else None
+    if kind is None or not parts[0].isdigit():
+        named = parts[1][:32].decode("ascii", "replace") if len(parts) > 1 else "without a kind"
+        raise UnknownRecord(f"record {named}")
+    return Record(int(parts[0]), kind, *parts[2:])
+
+
+def time_of(record: Record) -> datetime | None:
+    """When a record was made; None if it does not tell."""
+    fields = record.fields()
+    for name in ("received_at", "ended_at", "refused_at", "opened_at"):
+        value = fields.get(name)
+        if isinstance(value, str):
+            try:
+                return datetime.fromisoformat(value)
+            except ValueError:
+                return None
+    return None
 
 
 class SeriesKey(NamedTuple):
@@ -60,8 +130,17 @@ class OpenSeries:
     refused: int = 0
 
 
+def instance_received(message: bytes) -> bytes:
+    """The record that leads to an InstanceStored message.
+
+    Args:
+        message: its body; `path` comes first.
+    """
+    return b"instance_received\t" + message
+
+
 def series_started(fields: Mapping[str, object]) -> bytes:
-    """The body that opens a series.
+    """The record that opens a series.
 
     Args:
         fields: all of SeriesReceived but `received`, `refused`, `ok` and `ended_at`.
@@ -70,7 +149,7 @@ def series_started(fields: Mapping[str, object]) -> bytes:
         ValueError: no SeriesReceived can be made of them.
     """
     series_received_of(fields, received=0, refused=0, ok=False, ended_at=datetime.now(UTC))
-    return _STARTED + json.dumps(dict(fields), separators=(",", ":")).encode()
+    return _STARTED + _json(fields)
 
 
 def series_received_of(
@@ -88,17 +167,17 @@ def series_received_of(
 
 
 def series_ended(message: SeriesReceived) -> bytes:
-    """The body that ends a series."""
-    return b'"record":"%b","message":%b' % (SERIES_ENDED.encode(), message.model_dump_json().encode())
+    """The record that ends a series."""
+    return b"series_ended\t" + message.model_dump_json().encode()
 
 
 def trace(headers: Mapping[str, str]) -> bytes:
-    """What is appended to the body of a record that leads to a message: headers that go along with it.
+    """What is appended to a record that leads to a message: headers that go along with it.
 
     Args:
         headers: the W3C trace context; none gives nothing to append.
     """
-    return b',"trace":%b' % json.dumps(dict(headers), separators=(",", ":")).encode() if headers else b""
+    return b"\t" + _json(headers) if headers else b""
 
 
 def instance_refused(
@@ -113,7 +192,7 @@ def instance_refused(
     refused_at: datetime | None = None,
     uids: Mapping[str, str | None] | None = None,
 ) -> bytes:
-    """The body that tells of a refusal.
+    """The record of a refusal.
 
     Args:
         association_id: of the association.
@@ -127,7 +206,6 @@ def instance_refused(
         uids: by DICOM keyword, as far as known.
     """
     values = {
-        "record": INSTANCE_REFUSED,
         "association_id": association_id,
         "calling_ae_title": calling_ae_title,
         "peer_address": peer_address,
@@ -135,10 +213,11 @@ def instance_refused(
         "reason": reason,
         "tags": [f"({tag >> 16:04X},{tag & 0xFFFF:04X})" for tag in offending],
         "folder": folder,
-        "refused_at": (refused_at or datetime.now(UTC)).isoformat(timespec="milliseconds"),
+        "refused_at": _moment(refused_at),
         **(uids or {}),
     }
-    return _inner({name: value for name, value in values.items() if value not in (None, [])})
+    known = {name: value for name, value in values.items() if value not in (None, [])}
+    return b"instance_refused\t" + _json(known)
 
 
 def association_ended(
@@ -152,7 +231,7 @@ def association_ended(
     refused: int,
     ended_at: datetime | None = None,
 ) -> bytes:
-    """The body that tells of an association's end.
+    """The record of an association's end.
 
     Args:
         association_id: of the association.
@@ -164,61 +243,68 @@ def association_ended(
         refused: instances answered with a failure.
         ended_at: now, if not given.
     """
-    return _inner(
-        {
-            "record": ASSOCIATION_ENDED,
-            "association_id": association_id,
-            "calling_ae_title": calling_ae_title,
-            "called_ae_title": called_ae_title,
-            "peer_address": peer_address,
-            "how": how,
-            "received": received,
-            "refused": refused,
-            "ended_at": (ended_at or datetime.now(UTC)).isoformat(timespec="milliseconds"),
-        }
-    )
+    values = {
+        "association_id": association_id,
+        "calling_ae_title": calling_ae_title,
+        "called_ae_title": called_ae_title,
+        "peer_address": peer_address,
+        "how": how,
+        "received": received,
+        "refused": refused,
+        "ended_at": _moment(ended_at),
+    }
+    return b"association_ended\t" + _json(values)
 
 
-def segment_opened(life: str, receiver_id: str, opened_at: datetime, series: Iterable[OpenSeries]) -> bytes:
-    """The body that begins a segment."""
-    listed = b",".join(
-        b'{"sequence":%d,"received":%d,"refused":%d,"series":%b}'
-        % (one.sequence, one.received, one.refused, one.fields)
-        for one in series
+def segment_opened(
+    life: str, receiver_id: str, opened_at: datetime, *, durable: Position, open_series: int
+) -> bytes:
+    """The record that begins a segment.
+
+    Args:
+        life: of the journal.
+        receiver_id: CHRIS_RECEIVER_ID.
+        opened_at: now.
+        durable: everything in earlier segments up to here is durable; nothing behind it was answered.
+        open_series: how many SERIES_OPEN follow.
+    """
+    values = {
+        "format": FORMAT,
+        "life": life,
+        "receiver": receiver_id,
+        "opened_at": _moment(opened_at),
+        "durable": [durable.segment, durable.offset],
+        "open_series": open_series,
+    }
+    return b"segment_opened\t" + _json(values)
+
+
+def series_open(series: OpenSeries) -> bytes:
+    """The record of a series that is open when a segment begins."""
+    return b'series_open\t{"sequence":%d,"received":%d,"refused":%d,"series":%b}' % (
+        series.sequence,
+        series.received,
+        series.refused,
+        series.fields,
     )
-    head = _inner(
-        {
-            "record": SEGMENT_OPENED,
-            "format": FORMAT_VERSION,
-            "life": life,
-            "receiver": receiver_id,
-            "opened_at": opened_at.isoformat(timespec="milliseconds"),
-        }
-    )
-    return b'%b,"open_series":[%b]' % (head, listed)
 
 
 def series_fields_of(started: bytes) -> bytes:
-    """The JSON text of the fields in a body that `series_started` made."""
+    """The body of a record that `series_started` made."""
     return started.removeprefix(_STARTED)
 
 
-def parse(text: bytes) -> dict[str, Any]:
-    """The record in a line's JSON text; it has a `record` and a `sequence`.
+def _moment(moment: datetime | None) -> str:
+    return (moment or datetime.now(UTC)).isoformat(timespec="milliseconds")
 
-    Raises:
-        RecordError: it is none.
-    """
+
+def _json(values: Mapping[str, object]) -> bytes:
+    return json.dumps(dict(values), separators=(",", ":")).encode()
+
+
+def _json_object(text: bytes) -> dict[str, Any]:
     try:
-        record = json.loads(text)
-    except ValueError as error:
-        raise RecordError("no JSON") from error
-    if not isinstance(record, dict):
-        raise RecordError("no JSON object")
-    if not isinstance(record.get("record"), str) or not isinstance(record.get("sequence"), int):
-        raise RecordError("no record")
-    return record
-
-
-def _inner(values: Mapping[str, object]) -> bytes:
-    return json.dumps(values, separators=(",", ":")).encode()[1:-1]
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

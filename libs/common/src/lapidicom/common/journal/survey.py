@@ -5,13 +5,14 @@ segments) is not an error. Memory is that of one chunk.
 """
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
 from lapidicom.common.file_system import FileSystem
+from lapidicom.common.journal.bad_lines import BadLines, noted_bad_lines
+from lapidicom.common.journal.chunk import TO_ITS_END, Reached, read_chunk
 from lapidicom.common.journal.format import (
     BEGINNING,
     CURSOR,
@@ -21,13 +22,11 @@ from lapidicom.common.journal.format import (
     parse_folder_name,
     segment_name,
 )
-from lapidicom.common.journal.reader import JournalFolder, Reached, read_chunk
-
-JOURNALS: Final = "journal"
-"""Folder of all journals, below the spool."""
+from lapidicom.common.journal.reader import JournalFolder, UnknownJournal, find_journals
+from lapidicom.common.journal.records import SEGMENT_OPENED, Record, UnknownRecord
 
 _MOST_LINES: Final = 1 << 20
-_ASIDE_BLOCK: Final = 1 << 20
+_LINES_AT_CURSOR: Final = 1024
 
 
 class Relay(Enum):
@@ -43,10 +42,10 @@ class Relay(Enum):
     """Perhaps it was never answered: it is being written just now, or its owner died."""
 
     NEVER_ANSWERED_OR_RELAYED = "never answered, or relayed"
-    """Behind the mark of a life that is finished: relayed if its file was whole, else skipped."""
+    """Behind the mark of a life that is finished: relayed if its file was there, else skipped."""
 
     SET_ASIDE = "set aside"
-    """No message could be made of it."""
+    """A relay up to format 1 could make no message of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +56,23 @@ class Entry:
         receiver_id: of the journal's owner.
         life: of the journal.
         relay: how far the relay is.
-        text: the record's JSON text; `records.parse` reads it.
+        record: what it holds.
     """
 
     receiver_id: str
     life: str
     relay: Relay
-    text: bytes
+    record: Record
+
+    @property
+    def lapidicom_id(self) -> str:
+        """Of the record's message."""
+        return f"{self.life}.{self.record.sequence}"
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A segment that cannot be read to its end: what stands behind is not known.
+    """A place before the mark that cannot be read: what stood there is not known.
 
     Attributes:
         life: of the journal.
@@ -90,14 +94,14 @@ class Survey:
         advance: told the number of bytes that were read, again and again.
 
     Attributes:
-        unreadable: segments with a bad line before the mark, found while reading.
+        unreadable: bad lines before the mark, found while reading.
     """
 
     def __init__(
         self, file_system: FileSystem, spool: str, advance: Callable[[int], None] = lambda _: None
     ) -> None:
         self._fs = file_system
-        self._path = f"{spool}/{JOURNALS}"
+        self._spool = spool
         self._advance = advance
         self.unreadable: list[Unreadable] = []
 
@@ -108,85 +112,116 @@ class Survey:
             OSError: the spool cannot be read.
         """
         total = 0
-        for folder, _, _ in self._folders():
+        for folder in self._folders():
             with contextlib.suppress(FileNotFoundError):
                 for number, done in folder.segments().items():
                     total += self._fs.stat(f"{folder.path}/{segment_name(number, done=done)}").st_size
         return total
 
-    def entries(self, wanted: Callable[[bytes], bool] = lambda _: True) -> Iterator[Entry]:
-        """All records, each journal's in its order.
-
-        Args:
-            wanted: told the JSON text of each; only those for which it is true are given.
+    def left_alone(self) -> list[UnknownJournal]:
+        """The journals that this version does not read, wholly or from some record on.
 
         Raises:
             OSError: the spool cannot be read.
         """
-        for folder, receiver_id, life in self._folders():
+        found = list(find_journals(self._fs, self._spool).unknown)
+        for folder in self._folders():
+            with contextlib.suppress(FileNotFoundError), contextlib.closing(folder):
+                reason = self._unknown_at_cursor(folder)
+                if reason is not None:
+                    path = folder.path.removeprefix(f"{self._spool}/")
+                    found.append(UnknownJournal(path, folder.name, reason))
+        return found
+
+    def _unknown_at_cursor(self, folder: JournalFolder) -> str | None:
+        """What this version does not know where the cursor stands: a relay that meets it goes no further."""
+        cursor = folder.position(CURSOR) or BEGINNING
+        segments = folder.segments().items()
+        number = next((one for one, done in segments if not done and one >= cursor.segment), None)
+        fd = None if number is None else folder.open_segment(number)
+        if fd is None:
+            return None
+        start = cursor.offset if number == cursor.segment else 0
+        try:
+            chunk = read_chunk(self._fs, fd, start, limit=None, durable=TO_ITS_END, most=_LINES_AT_CURSOR)
+            for line in chunk.lines:
+                record = folder.parse(line.text)
+                if record.kind == SEGMENT_OPENED:
+                    folder.check_format(record)
+        except UnknownRecord as unknown:
+            return str(unknown)
+        finally:
+            self._fs.close(fd)
+        return None
+
+    def bad_lines(self) -> list[tuple[JournalFolder, BadLines]]:
+        """The places that relays have found corrupted, with the journal of each.
+
+        Raises:
+            OSError: the spool cannot be read.
+        """
+        found = []
+        for folder in self._folders():
+            with contextlib.suppress(FileNotFoundError):
+                found += [(folder, bad) for bad in noted_bad_lines(folder)]
+        return found
+
+    def entries(self, wanted: Callable[[bytes], bool] = lambda _: True) -> Iterator[Entry]:
+        """All records that this version knows, each journal's in its order.
+
+        Args:
+            wanted: told the text of each line; only those for which it is true are given.
+
+        Raises:
+            OSError: the spool cannot be read.
+        """
+        for folder in self._folders():
             try:
-                yield from self._entries_of(folder, receiver_id, life, wanted)
+                yield from self._entries_of(folder, wanted)
             except FileNotFoundError:
                 continue  # deleted meanwhile
             finally:
                 folder.close()
 
-    def _folders(self) -> Iterator[tuple[JournalFolder, str, str]]:
-        try:
-            names = self._fs.listdir(self._path)
-        except FileNotFoundError:
-            return  # no receiver has begun yet
-        for name in sorted(names):
-            parsed = parse_folder_name(name)
-            if parsed is not None:
-                yield JournalFolder(self._fs, f"{self._path}/{name}"), *parsed
+    def _folders(self) -> Iterator[JournalFolder]:
+        for _, folder in sorted(find_journals(self._fs, self._spool).readable.items()):
+            yield folder
 
-    def _entries_of(
-        self, folder: JournalFolder, receiver_id: str, life: str, wanted: Callable[[bytes], bool]
-    ) -> Iterator[Entry]:
+    def _entries_of(self, folder: JournalFolder, wanted: Callable[[bytes], bool]) -> Iterator[Entry]:
+        receiver_id, life = parse_folder_name(folder.name) or ("", "")
         standing = _Standing.of(folder)
         for number, done in folder.segments().items():
-            aside = self._lines_aside(folder, number)
+            aside = frozenset(folder.file(aside_name(number)).split(b"\n"))
             fd = folder.open_segment(number)
             if fd is None:
                 continue
             try:
-                for end, text in self._lines(fd, life, number, standing, is_done=done):
-                    if wanted(text):
-                        relay = Relay.SET_ASIDE if text in aside else standing.tell(number, end, done=done)
-                        yield Entry(receiver_id, life, relay, text)
+                for end, text in self._lines(folder, fd, life, number, standing):
+                    if not wanted(text):
+                        continue
+                    relay = Relay.SET_ASIDE if text in aside else standing.tell(number, end, done=done)
+                    try:
+                        record = folder.parse(text)
+                    except UnknownRecord:
+                        continue  # see `left_alone`
+                    yield Entry(receiver_id, life, relay, record)
             finally:
                 self._fs.close(fd)
 
     def _lines(
-        self, fd: int, life: str, number: int, standing: "_Standing", *, is_done: bool
+        self, folder: JournalFolder, fd: int, life: str, number: int, standing: "_Standing"
     ) -> Iterator[tuple[int, bytes]]:
+        durable = folder.durable_end(number, standing.mark)
         offset = 0
         while True:
-            chunk = read_chunk(self._fs, fd, offset, None, _MOST_LINES)
+            chunk = read_chunk(self._fs, fd, offset, limit=None, durable=durable, most=_MOST_LINES)
             for line in chunk.lines:
                 yield line.end, line.text
+            self.unreadable += [Unreadable(life, number, bad.start) for bad in chunk.bad]
             self._advance(chunk.end - offset)
             offset = chunk.end
-            if chunk.reached is Reached.MORE:
-                continue
-            if chunk.reached is Reached.BAD and (is_done or Position(number, offset) < standing.mark):
-                self.unreadable.append(Unreadable(life, number, offset))
-            return
-
-    def _lines_aside(self, folder: JournalFolder, number: int) -> frozenset[bytes]:
-        """Texts of the segment's records of which no message could be made: few, if any."""
-        try:
-            fd = self._fs.open(f"{folder.path}/{aside_name(number)}", os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return frozenset()
-        try:
-            content = b""
-            while block := self._fs.pread(fd, _ASIDE_BLOCK, len(content)):
-                content += block
-        finally:
-            self._fs.close(fd)
-        return frozenset(content.split(b"\n"))
+            if chunk.reached is not Reached.MORE:
+                return
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,7 @@ class SeriesEntry:
         return file_name_of(decode_plain(instance_number), sop_instance_uid)
 
     def record(self, name: str, sop_instance_uid: str, size: int, received_at: bytes) -> bytes:
-        """Body of the instance's record. Name and UID have no character that JSON escapes."""
+        """The instance's record. Name and UID have no character that JSON escapes."""
         return b'%b/%b","SOPInstanceUID":"%b","size":%d,"received_at":"%b",%b' % (
             self._before,
             name.encode("ascii"),
@@ -149,10 +149,7 @@ class SeriesBook:
             if len(self._series) >= MAX_OPEN_SERIES:
                 self._end_idle()
             series = self._series[key] = Series(key, {"folder": folder_path, **common})
-        before = b'"record":"%b","message":{"path":"%b' % (
-            records.INSTANCE_RECEIVED.encode("ascii"),
-            folder_path.encode("ascii"),
-        )
+        before = records.instance_received(b'{"path":"%b' % folder_path.encode("ascii"))
         constant = {"SOPClassUID": tags.SOPClassUID, "TransferSyntaxUID": context.transfer_syntax, **common}
         after = json.dumps(constant, separators=(",", ":")).encode("ascii")[1:]
         return SeriesEntry(series, uid, before, after)

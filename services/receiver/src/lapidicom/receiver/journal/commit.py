@@ -7,6 +7,7 @@ is left, and the next batch begins a new life.
 
 import threading
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from lapidicom.common.journal.format import SEGMENT_LIMIT
 from lapidicom.common.volume import NO_SPACE
@@ -18,6 +19,9 @@ from lapidicom.receiver.journal.mark import Mark
 from lapidicom.receiver.journal.observer import Observer
 from lapidicom.receiver.journal.segment_writer import SegmentWriter
 
+_MOST_REFUSALS: Final = 4096
+"""Refusals that wait while the disk does not answer. Nobody waits for their records: more are left out."""
+
 
 class GroupCommit:
     """One owner's journal: what waits for it, and what becomes of each batch.
@@ -27,7 +31,7 @@ class GroupCommit:
         receiver_id: CHRIS_RECEIVER_ID.
         observe: told of failures.
         on_life: told the folder name of each life after the first.
-        segment_limit: bytes of a segment.
+        segment_limit: bytes of records in a segment.
 
     Attributes:
         fault: why the last batch failed; None if it did not.
@@ -50,7 +54,10 @@ class GroupCommit:
         self._waiting: list[Entry] = []
         self._waiting_lock = threading.Lock()
         self._commit_lock = threading.Lock()
-        self._unsynced: list[Entry] = []
+        self._refusals_waiting = 0
+        self._refusals_left_out = 0
+        self._unsynced: Entry | None = None
+        """The last of the refusals that were written since the last sync: they need no more than the mark."""
         self._kept = KeptEndRecords(observe)
         self._mark = Mark(observe)
         self._lives = Lives(make_life, self._mark, observe=observe, on_life=on_life)
@@ -77,7 +84,17 @@ class GroupCommit:
     def submit(self, entry: Entry) -> None:
         """Let the entry wait for the next `commit_waiting`."""
         with self._waiting_lock:
+            if entry.refused:
+                if self._refusals_waiting >= _MOST_REFUSALS:
+                    self._refusals_left_out += 1
+                    return
+                self._refusals_waiting += 1
             self._waiting.append(entry)
+
+    def leave_out_refusal(self) -> None:
+        """Count a refusal of which no record is to be written."""
+        with self._waiting_lock:
+            self._refusals_left_out += 1
 
     def commit_waiting(self) -> bool:
         """Commit all that waits as one batch.
@@ -87,6 +104,7 @@ class GroupCommit:
         """
         with self._waiting_lock:
             batch, self._waiting = self._waiting, []
+            self._refusals_waiting = 0
         if batch:
             with self._commit_lock:
                 self._commit(batch)
@@ -119,6 +137,10 @@ class GroupCommit:
 
     def beat(self) -> None:
         """Show that the owner lives; leave a journal that was deleted; finish what is left over."""
+        with self._waiting_lock:
+            left_out, self._refusals_left_out = self._refusals_left_out, 0
+        if left_out:
+            self._observe("refusals_not_recorded", count=left_out)
         with self._commit_lock:
             try:
                 self._segments.beat()
@@ -133,7 +155,7 @@ class GroupCommit:
         """Commit what waits, move the mark as far as it may go, and close."""
         self.commit_waiting()
         with self._commit_lock:
-            if self._unsynced or self._kept.entries:
+            if self._unsynced is not None or self._kept.entries:
                 self._commit((Entry((), ends=()),))
             self._segments.close_segment()
             self._lives.end()
@@ -156,19 +178,19 @@ class GroupCommit:
 
     def _write(self, batch: Sequence[Entry]) -> None:
         if self._segments.is_full_for(batch):
-            if self._unsynced:
+            if self._unsynced is not None:
                 self._segments.sync()
                 self._durable(())
             self._segments.close_segment()
         if self._segments.write(batch):
             self._durable(batch)
-        else:
-            self._unsynced.extend(batch)
+        elif batch:
+            self._unsynced = batch[-1]
 
     def _durable(self, batch: Sequence[Entry]) -> None:
         """A sync has succeeded: whoever waits may go on, and the mark may move."""
-        self._mark.add((*self._unsynced, *batch))
-        self._unsynced.clear()
+        self._mark.add(batch if self._unsynced is None else (self._unsynced, *batch))
+        self._unsynced = None
         for entry in batch:
             entry.released()
 
@@ -184,7 +206,7 @@ class GroupCommit:
             entries=len(batch),
         )
         self._segments.close_segment()
-        self._unsynced.clear()
+        self._unsynced = None
         if error.errno in GONE:
             self._lives.leave()
         self._kept.keep(batch)

@@ -11,9 +11,9 @@ class Entry:
     """Records appended together.
 
     Args:
-        bodies: of the records.
+        bodies: the records, without sequence numbers.
         series: the series whose count of instances, or of refusals, these records raise.
-        starts: body of the series_started record that goes before them and opens `series`.
+        starts: the series_started record that goes before them and opens `series`.
         ends: series that these records end; None if they are no end records.
         refused: they tell of a refusal: nothing waits for them, and no sync is made for them.
 
@@ -62,5 +62,5 @@ class Entry:
         """Its outcome stands: durable or failed."""
 
     def length(self) -> int:
-        """Bytes that its bodies take."""
+        """Bytes of its records."""
         return sum(map(len, self.bodies)) + (0 if self.starts is None else len(self.starts))

@@ -12,9 +12,12 @@ from typing import Final
 
 from lapidicom.common.file_system import FileSystem
 from lapidicom.common.journal.format import (
+    BEGINNING,
     COMMITTED,
     FILE_MODE,
     FOLDER_MODE,
+    FOLDERS,
+    FORMAT,
     HEARTBEAT,
     PARENT,
     Heartbeat,
@@ -32,14 +35,20 @@ GONE: Final = frozenset({errno.ENOENT, errno.ESTALE})
 
 
 class Segment:
-    """An open segment; `size` counts what was written to it without failure."""
+    """An open segment.
 
-    __slots__ = ("fd", "number", "size")
+    Attributes:
+        size: what was written to it without failure.
+        durable: how much of that is known to be durable.
+        full_at: size beyond which nothing is written to it.
+    """
+
+    __slots__ = ("durable", "fd", "full_at", "number", "size")
 
     def __init__(self, number: int, fd: int) -> None:
         self.number = number
         self.fd = fd
-        self.size = 0
+        self.size = self.durable = self.full_at = 0
 
 
 class Life:
@@ -53,6 +62,9 @@ class Life:
         parent: who started the owner: the relay of the same supervisor follows this journal.
         fsync: whether anything is synced.
 
+    Attributes:
+        durable: everything in closed segments up to here is durable.
+
     Raises:
         OSError: the folder cannot be made durable.
     """
@@ -64,7 +76,8 @@ class Life:
         self._fsync = fsync
         self.life = life
         self.name = folder_name(receiver_id, life)
-        self.path = os.fspath(spool / "journal" / self.name)
+        self.path = os.fspath(spool / FOLDERS[FORMAT] / self.name)
+        self.durable = BEGINNING
         self._segments = 0
         self._beats = Heartbeat(0)
         self._make_folder(spool)
@@ -84,12 +97,13 @@ class Life:
             raise
 
     def _make_folder(self, spool: Path) -> None:
-        journal = spool / "journal"
-        with contextlib.suppress(FileExistsError):
-            self._fs.mkdir(os.fspath(journal), FOLDER_MODE)
+        journals = spool / FOLDERS[FORMAT]
+        for parent in (journals.parent, journals):
+            with contextlib.suppress(FileExistsError):
+                self._fs.mkdir(os.fspath(parent), FOLDER_MODE)
         self._fs.mkdir(self.path, FOLDER_MODE)
         # Whoever made the parents: their entries must be durable before this life counts.
-        for parent in (journal, spool, spool.parent):
+        for parent in (journals, journals.parent, spool, spool.parent):
             self._sync_folder(os.fspath(parent))
 
     def _sync_folder(self, path: str) -> None:
@@ -129,6 +143,7 @@ class Life:
             return
         self._fs.fdatasync(segment.fd)
         self.check(segment)
+        segment.durable = segment.size
 
     def sync_new(self, segment: Segment) -> None:
         """Make a new segment durable under its name."""
@@ -147,6 +162,7 @@ class Life:
 
     def close_segment(self, segment: Segment) -> None:
         """Write no more to it."""
+        self.durable = Position(segment.number, segment.durable if self._fsync else segment.size)
         self._close(segment.fd)
 
     def discard_segment(self, segment: Segment) -> None:

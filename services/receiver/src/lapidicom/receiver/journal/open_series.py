@@ -1,6 +1,6 @@
 """The list of open series, with which an owner begins each segment. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from lapidicom.common.journal.records import OpenSeries, SeriesKey, series_fields_of
 from lapidicom.receiver.journal.entry import Entry
@@ -12,7 +12,7 @@ class OpenSeriesList:
     def __init__(self) -> None:
         self._series: dict[SeriesKey, OpenSeries] = {}
 
-    def listed(self) -> Iterable[OpenSeries]:
+    def listed(self) -> Collection[OpenSeries]:
         """In the order of their beginning."""
         return self._series.values()
 

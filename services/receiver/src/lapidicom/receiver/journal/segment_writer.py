@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 from typing import Final
 
 from lapidicom.common.journal.format import Position, frame
-from lapidicom.common.journal.records import segment_opened
+from lapidicom.common.journal.records import segment_opened, series_open
 from lapidicom.receiver.journal.entry import Entry
 from lapidicom.receiver.journal.life import Segment
 from lapidicom.receiver.journal.lives import Lives
 from lapidicom.receiver.journal.open_series import OpenSeriesList
 
 _LINE_OVERHEAD: Final = 48
-"""CRC, blank, braces, sequence number and newline of a line, at most."""
+"""CRC, separators, sequence number and newline of a line, at most."""
 
 
 class SegmentWriter:
@@ -21,7 +21,7 @@ class SegmentWriter:
     Args:
         lives: whose present one holds the segment.
         receiver_id: CHRIS_RECEIVER_ID.
-        limit: bytes of a segment.
+        limit: bytes of records in a segment, behind its list of open series.
     """
 
     def __init__(self, lives: Lives, receiver_id: str, limit: int) -> None:
@@ -43,7 +43,7 @@ class SegmentWriter:
         if segment is None:
             return False
         length = sum(entry.length() + _LINE_OVERHEAD * (len(entry.bodies) + 1) for entry in batch)
-        return segment.size + length > self._limit
+        return segment.size + length > segment.full_at
 
     def write(self, batch: Sequence[Entry]) -> bool:
         """Write a batch, and sync it unless it tells of refusals alone.
@@ -84,7 +84,7 @@ class SegmentWriter:
         if (
             segment is None
             or life is None
-            or segment.size + entry.length() + 4 * _LINE_OVERHEAD > self._limit
+            or segment.size + entry.length() + 4 * _LINE_OVERHEAD > segment.full_at
         ):
             return None
         life.write(segment, b"".join(map(self._line, entry.bodies)))
@@ -119,23 +119,27 @@ class SegmentWriter:
     def _write_new(self, batch: Sequence[Entry]) -> None:
         """Write the batch behind the list of open series, as the beginning of a new segment."""
         life = self._lives.current()
-        header = self._line(
-            segment_opened(life.life, self._receiver_id, datetime.now(UTC), self._series.listed())
+        listed = self._series.listed()
+        opened = segment_opened(
+            life.life, self._receiver_id, datetime.now(UTC), durable=life.durable, open_series=len(listed)
         )
+        head = [self._line(opened), *(self._line(series_open(series)) for series in listed)]
+        begin = sum(map(len, head))
         segment = life.open_segment()
         try:
-            lines, ends = self._lines(batch, len(header))
-            life.write(segment, b"".join((header, *lines)))
+            lines, ends = self._lines(batch, begin)
+            life.write(segment, b"".join((*head, *lines)))
             life.sync_new(segment)
         except OSError:
             life.discard_segment(segment)
             raise
+        segment.full_at = begin + self._limit
         self._segment = segment
         self._written(batch, segment, ends)
 
-    def _line(self, body: bytes) -> bytes:
+    def _line(self, record: bytes) -> bytes:
         self._sequence += 1
-        return frame(self._sequence, body)
+        return frame(self._sequence, record)
 
     def _lines(self, batch: Sequence[Entry], offset: int) -> tuple[list[bytes], list[int]]:
         """The lines of a batch, and at which offset each entry ends."""

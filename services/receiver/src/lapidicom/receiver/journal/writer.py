@@ -13,7 +13,7 @@ from typing import Final, Self
 import structlog
 
 from lapidicom.common.file_system import FileSystem
-from lapidicom.common.journal.format import MAX_BODY, SEGMENT_LIMIT
+from lapidicom.common.journal.format import MAX_BODY, MAX_LINE, SEGMENT_LIMIT
 from lapidicom.common.journal.records import SeriesKey
 from lapidicom.common.volume import NO_SPACE
 from lapidicom.receiver.errors import JournalUnavailable
@@ -26,6 +26,8 @@ from lapidicom.receiver.journal.parent import parent_identity
 __all__ = ["Entry", "Journal", "SeriesKey"]
 
 _CLOSE_SECONDS: Final = 10.0
+_MAX_END_RECORD: Final = MAX_LINE - 64
+"""An end record is that of a beginning, with counts and a trace."""
 
 
 class _Awaited(Entry):
@@ -49,9 +51,12 @@ class _Awaited(Entry):
 class Journal:
     """The journal of this listener. `open` makes one; all methods may be called by any thread."""
 
-    def __init__(self, group: GroupCommit, *, fsync: bool, heartbeat: float) -> None:
+    def __init__(
+        self, group: GroupCommit, *, fsync: bool, heartbeat: float, takes_refusals: Callable[[], bool]
+    ) -> None:
         self._group = group
         self._fsync = fsync
+        self._takes_refusals = takes_refusals
         self._heartbeat = heartbeat
         self._closed = threading.Event()
         self._wake = threading.Lock()
@@ -78,6 +83,7 @@ class Journal:
         parent: str | None = None,
         observe: Observer | None = None,
         on_life: Callable[[str], None] = lambda _: None,
+        takes_refusals: Callable[[], bool] = lambda: True,
     ) -> Self:
         """Begin a new life: a folder of its own, and a first segment, durable before this returns.
 
@@ -87,12 +93,14 @@ class Journal:
             fsync: CHRIS_FSYNC.
             heartbeat: seconds between two heartbeats.
             file_system: the system calls.
-            segment_limit: bytes of a segment.
+            segment_limit: bytes of records in a segment.
             life: UUID in hex of the first life, if something else bears it already; a new one, if not.
             parent: whose relay follows this journal; the parent process, if not given.
             observe: told of events; the log, if not given.
             on_life: told the folder's name when a later life begins (the journal was deleted under
                 a paused owner), by the thread that found out.
+            takes_refusals: whether records of refusals may be written now: a sender that is refused for
+                want of space must not take the last of it. They are counted, and told with a heartbeat.
 
         Raises:
             JournalUnavailable: it could not be made.
@@ -114,7 +122,7 @@ class Journal:
             )
         except OSError as error:
             raise _unavailable(error) from error
-        return cls(group, fsync=fsync, heartbeat=heartbeat)
+        return cls(group, fsync=fsync, heartbeat=heartbeat, takes_refusals=takes_refusals)
 
     @property
     def life(self) -> str:
@@ -142,15 +150,17 @@ class Journal:
         """Hand the records of one stored instance over; they will be written in the order of the calls.
 
         Args:
-            records: bodies: the inner text of JSON objects.
+            records: as `common.journal.records` makes them.
             series: the instance's series, if it is open or opened by `starts`.
-            starts: body of the series_started record that opens `series`: give it until an entry
+            starts: the series_started record that opens `series`: give it until an entry
                 that held it was durable.
 
         Raises:
             JournalUnavailable: a record that no reader would take (over MAX_BODY, or with a newline).
         """
-        _check(records)
+        _check(records, MAX_BODY)
+        if starts is not None:
+            _check((starts,), MAX_BODY)
         if self._fsync:
             entry: Entry = _Awaited(records, series, starts)
             self._submit(entry)
@@ -188,15 +198,24 @@ class Journal:
     ) -> None:
         """Hand over what nobody waits for. Never raises.
 
-        Refusals (`ends` is None) that cannot be written are lost with their batch. End records
-        (`ends` given, even if empty) are kept in memory until a later batch takes them, up to
+        Refusals (`ends` is None) that cannot be written are lost with their batch, and left out while too
+        many wait or the volume takes no instances; the event `refusals_not_recorded` tells how many. End
+        records (`ends` given, even if empty) are kept in memory until a later batch takes them, up to
         10,000 appends or 8 MiB; beyond that their series are ended by the relay, with this life.
 
         Args:
-            records: bodies.
+            records: as `common.journal.records` makes them.
             series: whose refusals these are, if it is open.
             ends: the series that these records end.
         """
+        try:
+            _check(records, _MAX_END_RECORD)
+        except JournalUnavailable as error:
+            structlog.get_logger(__name__).error("journal_record_refused", reason=error.comment)
+            return
+        if ends is None and not self._takes_refusals():
+            self._group.leave_out_refusal()
+            return
         entry = Entry(records, series=series, ends=ends, refused=ends is None)
         if self._fsync:
             self._submit(entry)
@@ -246,9 +265,9 @@ class Journal:
                 structlog.get_logger(__name__).exception("journal_heartbeat_broken")
 
 
-def _check(records: Sequence[bytes]) -> None:
-    for body in records:
-        if len(body) > MAX_BODY or b"\n" in body:
+def _check(records: Sequence[bytes], most: int) -> None:
+    for record in records:
+        if len(record) > most or b"\n" in record:
             raise JournalUnavailable("record too long or malformed")
 
 

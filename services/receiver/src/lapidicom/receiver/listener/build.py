@@ -134,6 +134,7 @@ def build(settings: ListenerSettings, file_system: FileSystem, places: Places) -
             heartbeat=settings.journal_heartbeat,
             file_system=file_system,
             life=life,
+            takes_refusals=lambda: volume.fault is None,
         )
         opened.pop_all()
     tracing = telemetry.start("lapidicom-receiver")

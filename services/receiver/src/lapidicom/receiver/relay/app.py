@@ -12,6 +12,7 @@ import structlog
 
 from lapidicom.common import telemetry
 from lapidicom.common.broker import BrokerError, publishers
+from lapidicom.common.directory_cache import directory_cache_seconds
 from lapidicom.common.file_system import FileSystem
 from lapidicom.common.journal.reader import JournalFolder
 from lapidicom.common.telemetry import Tracing
@@ -141,7 +142,9 @@ def build(settings: RelaySettings, file_system: FileSystem, counts: Counts) -> t
         (log.info if event in _ROUTINE else log.warning)(event, **fields)
 
     identity = RelayIdentity(uuid.uuid4().hex, settings.receiver_id, parent_identity())
-    files = StoredFiles(file_system, settings.files_root)
+    files = StoredFiles(
+        file_system, settings.files_root, directory_cache=directory_cache_seconds(settings.files_root)
+    )
 
     def follower(folder: JournalFolder, life: str, name: str) -> Follower:
         return Follower(
@@ -153,6 +156,7 @@ def build(settings: RelaySettings, file_system: FileSystem, counts: Counts) -> t
             counts=counts,
             observe=observe,
             offload=asyncio.to_thread,
+            clock=time.monotonic,
         )
 
     journals = Journals(
@@ -167,6 +171,7 @@ def build(settings: RelaySettings, file_system: FileSystem, counts: Counts) -> t
     retention = Retention(
         file_system,
         settings.files_root,
+        settings.spool,
         days=settings.journal_days,
         min_free_space=settings.min_free_space,
         now=time.time,

@@ -1,16 +1,20 @@
 """Records of an ended life behind its mark: they may or may not have been answered.
 
-Whose file is missing or another is passed over. For all others file and folders are made durable
-before their message is published. Should the owner live after all, it may still answer what was
-passed over: the relay then goes back to the first of these.
+Whose file is missing was not answered, and is passed over. For all others file and folders are made
+durable before their message is published: registration is by path, so it does no harm if the SCU has no
+success, or if another copy of the instance has replaced the file since.
+
+On a network file system a file that is there may seem to be missing for as long as a directory is cached. So
+it is looked for twice, further apart than that; meanwhile this journal waits, and others do not.
+
+Should the owner live after all, it may still answer what was passed over: the relay then goes back to the
+first of these.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
-from lapidicom.common.journal import records
-from lapidicom.common.journal.format import Line, Position
-from lapidicom.common.journal.records import RecordError
+from lapidicom.common.journal.format import Position
+from lapidicom.common.journal.records import INSTANCE_RECEIVED, Record
 from lapidicom.receiver.journal.observer import Observer
 from lapidicom.receiver.relay.counts import Counts
 from lapidicom.receiver.relay.stored_files import StoredFiles
@@ -22,72 +26,93 @@ class BehindMark:
     Args:
         life: of the journal.
         files: the stored files.
+        clock: monotonic seconds.
         counts: what is passed over is added there.
         observe: told of what is passed over.
 
     Attributes:
         never_answered: sequence numbers of the records that were passed over.
-        first_skipped: where the first of them begins: the cursor stays there.
     """
 
-    def __init__(self, life: str, files: StoredFiles, *, counts: Counts, observe: Observer) -> None:
+    def __init__(
+        self,
+        life: str,
+        files: StoredFiles,
+        *,
+        clock: Callable[[], float],
+        counts: Counts,
+        observe: Observer,
+    ) -> None:
         self._life = life
         self._files = files
+        self._clock = clock
         self._counts = counts
         self._observe = observe
+        self._missing_since: dict[int, float] = {}
+        self._waits_until = 0.0
         self.never_answered: set[int] = set()
-        self.first_skipped: Position | None = None
+        self._first_skipped: Position | None = None
 
-    def check(self, lines: Sequence[Line]) -> frozenset[int]:
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it is too early to look again for a file that was missing."""
+        return self._clock() < self._waits_until
+
+    @property
+    def has_skipped(self) -> bool:
+        """Whether any record was passed over."""
+        return self._first_skipped is not None
+
+    def check(self, records: Sequence[Record]) -> frozenset[int]:
         """Make the files of records durable.
 
         Returns:
-            Sequence numbers of the records that were never answered.
+            Sequence numbers of the records whose file is missing.
 
         Raises:
             OSError: a sync failed, or the volume cannot be read.
         """
+        now = self._clock()
         synced: set[str] = set()
-        never = set()
-        for line in lines:
-            try:
-                record = records.parse(line.text)
-                if record["record"] != records.INSTANCE_RECEIVED:
-                    continue
-                path, size = record["message"]["path"], record["message"]["size"]
-            except (RecordError, KeyError, TypeError):
-                continue  # set aside later
-            if not isinstance(path, str) or not self._files.make_durable(path, size, synced):
-                never.add(record["sequence"])
-        return frozenset(never)
+        missing = set()
+        for record in records:
+            path = record.fields().get("path") if record.kind == INSTANCE_RECEIVED else None
+            # A body without a path is a matter for whoever decodes it.
+            if isinstance(path, str) and not self._files.make_durable(path, synced):
+                missing.add(record.sequence)
+                self._missing_since.setdefault(record.sequence, now)
+        return frozenset(missing)
 
-    def skip(self, start: Position, record: Mapping[str, Any]) -> None:
+    def is_undecided(self, sequence: int) -> bool:
+        """Whether a file that `check` found missing must be looked for once more, and later."""
+        self._waits_until = self._missing_since[sequence] + self._files.looks_apart
+        return self.is_waiting
+
+    def skip(self, start: Position, record: Record) -> None:
         """Pass over a record that begins there."""
-        if record["sequence"] in self.never_answered:
+        self._missing_since.pop(record.sequence, None)
+        if record.sequence in self.never_answered:
             return
-        self.never_answered.add(record["sequence"])
-        if self.first_skipped is None:
-            self.first_skipped = start
+        self.never_answered.add(record.sequence)
+        if self._first_skipped is None:
+            self._first_skipped = start
         self._counts.never_answered += 1
+        message = record.fields()
         self._observe(
             "record_never_answered",
             life=self._life,
-            sequence=record["sequence"],
-            SOPInstanceUID=_text(record, "SOPInstanceUID"),
-            SeriesInstanceUID=_text(record, "SeriesInstanceUID"),
+            sequence=record.sequence,
+            SOPInstanceUID=message.get("SOPInstanceUID"),
+            SeriesInstanceUID=message.get("SeriesInstanceUID"),
         )
 
     def hold_back(self, position: Position) -> Position:
         """This position, or the first record that was skipped, if that one comes before."""
-        return position if self.first_skipped is None else min(position, self.first_skipped)
+        return position if self._first_skipped is None else min(position, self._first_skipped)
 
     def forget(self) -> None:
         """The owner lives: what was passed over is looked at again."""
-        self.first_skipped = None
+        self._first_skipped = None
+        self._missing_since.clear()
+        self._waits_until = 0.0
         self.never_answered.clear()
-
-
-def _text(record: Mapping[str, Any], keyword: str) -> str | None:
-    message = record.get("message")
-    value = message.get(keyword) if isinstance(message, dict) else None
-    return value if isinstance(value, str) else None

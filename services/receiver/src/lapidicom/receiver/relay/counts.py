@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Counts:
-    """Records by what became of them; only ever grows."""
+    """Records by what became of them, and corrupted places of journals; only ever grows."""
 
     published: int = 0
-    set_aside: int = 0
     never_answered: int = 0
+    lines_bad: int = 0

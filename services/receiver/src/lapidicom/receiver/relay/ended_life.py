@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from lapidicom.common.broker.publisher import Envelope
 from lapidicom.common.journal.format import FINISHED, Position
 from lapidicom.common.journal.reader import JournalFolder
-from lapidicom.common.journal.records import RecordError
 from lapidicom.receiver.journal.observer import Observer
-from lapidicom.receiver.relay.envelopes import broken_off
+from lapidicom.receiver.relay.messages import broken_off
 from lapidicom.receiver.relay.open_series import LeftOpen
 from lapidicom.receiver.relay.position_file import write_position
 
@@ -49,10 +48,8 @@ class EndedLife:
                 envelope = broken_off(
                     self._life, series.sequence, series.fields, series.received, series.refused
                 )
-            except RecordError as error:
-                self._observe(
-                    "series_not_ended", life=self._life, sequence=series.sequence, reason=str(error)
-                )
+            except ValueError:
+                self._observe("series_not_ended", life=self._life, sequence=series.sequence)
             else:
                 envelopes.append(envelope)
         return envelopes

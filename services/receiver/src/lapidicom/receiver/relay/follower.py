@@ -3,6 +3,7 @@
 While the owner lives nothing behind its mark is touched. When it has ended, or seems to, everything
 that is readable is published: for a record behind the mark only if its file is there, and after that
 file is durable. Nothing is taken from the owner: if it was only paused, its journal is followed on.
+A journal in which something stands that this version does not know is left alone from there on.
 """
 
 import asyncio
@@ -11,15 +12,18 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol, TypeVar
 
 from lapidicom.common.broker.publisher import Envelope
+from lapidicom.common.journal.chunk import Reached
 from lapidicom.common.journal.format import BEGINNING, Line, Position, segment_name
-from lapidicom.common.journal.reader import Extent, JournalFolder, Reached
+from lapidicom.common.journal.reader import Extent, JournalFolder
+from lapidicom.common.journal.records import SEGMENT_OPENED, Record, UnknownRecord
 from lapidicom.receiver.journal.observer import Observer
 from lapidicom.receiver.relay.behind_mark import BehindMark
+from lapidicom.receiver.relay.corruption import Corruption
 from lapidicom.receiver.relay.counts import Counts
 from lapidicom.receiver.relay.ended_life import EndedLife
 from lapidicom.receiver.relay.journal_reader import JournalReader
+from lapidicom.receiver.relay.messages import Outgoing, envelope_of
 from lapidicom.receiver.relay.open_series import find_left_open
-from lapidicom.receiver.relay.outgoing import Outgoing, OutgoingMessages
 from lapidicom.receiver.relay.position_file import Cursor
 from lapidicom.receiver.relay.stored_files import StoredFiles
 
@@ -50,9 +54,11 @@ class Follower:
         counts: what is done is added there.
         observe: told of events.
         offload: runs what may wait for the disk.
+        clock: monotonic seconds.
 
     Attributes:
         ended: the owner's life has ended, or seems to.
+        unknown: what stands in this journal that this version does not know; None if nothing was met.
         relayed_extent: up to where a finished journal is relayed; None if it is not finished.
     """
 
@@ -67,18 +73,21 @@ class Follower:
         counts: Counts,
         observe: Observer,
         offload: Offload,
+        clock: Callable[[], float],
     ) -> None:
         self.folder: Final = folder
         self.life: Final = life
         self.ended = False
         self.relayed_extent: Extent | None = None
+        self.unknown: str | None = None
         self._counts = counts
         self._observe = observe
         self._offload = offload
         self._cursor = Cursor(folder, relay_id)
         self._reader = JournalReader(folder, self._cursor)
-        self._behind_mark = BehindMark(life, files, counts=counts, observe=observe)
-        self._messages = OutgoingMessages(folder, life, self._behind_mark, counts=counts, observe=observe)
+        self._behind_mark = BehindMark(life, files, clock=clock, counts=counts, observe=observe)
+        self._corruption = Corruption(folder, life, counts=counts, observe=observe)
+        self._torn_at: Position | None = None
         self._ended_life = EndedLife(folder, life, incoming, relay_id=relay_id, observe=observe)
         self._resumes = False
         self._is_known_dead = False
@@ -116,7 +125,7 @@ class Follower:
         """
         if self._resumes:
             self._resume()
-        if self.finished:
+        if self.finished or self.unknown is not None or self._behind_mark.is_waiting:
             return False
         reader = self._reader
         ended = self.ended
@@ -131,12 +140,17 @@ class Follower:
         chunk = reader.read(position, IN_FLIGHT, ended=ended)
         if chunk is None:
             return False
-        await self._publish(publish, await self._prepare(position.segment, chunk.lines, ended=ended))
+        stop = await self._relay(publish, position.segment, chunk.lines, ended=ended)
+        if stop is not None:
+            reader.position = Position(position.segment, stop)
+            return False
+        for stretch in chunk.bad:
+            self._corruption.note(position.segment, stretch)
         reader.position = position = Position(position.segment, chunk.end)
         if chunk.reached is Reached.MORE:
             return True
-        if chunk.reached is Reached.BAD:
-            self._note_bad_line(position)
+        if chunk.reached is Reached.TORN:
+            self._note_torn(position)
         if reader.is_segment_over:
             following = reader.following(position.segment, ended=ended)
             if following is not None:
@@ -152,36 +166,74 @@ class Follower:
         self.ended = False
         self.relayed_extent = None
         position = self._reader.position
-        if self._behind_mark.first_skipped is not None and position is not None:
+        if self._behind_mark.has_skipped and position is not None:
             self._reader.go_to(self._behind_mark.hold_back(position))
         self._behind_mark.forget()
 
-    async def _prepare(self, segment: int, lines: Sequence[Line], *, ended: bool) -> list[Outgoing]:
-        """The messages of these records, behind the mark only of those whose file is there and durable."""
-        behind = [
-            line for line in lines if ended and self._reader.is_behind_mark(Position(segment, line.end))
-        ]
-        skipped = await self._offload(lambda: self._behind_mark.check(behind)) if behind else frozenset()
-        return self._messages.of(segment, lines, skipped)
+    async def _relay(
+        self, publish: Publish, segment: int, lines: Sequence[Line], *, ended: bool
+    ) -> int | None:
+        """Publish what these lines lead to, behind the mark only that of which the file is there and durable.
 
-    async def _publish(self, publish: Publish, outgoing: Sequence[Outgoing]) -> None:
+        Returns:
+            Offset of a record before which to stop for now; None if all of them are dealt with.
+        """
+        found, unknown = self._read(lines)
+        missing = await self._missing(segment, found) if ended else frozenset[int]()
+        outgoing = []
+        undecided = None
+        for line, record in found:
+            if record.sequence not in missing:
+                envelope = envelope_of(self.life, record)
+                if envelope is not None:
+                    outgoing.append(Outgoing(line.start, envelope))
+            elif self._behind_mark.is_undecided(record.sequence):
+                undecided = line.start
+                break
+            else:
+                self._behind_mark.skip(Position(segment, line.start), record)
+        await self._publish(publish, segment, outgoing)
+        if undecided is not None or unknown is None:
+            return undecided
+        offset, self.unknown = unknown
+        self._observe("journal_left_alone", life=self.life, reason=self.unknown)
+        return offset
+
+    def _read(self, lines: Sequence[Line]) -> tuple[list[tuple[Line, Record]], tuple[int, str] | None]:
+        """The records of these lines up to one that is not known; offset of that one, and why it is not."""
+        found: list[tuple[Line, Record]] = []
+        parse = self.folder.parse
+        for line in lines:
+            try:
+                record = parse(line.text)
+                if record.kind == SEGMENT_OPENED:
+                    self.folder.check_format(record)
+            except UnknownRecord as unknown:
+                return found, (line.start, str(unknown))
+            found.append((line, record))
+        return found, None
+
+    async def _missing(self, segment: int, found: Sequence[tuple[Line, Record]]) -> frozenset[int]:
+        """Sequence numbers of the records behind the mark whose file is missing; others are durable."""
+        behind = [
+            record for line, record in found if self._reader.is_behind_mark(Position(segment, line.end))
+        ]
+        return await self._offload(lambda: self._behind_mark.check(behind)) if behind else frozenset()
+
+    async def _publish(self, publish: Publish, segment: int, outgoing: Sequence[Outgoing]) -> None:
         """Publish all at once; after a failure go back to the first that was not confirmed."""
         results = await asyncio.gather(*(publish(one.envelope) for one in outgoing), return_exceptions=True)
         for one, result in zip(outgoing, results, strict=True):
             if isinstance(result, BaseException):
-                self._reader.position = one.start
+                self._reader.position = Position(segment, one.offset)
                 raise result
             self._counts.published += 1
 
-    def _note_bad_line(self, position: Position) -> None:
-        if self._reader.meets_bad_line(position):
-            mark = self._reader.mark
+    def _note_torn(self, position: Position) -> None:
+        if self._torn_at != position:
+            self._torn_at = position
             self._observe(
-                "journal_line_bad",
-                life=self.life,
-                segment=position.segment,
-                offset=position.offset,
-                behind_mark=mark is None or position >= mark,
+                "journal_tail_torn", life=self.life, segment=position.segment, offset=position.offset
             )
 
     def _leave_segment(self, number: int, following: int) -> None:
@@ -192,7 +244,7 @@ class Follower:
         """
         mark = self._reader.mark
         self._reader.go_to(Position(following, 0))
-        if self._behind_mark.first_skipped is not None or mark is None or mark.segment <= number:
+        if self._behind_mark.has_skipped or mark is None or mark.segment <= number:
             return
         path = self.folder.path
         with contextlib.suppress(OSError):
@@ -220,10 +272,11 @@ class Follower:
         self._observe("journal_finished", life=self.life)
 
     async def _publish_left_open(self, publish: Publish, end: Position) -> None:
-        left = await self._offload(lambda: find_left_open(self.folder, self._behind_mark.never_answered))
-        outgoing = [Outgoing(end, envelope) for envelope in self._ended_life.messages_of(left)]
+        never_answered, mark = self._behind_mark.never_answered, self._reader.mark
+        left = await self._offload(lambda: find_left_open(self.folder, mark, never_answered))
+        outgoing = [Outgoing(end.offset, envelope) for envelope in self._ended_life.messages_of(left)]
         for start in range(0, len(outgoing), IN_FLIGHT):
-            await self._publish(publish, outgoing[start : start + IN_FLIGHT])
+            await self._publish(publish, end.segment, outgoing[start : start + IN_FLIGHT])
 
     def write_cursor(self) -> None:
         """Remember how far everything is confirmed. Need not succeed."""

@@ -5,8 +5,9 @@ Of a living owner's journal nothing behind the mark is read. That of an ended li
 
 from typing import Final
 
+from lapidicom.common.journal.chunk import Chunk, Reached, read_chunk
 from lapidicom.common.journal.format import BEGINNING, Position
-from lapidicom.common.journal.reader import Chunk, JournalFolder, read_chunk
+from lapidicom.common.journal.reader import JournalFolder
 from lapidicom.receiver.relay.position_file import Cursor
 
 
@@ -30,7 +31,7 @@ class JournalReader:
         self.mark: Position | None = None
         self.is_segment_over = False
         self._fd: int | None = None
-        self._bad_at: Position | None = None
+        self._durable = 0
 
     def look_at_mark(self) -> None:
         """See whether the mark has moved: a torn look at it changes nothing."""
@@ -90,24 +91,29 @@ class JournalReader:
         mark = self.mark
         over = ended or mark is None or position.segment < mark.segment
         if over and not self.is_segment_over:
-            # Opened anew, so that a network file system looks at its length again: it is final now.
-            self.go_to(position)
-            self._fd = self._folder.open_segment(position.segment)
+            self._open_anew(position)  # its length is final now
             self.is_segment_over = True
+            self._durable = self._folder.durable_end(position.segment, mark)
+        limit = None if over or mark is None else mark.offset
+        durable = self._durable if limit is None else limit
+        chunk = self._read_chunk(position, most, limit, durable)
+        if chunk is not None and (chunk.bad or chunk.reached is Reached.TORN):
+            is_over = self.is_segment_over
+            self._open_anew(position)
+            self.is_segment_over = is_over
+            chunk = self._read_chunk(position, most, limit, durable)
+        return chunk
+
+    def _open_anew(self, position: Position) -> None:
+        """Open the segment anew, so that a network file system looks again at its length and content."""
+        self.go_to(position)
+        self._fd = self._folder.open_segment(position.segment)
+
+    def _read_chunk(self, position: Position, most: int, limit: int | None, durable: int) -> Chunk | None:
         if self._fd is None:
             return None
-        limit = None if over or mark is None else mark.offset
-        return read_chunk(self._folder.fs, self._fd, position.offset, limit, most)
-
-    def meets_bad_line(self, position: Position) -> bool:
-        """A bad line stands there.
-
-        Returns:
-            Whether it was not met before.
-        """
-        is_new = self._bad_at != position
-        self._bad_at = position
-        return is_new
+        fs = self._folder.fs
+        return read_chunk(fs, self._fd, position.offset, limit=limit, durable=durable, most=most)
 
     def go_to(self, position: Position) -> None:
         """Read on there, in a segment that is still to be opened."""

@@ -15,7 +15,7 @@ from typing import Final
 
 from lapidicom.common.file_system import FileSystem
 from lapidicom.common.journal.format import CLAIM, parse_folder_name
-from lapidicom.common.journal.reader import JournalFolder
+from lapidicom.common.journal.reader import JournalFolder, find_journals
 from lapidicom.receiver.journal.observer import Observer
 from lapidicom.receiver.relay.follower import Follower
 from lapidicom.receiver.relay.position_file import replace_file
@@ -96,7 +96,7 @@ class Journals:
         observe: Observer,
     ) -> None:
         self._fs = file_system
-        self._path = os.fspath(spool / "journal")
+        self._spool = os.fspath(spool)
         self._identity = identity
         self._takeover = takeover
         self._clock = clock
@@ -104,10 +104,12 @@ class Journals:
         self._observe = observe
         self._watched: dict[str, Watched] = {}
         self._told: set[str] = set()
+        self._unknown: set[str] = set()
 
     def followers(self) -> list[Follower]:
         """Those that may have something to publish."""
-        return [one.follower for one in self._watched.values() if one.follower and not one.follower.finished]
+        followers = (one.follower for one in self._watched.values())
+        return [one for one in followers if one and not one.finished and one.unknown is None]
 
     def watched(self) -> list[Watched]:
         """All journals known."""
@@ -146,19 +148,19 @@ class Journals:
         self._watched.clear()
 
     def _discover(self, now: float) -> None:
-        try:
-            names = set(self._fs.listdir(self._path))
-        except FileNotFoundError:
-            return  # no listener has begun yet
-        for name in names - self._watched.keys():
-            parsed = parse_folder_name(name)
+        found = find_journals(self._fs, self._spool)
+        for name, folder in found.readable.items():
+            parsed = None if name in self._watched else parse_folder_name(name)
             if parsed is not None:
-                folder = JournalFolder(self._fs, f"{self._path}/{name}")
                 beat = StandStill(now, folder.heartbeat())
-                claim = StandStill(now, folder.small_file(CLAIM))
+                claim = StandStill(now, folder.file(CLAIM))
                 self._watched[name] = Watched(name, *parsed, folder, beat, claim)
-        for name in self._watched.keys() - names:
+        for name in self._watched.keys() - found.readable.keys():
             self._forget(self._watched.pop(name))
+        for journal in found.unknown:
+            if journal.path not in self._unknown:
+                self._observe("journal_left_alone", life=journal.name, reason=journal.reason)
+        self._unknown = {journal.path for journal in found.unknown}
 
     def _forget(self, one: Watched) -> None:
         if one.follower is not None:
@@ -168,11 +170,14 @@ class Journals:
     def _look_at(self, one: Watched, now: float) -> None:
         follower = one.follower
         one.looks += 1
+        if follower is not None and follower.unknown is not None:
+            self._release(one)
+            return
         newly_told = one.name in self._told
         if follower is not None and follower.finished and one.looks % _LOOKS_BETWEEN and not newly_told:
             return
         moved = one.beat.look(now, one.folder.heartbeat())
-        one.claim.look(now, one.folder.small_file(CLAIM))
+        one.claim.look(now, one.folder.file(CLAIM))
         if newly_told:
             self._told.discard(one.name)
             one.told = True
@@ -213,8 +218,16 @@ class Journals:
     def _is_claimed(self, one: Watched, now: float) -> bool:
         """Whether another relay is at it: its claim has moved within the takeover time."""
         claim = one.claim
-        own = claim.value.startswith(self._identity.relay_id.encode())
-        return bool(claim.value) and not own and claim.seconds(now) < self._takeover
+        return bool(claim.value) and not self._is_ours(claim.value) and claim.seconds(now) < self._takeover
+
+    def _release(self, one: Watched) -> None:
+        """Take this relay's claim away: it cannot finish that journal, a newer one can."""
+        if one.claimed_at is not None and self._is_ours(one.folder.file(CLAIM)):
+            self._fs.unlink(f"{one.folder.path}/{CLAIM}")
+        one.claimed_at = None
+
+    def _is_ours(self, claim: bytes) -> bool:
+        return claim.startswith(self._identity.relay_id.encode())
 
     def _claim(self, one: Watched, now: float) -> None:
         """Say, again and again while it lasts, that this relay is at it. Need not succeed."""

@@ -96,6 +96,7 @@ class Relay:
         return [
             Candidate(one.folder, one.follower.relayed_extent if one.follower else None)
             for one in self._journals.watched()
+            if one.follower is None or one.follower.unknown is None
         ]
 
     async def publish(self, publisher: PublishesEnvelopes) -> Never:

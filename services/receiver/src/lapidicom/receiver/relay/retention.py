@@ -15,6 +15,7 @@ from lapidicom.common.journal.format import (
     FINISHED,
     HEARTBEAT,
     PARENT,
+    parse_bad_lines_name,
     parse_segment_name,
     segment_name,
 )
@@ -60,6 +61,7 @@ class Retention:
     Args:
         file_system: the system calls.
         files_root: any folder of the volume.
+        spool: the spool directory.
         days: CHRIS_JOURNAL_DAYS.
         min_free_space: CHRIS_MIN_FREE_SPACE, bytes.
         now: seconds since the epoch, as the volume's time stamps count them.
@@ -70,6 +72,7 @@ class Retention:
         self,
         file_system: FileSystem,
         files_root: os.PathLike[str],
+        spool: os.PathLike[str],
         *,
         days: float,
         min_free_space: int,
@@ -78,6 +81,7 @@ class Retention:
     ) -> None:
         self._fs = file_system
         self._root = os.fspath(files_root)
+        self._incoming = f"{os.fspath(spool)}/incoming"
         self._seconds = days * _DAY
         self._wanted = int(min_free_space * _ROOM)
         self._now = now
@@ -132,7 +136,7 @@ class Retention:
             self._save_what_came_late(one, fd)
         finally:
             self._fs.close(fd)
-        self._observe("journal_segment_deleted", segment=f"{self._life(one.folder)}/{one.name}", reason=why)
+        self._observe("journal_segment_deleted", segment=f"{one.folder.name}/{one.name}", reason=why)
 
     def _save_what_came_late(self, one: _Relayed, fd: int) -> None:
         """What an owner, believed dead, wrote and answered just before its segment lost its name.
@@ -173,15 +177,10 @@ class Retention:
             return
         ours = (CURSOR, FINISHED, CLAIM, COMMITTED, PARENT, HEARTBEAT)
         for name in sorted(names, key=lambda name: name.partition(".")[0] == HEARTBEAT):
-            if name.partition(".")[0] in ours:
+            if name.partition(".")[0] in ours or parse_bad_lines_name(name) is not None:
                 self._fs.unlink(f"{folder.path}/{name}")
-        spool, _, name = folder.path.rpartition("/journal/")
         with contextlib.suppress(OSError):
-            self._fs.rmdir(f"{spool}/incoming/{name}")
+            self._fs.rmdir(f"{self._incoming}/{folder.name}")
         with contextlib.suppress(OSError):
             self._fs.rmdir(folder.path)
-            self._observe("journal_deleted", life=self._life(folder))
-
-    @staticmethod
-    def _life(folder: JournalFolder) -> str:
-        return folder.path.rpartition("/")[2]
+            self._observe("journal_deleted", life=folder.name)

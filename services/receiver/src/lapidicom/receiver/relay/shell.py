@@ -79,8 +79,8 @@ class Shell:
         report = Report(
             counters={
                 "messages_published": counts.published,
-                "records_set_aside": counts.set_aside,
                 "records_never_answered": counts.never_answered,
+                "journal_lines_bad": counts.lines_bad,
             }
         )
         try:

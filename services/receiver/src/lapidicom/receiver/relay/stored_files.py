@@ -19,23 +19,24 @@ class StoredFiles:
     Args:
         file_system: the system calls.
         files_root: CHRIS_FILES_ROOT.
+        directory_cache: for how many seconds a file may be missing here that another client has made.
     """
 
-    def __init__(self, file_system: FileSystem, files_root: Path) -> None:
+    def __init__(self, file_system: FileSystem, files_root: Path, *, directory_cache: float = 0.0) -> None:
+        self.looks_apart: Final = directory_cache and directory_cache + 1.0
+        """Seconds between the two looks after which a file that is missing at both is missing."""
         self._fs = file_system
         self._root = os.fspath(files_root)
 
-    def make_durable(self, path: str, size: int, synced: set[str]) -> bool:
+    def make_durable(self, path: str, synced: set[str]) -> bool:
         """Make a file, its folder and all folders above it up to the root durable.
 
         Args:
             path: relative to the root.
-            size: of the file, bytes.
             synced: folders that were synced before, not to be synced again.
 
         Returns:
-            False if the file is missing or of another size: its instance was never answered with
-            success, or another copy of it has replaced it since.
+            False if the file is missing.
 
         Raises:
             OSError: a sync failed, or the volume cannot be read.
@@ -51,8 +52,7 @@ class StoredFiles:
                 return False
             raise
         try:
-            found = self._fs.fstat(fd)
-            if not stat.S_ISREG(found.st_mode) or found.st_size != size:
+            if not stat.S_ISREG(self._fs.fstat(fd).st_mode):
                 return False
             self._fs.fsync(fd)
         finally:

@@ -21,8 +21,9 @@ from lapidicom.cli.reconcile.report import document, tell
 from lapidicom.cli.reconcile.resume import StateFile
 from lapidicom.cli.reconcile.run import Places, Run, Wishes
 from lapidicom.cli.shell import Shell, command
+from lapidicom.common.file_system import FileSystem
 from lapidicom.common.instance.path import PACS_ROOT
-from lapidicom.common.journal.survey import JOURNALS
+from lapidicom.common.journal.reader import has_journals
 from lapidicom.common.settings import CubeSection
 
 
@@ -186,7 +187,7 @@ async def _places(shell: Shell, *, without_journals: bool) -> "tuple[CubeSection
             "set CHRIS_FILES_ROOT to CUBE's storage root as it is mounted here",
             ExitStatus.UNUSABLE,
         )
-    if spool is None or not await of_volume((spool / JOURNALS).is_dir):
+    if spool is None or not await of_volume(lambda: has_journals(FileSystem(), str(spool))):
         if not without_journals:
             raise OperatorError(
                 f"there are no journals below {spool}",

@@ -52,13 +52,13 @@ class Recorded:
 
     Attributes:
         lapidicom_id: of its message: `<life>.<sequence>`.
-        text: the record's JSON text.
+        message: the body of its message, as it was recorded.
         relay: how far the relay is, at the least of all its records.
         received_at: by the receiver's clock; None if it tells none.
     """
 
     lapidicom_id: str
-    text: bytes = field(repr=False)
+    message: bytes = field(repr=False)
     relay: Relay = Relay.RELAYED
     received_at: datetime | None = None
 

@@ -7,19 +7,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from lapidicom.cli.reconcile.findings import Kept, Missing, Recorded
 from lapidicom.common.file_system import FileSystem
 from lapidicom.common.journal import records
+from lapidicom.common.journal.records import time_of
 from lapidicom.common.journal.survey import Entry, Relay, Survey
 
-_RECORD: Final = re.compile(
-    rb'\{"sequence":([0-9]+),"record":"instance_received","message":\{"path":"([^"\\]+)"', re.ASCII
-)
+_PATH: Final = re.compile(rb'\{"path":"([^"\\]+)"', re.ASCII)
 """How the receiver writes: the path, which needs no JSON escapes, comes first."""
 
-_KIND: Final = f'"{records.INSTANCE_RECEIVED}"'.encode()
+_KIND: Final = records.INSTANCE_RECEIVED.encode()
 _HEAD: Final = 64
 _FOLDERS: Final = 16
 """Listings that are kept: records of a series stand together."""
@@ -59,8 +58,8 @@ def attach(
     """
     survey = Survey(FileSystem(), str(spool), advance)
     for entry in survey.entries(lambda text: _KIND in text[:_HEAD]):
-        found = _RECORD.match(entry.text)
-        path = found[2].decode("utf-8", "replace") if found else _path(entry.text)
+        found = _PATH.match(entry.record.body)
+        path = found[1].decode("utf-8", "replace") if found else str(entry.record.fields().get("path", ""))
         missing = window.get(path)
         if missing is not None:
             _attach(missing, entry)
@@ -78,19 +77,15 @@ def size(spool: Path) -> int:
 
 
 def _attach(missing: Missing, entry: Entry) -> None:
-    try:
-        record = records.parse(entry.text)
-    except records.RecordError:
-        return
-    before, when = missing.record, received_at(record)
+    before, when = missing.record, time_of(entry.record)
     relay = entry.relay
     if before is not None:
         if before.relay in {Relay.NOT_RELAYED, Relay.BEHIND_MARK}:
             relay = before.relay
         if when is None or (before.received_at is not None and before.received_at > when):
-            missing.record = Recorded(before.lapidicom_id, before.text, relay, before.received_at)
+            missing.record = Recorded(before.lapidicom_id, before.message, relay, before.received_at)
             return
-    missing.record = Recorded(f"{entry.life}.{record['sequence']}", entry.text, relay, when)
+    missing.record = Recorded(entry.lapidicom_id, entry.record.body, relay, when)
 
 
 class Gone:
@@ -113,16 +108,12 @@ class Gone:
         folder, _, name = path.rpartition("/")
         if entry.relay in _UNCERTAIN or path in self._told or name in self._listing(folder):
             return
-        try:
-            record = records.parse(entry.text)
-        except records.RecordError:
-            return
-        when = received_at(record)
+        when = time_of(entry.record)
         if not self._scope.has(path, when) or (when is not None and when > self._settled_before):
             return
         if not (self._scope.root / path).exists():
             self._told.add(path)
-            self.found.add(path, f"{entry.life}.{record['sequence']}")
+            self.found.add(path, entry.lapidicom_id)
 
     def _listing(self, folder: str) -> frozenset[str]:
         listing = self._listings.get(folder)
@@ -135,22 +126,3 @@ class Gone:
             if len(self._listings) > _FOLDERS:
                 self._listings.popitem(last=False)
         return listing
-
-
-def received_at(record: Mapping[str, Any]) -> datetime | None:
-    """When the instance of a record was received; None if it does not tell."""
-    message = record.get("message")
-    value = message.get("received_at") if isinstance(message, dict) else None
-    try:
-        return datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-
-
-def _path(text: bytes) -> str:
-    try:
-        message = records.parse(text).get("message")
-    except records.RecordError:
-        return ""
-    path = message.get("path") if isinstance(message, dict) else None
-    return path if isinstance(path, str) else ""

@@ -17,7 +17,6 @@ from lapidicom.common.instance.header import HeaderScanner
 from lapidicom.common.instance.part10 import HEAD_LENGTH, read_file_meta
 from lapidicom.common.instance.registration import registration_fields
 from lapidicom.common.instance.tags import InstanceTags, check
-from lapidicom.common.journal import records
 from lapidicom.common.messages import InstanceStored
 from lapidicom.common.topology import EXCHANGE, WORK_QUEUE
 
@@ -67,17 +66,17 @@ def message_of(root: Path, missing: Missing) -> Made:
         OSError: it cannot be read.
     """
     if missing.record is not None:
-        made = _of_record(missing.record.lapidicom_id, missing.record.text)
+        made = _of_record(missing.record.lapidicom_id, missing.record.message)
         if made is not None:
             return made
     return of_file(root, missing.path)
 
 
-def _of_record(lapidicom_id: str, text: bytes) -> Made | None:
+def _of_record(lapidicom_id: str, message: bytes) -> Made | None:
     """None if no message can be made of it."""
     try:
-        return Made(lapidicom_id, InstanceStored.model_validate(records.parse(text).get("message")))
-    except (records.RecordError, ValidationError):
+        return Made(lapidicom_id, InstanceStored.model_validate_json(message))
+    except ValidationError:
         return None
 
 

@@ -7,27 +7,19 @@ import contextlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from lapidicom.cli.errors import NotVisible
 from lapidicom.cli.status.snapshot import JournalLook
 from lapidicom.common.file_system import FileSystem
-from lapidicom.common.journal.format import (
-    BEGINNING,
-    CURSOR,
-    FINISHED,
-    HEARTBEAT,
-    Position,
-    parse_folder_name,
-    segment_name,
-)
-from lapidicom.common.journal.reader import JournalFolder, Reached, read_chunk
-from lapidicom.common.journal.records import INSTANCE_RECEIVED, SERIES_ENDED, RecordError, parse
-from lapidicom.common.journal.survey import JOURNALS
+from lapidicom.common.journal.chunk import TO_ITS_END, Reached, read_chunk
+from lapidicom.common.journal.format import BEGINNING, CURSOR, FINISHED, HEARTBEAT, Position, segment_name
+from lapidicom.common.journal.reader import JournalFolder, find_journals
+from lapidicom.common.journal.records import INSTANCE_RECEIVED, SERIES_ENDED, UnknownRecord, time_of
 
 _LINES: Final = 64
-_MESSAGES: Final = {INSTANCE_RECEIVED: "received_at", SERIES_ENDED: "ended_at"}
-"""The records that lead to a message, and where it says when it was made."""
+_MESSAGES: Final = frozenset({INSTANCE_RECEIVED, SERIES_ENDED})
+"""The records that lead to a message."""
 
 _MOST_CHUNKS: Final = 200
 """Refusals lead to no message: after so many chunks of nothing else the time is not looked for any longer."""
@@ -38,23 +30,23 @@ def look_at_journals(spool: Path | None) -> Sequence[JournalLook] | NotVisible:
     if spool is None:
         return NotVisible("CHRIS_FILES_ROOT is not set")
     try:
-        names = sorted(path.name for path in (spool / JOURNALS).iterdir() if parse_folder_name(path.name))
-    except FileNotFoundError:
-        return [] if spool.is_dir() else NotVisible(f"{spool} is not there: the volume is not mounted here")
+        folders = find_journals(FileSystem(), str(spool)).readable
     except OSError as error:
-        return NotVisible(f"{spool / JOURNALS}: {error.strerror}")
+        return NotVisible(f"the journals in {spool}: {error.strerror}")
+    if not folders and not spool.is_dir():
+        return NotVisible(f"{spool} is not there: the volume is not mounted here")
     found = []
-    for name in names:
+    for _, folder in sorted(folders.items()):
         try:
             with contextlib.suppress(FileNotFoundError):  # deleted just now: everything of it was relayed
-                found.append(_look_at(spool / JOURNALS / name))
+                found.append(_look_at(folder))
         except OSError as error:
-            return NotVisible(f"{spool / JOURNALS / name}: {error.strerror}")
+            return NotVisible(f"{folder.path}: {error.strerror}")
     return found
 
 
-def _look_at(path: Path) -> JournalLook:
-    folder = JournalFolder(FileSystem(), str(path))
+def _look_at(folder: JournalFolder) -> JournalLook:
+    path = Path(folder.path)
     cursor = folder.position(CURSOR) or BEGINNING
     finished = folder.position(FINISHED)
     rest = _unrelayed(folder, cursor)
@@ -97,9 +89,9 @@ def _oldest(folder: JournalFolder, stretches: Sequence[tuple[int, int, int]]) ->
         try:
             reached = Reached.MORE
             while reached is Reached.MORE and chunks < _MOST_CHUNKS:
-                chunk = read_chunk(folder.fs, fd, offset, None, _LINES)
+                chunk = read_chunk(folder.fs, fd, offset, limit=None, durable=TO_ITS_END, most=_LINES)
                 for line in chunk.lines:
-                    made = _made_at(line.text)
+                    made = _made_at(folder, line.text)
                     if made is not None:
                         return made
                 reached, offset, chunks = chunk.reached, chunk.end, chunks + 1
@@ -108,12 +100,12 @@ def _oldest(folder: JournalFolder, stretches: Sequence[tuple[int, int, int]]) ->
     return None
 
 
-def _made_at(text: bytes) -> datetime | None:
+def _made_at(folder: JournalFolder, text: bytes) -> datetime | None:
     try:
-        record: dict[str, Any] = parse(text)
-        return datetime.fromisoformat(record["message"][_MESSAGES[record["record"]]])
-    except (RecordError, KeyError, TypeError, ValueError):
+        record = folder.parse(text)
+    except UnknownRecord:
         return None
+    return time_of(record) if record.kind in _MESSAGES else None
 
 
 def _modified(path: Path) -> datetime | None:

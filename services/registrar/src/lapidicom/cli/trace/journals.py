@@ -12,7 +12,7 @@ from lapidicom.common.instance.path import pacs_name
 from lapidicom.common.journal import records
 from lapidicom.common.journal.survey import Entry, Survey
 
-_SEGMENT_OPENED: Final = f'"{records.SEGMENT_OPENED}"'.encode()
+_SEGMENT_OPENED: Final = records.SEGMENT_OPENED.encode()
 _HEAD: Final = 80
 """Bytes of a record within which its kind stands."""
 
@@ -102,28 +102,23 @@ def search(survey: Survey, uid: str) -> Found:
     quoted = f'"{uid}"'.encode()
     found = Found()
     for entry in survey.entries(lambda text: quoted in text or _SEGMENT_OPENED in text[:_HEAD]):
-        try:
-            record = records.parse(entry.text)
-        except records.RecordError:
-            continue
-        _add(found, uid, entry, record)
+        _add(found, uid, entry)
     found.unreadable = len(survey.unreadable)
     return found
 
 
-def _add(found: Found, uid: str, entry: Entry, record: Mapping[str, Any]) -> None:
-    kind = record["record"]
-    message = record.get("message")
+def _add(found: Found, uid: str, entry: Entry) -> None:
+    kind, fields = entry.record.kind, entry.record.fields()
     if kind == records.SEGMENT_OPENED:
-        opened = time(record.get("opened_at"))
+        opened = time(fields.get("opened_at"))
         if opened is not None and (found.since is None or opened < found.since):
             found.since = opened
-    elif kind == records.INSTANCE_RECEIVED and isinstance(message, dict):
-        _received(found, uid, entry, message)
+    elif kind == records.INSTANCE_RECEIVED:
+        _received(found, uid, entry, fields)
     elif kind == records.INSTANCE_REFUSED:
-        _refused(found, uid, entry, record)
-    elif kind == records.SERIES_ENDED and isinstance(message, dict):
-        _ended(found, uid, message)
+        _refused(found, uid, entry, fields)
+    elif kind == records.SERIES_ENDED:
+        _ended(found, uid, fields)
 
 
 def _received(found: Found, uid: str, entry: Entry, message: Mapping[str, Any]) -> None:
