@@ -228,6 +228,17 @@ def test_an_element_without_a_vr_in_explicit_vr_is_read_as_implicit() -> None:
     assert scan_all_ways(data, LE).PatientID == b"id"
 
 
+@pytest.mark.parametrize("coding", [LE, BE], ids=["explicit", "big endian"])
+@pytest.mark.parametrize("vr", ["??", "--"])
+def test_question_marks_instead_of_a_vr_go_with_a_16_bit_length(coding: Coding, vr: str) -> None:
+    def unknown(value: bytes) -> bytes:
+        return coding.element(0x00091010, "LO", value).replace(b"LO", vr.encode(), 1)
+
+    data = unknown(b"x" * 10) + unknown(b"") + coding.sequence(0x00091011, [coding.element(8, "SH", b"")])
+    data += coding.element(0x00100020, "LO", b"id") + coding.element(0x00280010, "US", b"\1\0")
+    assert scan_all_ways(data + unknown(b"y" * 300), coding) == NONE._replace(PatientID=b"id")
+
+
 @each_coding
 def test_group_lengths_are_walked_over(coding: Coding) -> None:
     data = b"".join(

@@ -14,6 +14,12 @@ SHORT_VRS: Final = frozenset(
 )
 """VRs with a 16-bit length in explicit VR (PS3.5 table 7.1-2); all others, future ones too, have 32 bits."""
 
+NO_VRS: Final = frozenset({"??", "--"})
+"""What some writers put for a VR that they do not know, with a 16-bit length (dcmtk reads it so, too).
+
+As the lower half of the length of an element in implicit VR these would be odd, and no length is odd.
+"""
+
 LONG_VRS: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"})
 """The known VRs with a 32-bit length (PS3.5 table 7.1-1)."""
 
@@ -37,7 +43,7 @@ class Coding:
         self.implicit_hop = Struct(f"{sign}II").unpack_from
         # Tags as these read them: not ascending in little endian, but at a third of the cost.
         self.wanted = frozenset(tag if order == "big" else tag >> 16 | (tag & 0xFFFF) << 16 for tag in WANTED)
-        self.short = frozenset(int.from_bytes(vr.encode(), order) for vr in SHORT_VRS)
+        self.short = frozenset(int.from_bytes(vr.encode(), order) for vr in SHORT_VRS | NO_VRS)
         self.long = frozenset(int.from_bytes(vr.encode(), order) for vr in LONG_VRS)
         self.known = self.short | self.long
         self.un = int.from_bytes(b"UN", order)
