@@ -40,6 +40,9 @@ _LONG = 330_000
 """Characters of a description of which fourteen are more than the longest record."""
 _LONG_LIST = 14
 
+DIRECTORY_CACHE = 5.0
+"""Seconds for which a network file system may hide what another host has made."""
+
 
 class SimulatedBroker:
     """Stores messages, or not, as the seed says; looks at each publish whether it comes too early."""
@@ -112,6 +115,7 @@ class RelayProcess:
             parent=self._parent,
             takeover=TAKEOVER,
             days=0.0,
+            directory_cache=DIRECTORY_CACHE if history.disk.is_network else 0.0,
         )
 
     async def publish(self, envelope: Envelope) -> None:

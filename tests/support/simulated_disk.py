@@ -191,7 +191,8 @@ class Disk:
         file = self.find(path)
         assert isinstance(file, File)
         for content in (file.content, file.durable):
-            content[offset] ^= 1 << bit
+            if offset < len(content):
+                content[offset] ^= 1 << bit
 
     def find(self, path: str) -> "File | Folder":
         """The node of an absolute path.
