@@ -166,10 +166,10 @@ def test_a_data_set_of_no_bytes_is_refused(scu: Checked) -> None:
         lambda data: data[:4],
         lambda data: data[:30],
         lambda data: data.replace(b"LO\x0c\x00KRNK", b"LO\xff\xffKRNK"),
-        lambda data: b"\x02\x00\x10\x00UI\x12\x001.2.840.10008.1.2\0" + data,
+        lambda data: b"\x00\x00\x10\x00UI\x12\x001.2.840.10008.1.2\0" + data,
         lambda data: b"\x08\x00\x05\x00" + SECRET.encode() * 20 + data,
     ],
-    ids=["cut in a tag", "cut in a value", "a length beyond the end", "group 0002", "text"],
+    ids=["cut in a tag", "cut in a value", "a length beyond the end", "group 0000", "text"],
 )
 def test_a_data_set_that_is_none_is_refused(scu: Checked, broken: Callable[[bytes], bytes]) -> None:
     one = instance(1)
@@ -178,6 +178,28 @@ def test_a_data_set_that_is_none_is_refused(scu: Checked, broken: Callable[[byte
     response = scu.bytes.store(replace(one, data_set=data))
     assert response.comment
     scu.is_refused(response, 0xC000, response.comment, *response.offending)
+
+
+def test_file_meta_in_front_of_a_data_set_is_stored_with_it(receiver: Receiver) -> None:
+    one = instance(1)
+    meta = b"\x02\x00\x10\x00UI\x12\x001.2.840.10008.1.2\0"
+    with ByteSCU(receiver.scp_port) as scu:
+        scu.associate_for(one, calling="METAFIRST")
+        assert scu.store(replace(one, data_set=meta + one.data_set)).status == 0
+        scu.release()
+    file = receiver.files_root / one.path("METAFIRST")
+    assert file.read_bytes().endswith(meta + one.data_set)
+
+
+def test_what_stands_behind_the_image_is_told_in_the_record(receiver: Receiver) -> None:
+    one = instance(1, without=["AccessionNumber"], size=50_000)
+    late = b"\x08\x00\x50\x00SH\x0a\x00ACCZW8842 "
+    with ByteSCU(receiver.scp_port) as scu:
+        scu.associate_for(one, calling="LATE")
+        assert scu.store(replace(one, data_set=one.data_set + late)).status == 0
+        scu.release()
+    (record,) = records_of(receiver.spool, records.INSTANCE_RECEIVED, "LATE")
+    assert record["AccessionNumber"] == "ACCZW8842"
 
 
 @pytest.mark.parametrize("data", [b"\xff" * 40, SECRET.encode() * 10], ids=["noise", "text"])

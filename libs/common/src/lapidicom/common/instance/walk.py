@@ -71,6 +71,7 @@ class ElementWalk:
     def go_on_in_tail(self, values: RawValues) -> None:
         """Begin within the tail of a data set, before a header, with the values found so far."""
         self._values = list(values)
+        self._budget -= sum(map(len, filter(None, values)))
         self._begun = self.in_tail = True
 
     def feed(self, data: Buffer) -> None:
