@@ -43,6 +43,12 @@ def studies(patients: int, each: int, **changes: str) -> list[InstanceStored]:
     return [message for patient in range(1, patients + 1) for message in study(patient, each, **changes)]
 
 
+@pytest.fixture(autouse=True)
+def _refused(cube: CubeProcess) -> None:
+    """A registration that has succeeded is sent again where it is in doubt whose fault a failure is."""
+    cube.refuse_duplicates()
+
+
 @pytest.fixture
 def deliver(amqp_url: str, cube: CubeProcess, declared: Topology) -> Deliver:
     """Store the files on the receivers' volume and publish the messages; returns the paths."""
