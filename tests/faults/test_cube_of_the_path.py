@@ -77,7 +77,7 @@ def test_a_cube_that_is_away_costs_no_attempt_and_no_scu_notices(
     for number in rounds(1, 5):
         rng = seeded(f"{away.__name__}-{number}")
         retried = len(registrar.events("registration_retried"))
-        outages = len(registrar.events("cube_outage"))
+        parked = len(registrar.events("message_parked"))
         scu = path.scu(f"{away.__name__.upper()[:12]}{number}")
         path.cube.control.slow(0.05)
         scu.start(instances(1))
@@ -87,7 +87,7 @@ def test_a_cube_that_is_away_costs_no_attempt_and_no_scu_notices(
         scu.join()
         scu.send(instances(101))
         assert set(scu.ledger.statuses()) == {0x0000}
-        eventually(lambda: len(registrar.events("cube_outage")) > outages, 60, what="it is noticed")  # noqa: B023
+        eventually(lambda: len(registrar.events("message_parked")) > parked, 60, what="it is noticed")  # noqa: B023
         path.cube.start()
         path.cube.resume()
         path.cube.control.heal()
