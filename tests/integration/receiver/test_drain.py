@@ -70,9 +70,10 @@ def test_a_newcomer_that_waits_for_a_place_is_rejected_at_once(tmp_path: Path, a
     settings = {"CHRIS_SHUTDOWN_GRACE": 600, "CHRIS_LISTENER_THREADS": 1, "CHRIS_SCP_ADMISSION_WAIT": 300}
     with Receiver(tmp_path, amqp_url, **settings) as receiver:
         first = associate(receiver)
+        threads = Path(f"/proc/{receiver.child()}/task")
+        before = len(list(threads.iterdir()))
         waiting = scus.start("echoscu", receiver.scp_port, "LATE", [])
-        listener = receiver.child()
-        eventually(lambda: len(list(Path(f"/proc/{listener}/task").iterdir())) >= 6)
+        eventually(lambda: len(list(threads.iterdir())) > before, what="the newcomer waits in a thread")
         receiver.terminate()
         rejected = receiver.wait_for("association_rejected")
         assert (rejected["result"], rejected["source"], rejected["reason"]) == (2, 3, 2)
