@@ -27,6 +27,9 @@ SERIES_STARTED: Final = "series_started"
 
 INSTANCE_REFUSED: Final = "instance_refused"
 ASSOCIATION_ENDED: Final = "association_ended"
+STORE_TRIED: Final = "store_tried"
+"""A listener that had refused instances has tried a store of its own."""
+
 SEGMENT_OPENED: Final = "segment_opened"
 """First in each segment. `open_series` tells how many records SERIES_OPEN follow; `durable`, as segment and
 offset, up to where everything before this segment is durable."""
@@ -42,6 +45,7 @@ _KINDS: Final[Mapping[bytes, str]] = {
         SERIES_STARTED,
         INSTANCE_REFUSED,
         ASSOCIATION_ENDED,
+        STORE_TRIED,
         SEGMENT_OPENED,
         SERIES_OPEN,
     )
@@ -254,6 +258,11 @@ def association_ended(
         "ended_at": _moment(ended_at),
     }
     return b"association_ended\t" + _json(values)
+
+
+def store_tried() -> bytes:
+    """The record of a listener's own store; it leads to no message."""
+    return b"store_tried\t{}"
 
 
 def segment_opened(

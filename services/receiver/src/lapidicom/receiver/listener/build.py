@@ -12,6 +12,7 @@ import structlog
 
 from lapidicom.common import telemetry
 from lapidicom.common.file_system import FileSystem
+from lapidicom.common.journal import records
 from lapidicom.common.journal.format import folder_name
 from lapidicom.common.telemetry import Tracing
 from lapidicom.receiver.association_info import AssociationInfo
@@ -55,9 +56,7 @@ class ListenerService:
         self._journal = journal
         self._acceptor = acceptor
         self._tracing = tracing
-        self._health = StoreHealth(
-            refusals, lambda: acceptor.tally.total().instances_stored, volume.try_store
-        )
+        self._health = StoreHealth(refusals, lambda: acceptor.tally.total().instances_stored, self._try_store)
         self._watch = VolumeWatch(self._look)
 
     def association(self, sock: socket.socket, peer: Connection) -> Association:
@@ -91,6 +90,15 @@ class ListenerService:
         is_usable = self._volume.watch()
         self._health.look(is_explained=self._volume.fault is not None or self._journal.fault is not None)
         return is_usable
+
+    def _try_store(self) -> None:
+        """Do what a store does: a file that gets its name, and a record. Nothing of it is published."""
+        self._volume.try_store()
+        entry = self._journal.append((records.store_tried(),))
+        try:
+            self._journal.wait(entry)
+        finally:
+            self._journal.settle(entry)
 
     def counters(self) -> Mapping[str, int]:
         """What was counted since the process began."""
