@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.byte_scu import ByteSCU, request
 from tests.support.polling import eventually
 from tests.support.processes import connections, descriptors, is_closed, threads
 from tests.support.receiver import PAUSABLE, Receiver
+
+VERIFICATION = ("1.2.840.10008.1.1", ["1.2.840.10008.1.2"])
 
 
 @pytest.fixture
@@ -87,6 +90,21 @@ def test_bare_connections_are_bounded(start: Callable[..., Receiver]) -> None:
         eventually(lambda: sum(map(is_closed, sockets)) == 80 - 64 - 2, every=0.1)
     assert receiver.stop() == 0
     assert receiver.wait_for("stopped")["connections_closed_bare"] == 14
+
+
+def test_who_waits_for_a_place_is_not_closed_for_a_flood_of_bare_connections(
+    start: Callable[..., Receiver],
+) -> None:
+    receiver = start(CHRIS_LISTENER_THREADS=1, CHRIS_SCP_ADMISSION_WAIT=120)
+    with ByteSCU(receiver.scp_port) as first, ByteSCU(receiver.scp_port) as waiting, ExitStack() as opened:
+        first.associate(VERIFICATION)
+        waiting.send(request(VERIFICATION))
+        bare = [opened.enter_context(receiver.connect()) for _ in range(150)]
+        eventually(lambda: sum(map(is_closed, bare)) >= 150 - 64 - 1, every=0.1)
+        first.release()
+        kind, _ = waiting.read_pdu()
+        assert kind == 2
+        waiting.release()
 
 
 def test_no_descriptor_or_thread_is_left_of_five_hundred_connections(start: Callable[..., Receiver]) -> None:

@@ -14,7 +14,7 @@ class StandIn:
     """An association that lasts until it is stopped."""
 
     def __init__(self, sock: socket.socket, *, has_place: bool = False, fails: bool = False) -> None:
-        self.has_place = has_place
+        self.is_bare = not has_place
         self.stopped = threading.Event()
         self.is_stuck = False
         self._ends = threading.Event()

@@ -1,5 +1,6 @@
 """The control loop of a listener with a stand-in service: what it reports, and when it ends."""
 
+import itertools
 import os
 import socket
 import threading
@@ -18,10 +19,10 @@ PEER = Connection("192.0.2.1", 104)
 
 
 class StandInAssociation:
-    """Lasts until its peer closes or it is stopped; has a place if the test says so."""
+    """Lasts until its peer closes or it is stopped; is bare if the test says so."""
 
-    def __init__(self, sock: socket.socket, *, has_place: bool, stubborn: bool) -> None:
-        self.has_place = has_place
+    def __init__(self, sock: socket.socket, *, is_bare: bool, stubborn: bool) -> None:
+        self.is_bare = is_bare
         self._sock = sock
         self._stubborn = stubborn
 
@@ -44,12 +45,12 @@ class StandInService:
         self.restart = False
         self.failures: list[str] = []
         """The calls that raise now."""
-        self.has_place = True
+        self.is_bare = False
         self.stubborn = False
 
     def association(self, sock: socket.socket, _: Connection) -> StandInAssociation:
         self._happened("association")
-        return StandInAssociation(sock, has_place=self.has_place, stubborn=self.stubborn)
+        return StandInAssociation(sock, is_bare=self.is_bare, stubborn=self.stubborn)
 
     def life(self) -> str:
         return "here.1"
@@ -178,6 +179,20 @@ def test_open_and_taken_connections_are_reported_and_an_end_is_reported_soon() -
         running.report_with(connections=0, taken=1)
 
 
+def test_reports_have_their_turn_while_connections_come_without_pause(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listener_shell, "REPORT_INTERVAL", 0.0)
+    running = Running()
+    for _ in range(100):
+        assert running.control.send(PEER)  # without a descriptor: lost, but taken
+    with running:
+        taken = [running.report().taken]
+        while taken[-1] < 100:
+            taken.append(running.report().taken)
+        assert max(later - before for before, later in itertools.pairwise(taken)) < 50
+
+
 def test_it_ends_with_the_supervisor() -> None:
     with Running() as running:
         running.report()
@@ -198,7 +213,7 @@ def test_an_association_has_its_grace_and_a_bare_connection_has_not() -> None:
     with Running() as running:
         association = running.connect()
         running.report_with(connections=1)
-        running.service.has_place = False
+        running.service.is_bare = True
         bare = running.connect()
         running.report_with(connections=2)
         assert running.control.send(Drain(600))

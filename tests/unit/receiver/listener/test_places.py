@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from lapidicom.receiver.listener import places as listener_places
 from lapidicom.receiver.listener.places import Places
 from tests.support.polling import eventually
 
@@ -73,6 +74,17 @@ def test_a_waiter_that_gave_up_is_passed_over() -> None:
     in_thread(lambda: places.acquire(0.01)).join()
     places.release()
     assert places.acquire(0)
+
+
+def test_one_more_than_may_wait_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener_places, "MOST_WAITING", 0)
+    places = Places(1)
+    assert places.acquire(0)
+    waiting = in_thread(lambda: places.acquire(20))
+    eventually(lambda: len(places._waiters) == 1)
+    assert not places.acquire(600)
+    places.close()
+    waiting.join()
 
 
 def test_closing_refuses_those_who_wait_and_all_later_ones_but_not_those_who_have_a_place() -> None:

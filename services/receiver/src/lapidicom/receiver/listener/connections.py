@@ -13,7 +13,7 @@ from lapidicom.receiver.control import Connection
 from lapidicom.receiver.listener.service import Association
 
 MOST_BARE: Final = 64
-"""Connections without a place, beyond the number of places: probes of load balancers, slow peers.
+"""Bare connections, beyond the number of places: probes of load balancers, slow peers.
 
 When there are more, the oldest of them makes room for the newcomer: a flood of connections that say nothing
 keeps nobody out.
@@ -50,7 +50,7 @@ class Connections:
         return len(self._open)
 
     def take(self, descriptor: int, peer: Connection) -> None:
-        """Serve a connection in a thread of its own; when too many have no place, one of them is closed.
+        """Serve a connection in a thread of its own; when too many are bare, one of them is closed.
 
         Args:
             descriptor: the connection; owned from now on.
@@ -87,9 +87,9 @@ class Connections:
         self.lost += 1
 
     def stop_bare(self) -> None:
-        """Cut the connections that have no place: nothing was promised to them."""
+        """Cut the bare connections: nothing was promised to them."""
         for association in self._present():
-            if not association.has_place:
+            if association.is_bare:
                 association.stop()
 
     def stop_all(self) -> None:
@@ -111,7 +111,7 @@ class Connections:
             bare = {
                 number: host
                 for number, (host, association) in self._open.items()
-                if number not in self._told_to_stop and not association.has_place
+                if number not in self._told_to_stop and association.is_bare
             }
             if len(bare) < self._most_bare:
                 return True

@@ -7,6 +7,9 @@ import threading
 from collections import deque
 from typing import Final
 
+MOST_WAITING: Final = 64
+"""Associations that wait for a place, beyond the number of places; more are rejected at once."""
+
 
 class _Waiter:
     __slots__ = ("given", "thread")
@@ -42,7 +45,7 @@ class Places:
             timeout: seconds; 0 does not wait.
 
         Returns:
-            False if none came free in time, or the listener takes nothing new.
+            False if none came free in time, too many wait already, or the listener takes nothing new.
         """
         thread = threading.get_ident()
         with self._lock:
@@ -51,6 +54,8 @@ class Places:
             if len(self._holders) < self.total and not self._waiters:
                 self._holders.add(thread)
                 return True
+            if len(self._waiters) >= MOST_WAITING + self.total:
+                return False
             waiter = _Waiter(thread)
             self._waiters.append(waiter)
         waiter.given.wait(timeout)

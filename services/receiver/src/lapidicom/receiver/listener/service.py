@@ -17,8 +17,8 @@ class Association(Protocol):
         """Ask, from another thread, that it be aborted now."""
 
     @property
-    def has_place(self) -> bool:
-        """Whether it counts as an association, and not as a bare connection."""
+    def is_bare(self) -> bool:
+        """Whether it is no association, nor one that waits for a place: it may be cut at any time."""
 
 
 class Service(Protocol):

@@ -31,6 +31,9 @@ ABORT_SECONDS: Final = 5.0
 _SHORTEST_INTERVAL: Final = 0.05
 """Seconds between two reports when connections end: the supervisor's choice needs fresh counts."""
 
+_BATCH: Final = 16
+"""Packets taken before a report has its turn: a listener that only takes connections would seem silent."""
+
 
 class Shell:
     """Runs in the main thread of the listener.
@@ -151,7 +154,7 @@ class Shell:
             self._drain(0.0)
 
     def _receive(self) -> None:
-        while True:
+        for _ in range(_BATCH):
             try:
                 packet, descriptor = self._control.receive()
             except BlockingIOError:

@@ -109,9 +109,9 @@ class Association:
             self._sock.shutdown(socket.SHUT_RD)
 
     @property
-    def has_place(self) -> bool:
-        """Whether it counts as an association, and not as a bare connection."""
-        return self._has_place
+    def is_bare(self) -> bool:
+        """Whether it is no association, nor one that waits for a place: nothing asked, or all answered."""
+        return not self._has_place and self._state is not State.STA3
 
     # -- events ---------------------------------------------------------------------------------
 
