@@ -124,7 +124,7 @@ def judge(reply: Reply, path: str) -> Verdict | Question:
         case NoAnswer(Fault.NOT_CONNECTED | Fault.NO_TOKEN, detail):
             return Verdict(Outcome.OUTAGE, reply.fault.value, explanation=detail)
         case Answer(status=201) if reply.fields().get("fname") == path:
-            return _verdict(reply, Outcome.REGISTERED)
+            return Verdict(Outcome.REGISTERED, "http_201", 201)
         case Answer() if named := refused_fields(reply):
             return _judge_refusal(reply, named)
         case Answer(status=status) if WHEN_WELL.get(status, Outcome.RETRY) is None:
