@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from lapidicom.common.file_system import FileSystem
 from lapidicom.common.journal.format import COMMITTED, Position, decode_position, parse_segment_name
 from tests.support import journal_promises as promises
-from tests.support.journal_perils import SURVIVED, Peril
+from tests.support.journal_perils import Peril
 from tests.support.journal_processes import ROOT, SPOOL, TAKEOVER, Owner, RelayProcess, SimulatedBroker
 from tests.support.journal_promises import Flip, Stored
 from tests.support.journal_records import instance_path
@@ -55,7 +55,7 @@ class History:
         perils: what may happen beside the faults of system calls.
     """
 
-    def __init__(self, seed: int, perils: Collection[Peril] = SURVIVED) -> None:
+    def __init__(self, seed: int, perils: Collection[Peril] = frozenset(Peril)) -> None:
         self.seed = seed
         self.perils = perils
         self.chance = random.Random(seed)
@@ -327,7 +327,7 @@ class History:
 
 
 def run_history(
-    seed: int, perils: Collection[Peril] = SURVIVED, tell: Callable[[str], object] = print
+    seed: int, perils: Collection[Peril] = frozenset(Peril), tell: Callable[[str], object] = print
 ) -> History:
     """Run and check one history; a broken promise is told with its seed and its steps.
 

@@ -1,7 +1,6 @@
 """What may happen to a journal beside faults of single system calls; each can be left out of a history."""
 
 from enum import Enum, auto
-from typing import Final
 
 
 class Peril(Enum):
@@ -18,9 +17,3 @@ class Peril(Enum):
     """A bit of a line before the mark is flipped on the disk."""
     LONG_LIST = auto()
     """The list of open series, with which a segment begins, is longer than the longest record."""
-
-
-NOT_YET_SURVIVED: Final = frozenset({Peril.REMOVED_FOLDER})
-"""What the product loses instances by. It shall be empty."""
-
-SURVIVED: Final = frozenset(Peril) - NOT_YET_SURVIVED

@@ -225,6 +225,17 @@ def test_a_series_folder_that_another_client_deleted_is_made_anew_for_all_associ
     assert room.leftovers() == []
 
 
+def test_a_folder_that_goes_twice_is_made_anew_for_an_association_that_held_the_first_one(room: Room) -> None:
+    first = room.folders.get(FOLDER)
+    shutil.rmtree(room.root / FOLDER)
+    room.folders.renewed(first)  # by another association
+    shutil.rmtree(room.root / FOLDER)
+    file = room.store.new_file()
+    file.write([b"x"])
+    assert file.place(first, NAME)[1] == "new"
+    assert (room.root / FOLDER / NAME).read_bytes() == b"x"
+
+
 def test_a_folder_whose_sync_failed_is_opened_anew_for_the_next_instance(
     room: Room, fs: RecordingFileSystem
 ) -> None:

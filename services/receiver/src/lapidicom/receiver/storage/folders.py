@@ -80,10 +80,12 @@ class SeriesFolders:
         return self.get(folder.path)
 
     def forget(self, folder: SeriesFolder) -> None:
-        """Forget a folder that has gone from the volume, so that `get` makes it anew."""
+        """Forget a folder that has gone from the volume, so that `get` makes it anew.
+
+        Whatever is held open for its path goes: it may have been made anew, and have gone once more.
+        """
         with self._lock:
-            if self._open.get(folder.path) is folder:
-                del self._open[folder.path]
+            self._open.pop(folder.path, None)
 
     def _make(self, path: str) -> SeriesFolder:
         self._volume.check()
