@@ -18,7 +18,15 @@ from lapidicom.common.file_system import FileSystem
 from lapidicom.common.journal.format import COMMITTED, Position, decode_position, parse_segment_name
 from tests.support import journal_promises as promises
 from tests.support.journal_perils import Peril
-from tests.support.journal_processes import ROOT, SPOOL, TAKEOVER, Owner, RelayProcess, SimulatedBroker
+from tests.support.journal_processes import (
+    DIRECTORY_CACHE,
+    ROOT,
+    SPOOL,
+    TAKEOVER,
+    Owner,
+    RelayProcess,
+    SimulatedBroker,
+)
 from tests.support.journal_promises import Flip, Stored
 from tests.support.journal_records import instance_path
 from tests.support.relay_rig import Clock
@@ -62,7 +70,7 @@ class History:
         self.is_long = Peril.LONG_LIST in perils and self.chance.random() < 0.02
         self.segment_limit = _LONG_SEGMENT if self.is_long else self.chance.choice(_SHORT_SEGMENTS)
         self.clock = Clock()
-        self.disk = Disk(self.clock, is_network=self.chance.random() < 0.5)
+        self.disk = Disk(self.clock, is_network=self.chance.random() < 0.5, directory_cache=DIRECTORY_CACHE)
         self.disk.make_folders(f"{ROOT}/.lapidicom/incoming")
         self.disk.make_folders(f"{ROOT}/{posixpath.dirname(posixpath.dirname(instance_path(0)))}")
         self.broker = SimulatedBroker(self)

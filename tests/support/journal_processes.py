@@ -115,7 +115,7 @@ class RelayProcess:
             parent=self._parent,
             takeover=TAKEOVER,
             days=0.0,
-            directory_cache=DIRECTORY_CACHE if history.disk.is_network else 0.0,
+            directory_cache=history.disk.directory_cache,
         )
 
     async def publish(self, envelope: Envelope) -> None:

@@ -7,7 +7,8 @@ Rules of the model, as hostile as POSIX allows:
 - A change of a folder (a name set, a name taken away) is durable once fsync of that folder has
   succeeded; before that each change survives or not, on its own.
 - A process that is killed loses nothing that it wrote; its descriptors are gone.
-- What another host has removed from a network file system is stale to those who have it open (ESTALE).
+- What another host has removed from a network file system is stale to those who have it open (ESTALE); an
+  instance's file that another host has just made may be missing there for as long as folders are cached.
 - The disk may flip a bit of what is durable (`Disk.flip`).
 """
 
@@ -112,9 +113,11 @@ class Folder(Node):
         self.names: dict[str, File | Folder] = {}
         self.durable: dict[str, File | Folder] = {}
         self.changes: list[tuple[str, File | Folder | None]] = []
+        self.made: dict[str, tuple[float, str]] = {}
 
-    def set(self, name: str, node: "File | Folder | None", host: str = "") -> None:
+    def set(self, name: str, node: "File | Folder | None", host: str = "", now: float = 0.0) -> None:
         """Set a name, or take it away."""
+        self.made[name] = (now, host)
         old = self.names.pop(name, None)
         if node is not None:
             self.names[name] = node
@@ -149,11 +152,15 @@ class Disk:
     Args:
         clock: seconds, for the time stamps.
         is_network: whether hosts share it by a network file system.
+        directory_cache: seconds for which a host may not see what another one has made on it.
     """
 
-    def __init__(self, clock: Callable[[], float], *, is_network: bool = False) -> None:
+    def __init__(
+        self, clock: Callable[[], float], *, is_network: bool = False, directory_cache: float = 0.0
+    ) -> None:
         self.clock = clock
         self.is_network = is_network
+        self.directory_cache = directory_cache if is_network else 0.0
         self.root = Folder(clock())
         self.root.links = 1
 
@@ -333,6 +340,12 @@ class SimulatedFileSystem(FileSystem):
             raise OSError(errno.ESTALE, "stale")
         return node
 
+    def _look_into_cache(self, parent: Folder, name: str) -> None:
+        when, host = parent.made.get(name, (0.0, ""))
+        is_new = self._disk.clock() - when < self._disk.directory_cache
+        if is_new and host != self._host and name.endswith(".dcm"):
+            raise FileNotFoundError(errno.ENOENT, "no such file, says the cache")
+
     def _start(self, dir_fd: int | None) -> "File | Folder":
         return self._disk.root if dir_fd is None else self._node(dir_fd)
 
@@ -363,12 +376,14 @@ class SimulatedFileSystem(FileSystem):
         del mode
         parent, name = self._parent(path, dir_fd)
         node = parent if name in ("", ".") else parent.names.get(name)
+        if not flags & os.O_CREAT:
+            self._look_into_cache(parent, name)
         if node is None:
             if not flags & os.O_CREAT:
                 raise FileNotFoundError(errno.ENOENT, "no such file")
             parent, name = self._room_for(path, dir_fd)
             node = File(self._disk.clock())
-            parent.set(name, node, self._host)
+            parent.set(name, node, self._host, self._disk.clock())
         elif flags & os.O_EXCL:
             raise FileExistsError(errno.EEXIST, "exists")
         if flags & os.O_DIRECTORY and not isinstance(node, Folder):
@@ -418,8 +433,8 @@ class SimulatedFileSystem(FileSystem):
     ) -> None:
         source_folder, source_name, node = self._named(source, src_dir_fd)
         target_folder, target_name = self._room_for(target, dst_dir_fd)
-        target_folder.set(target_name, node, self._host)
-        source_folder.set(source_name, None, self._host)
+        target_folder.set(target_name, node, self._host, self._disk.clock())
+        source_folder.set(source_name, None, self._host, self._disk.clock())
 
     def _link(
         self, source: Any, target: Any, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None
@@ -428,18 +443,18 @@ class SimulatedFileSystem(FileSystem):
         folder, name = self._room_for(target, dst_dir_fd)
         if name in folder.names:
             raise FileExistsError(errno.EEXIST, "exists")
-        folder.set(name, node, self._host)
+        folder.set(name, node, self._host, self._disk.clock())
 
     def _unlink(self, path: Any, *, dir_fd: int | None = None) -> None:
         folder, name, _ = self._named(path, dir_fd)
-        folder.set(name, None, self._host)
+        folder.set(name, None, self._host, self._disk.clock())
 
     def _mkdir(self, path: Any, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
         del mode
         folder, name = self._room_for(path, dir_fd)
         if name in folder.names:
             raise FileExistsError(errno.EEXIST, "exists")
-        folder.set(name, Folder(self._disk.clock()), self._host)
+        folder.set(name, Folder(self._disk.clock()), self._host, self._disk.clock())
 
     def _rmdir(self, path: Any, *, dir_fd: int | None = None) -> None:
         folder, name, node = self._named(path, dir_fd)
@@ -447,11 +462,12 @@ class SimulatedFileSystem(FileSystem):
             raise NotADirectoryError(errno.ENOTDIR, "not a folder")
         if node.names:
             raise OSError(errno.ENOTEMPTY, "not empty")
-        folder.set(name, None, self._host)
+        folder.set(name, None, self._host, self._disk.clock())
 
     def _access(self, path: Any, mode: int, *, dir_fd: int | None = None) -> bool:
         del mode
         try:
+            self._look_into_cache(*self._parent(path, dir_fd))
             self._find(path, dir_fd)
         except OSError:
             return False
