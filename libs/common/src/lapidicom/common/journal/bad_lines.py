@@ -1,7 +1,7 @@
 """Notes of where a journal was found corrupted: records that were answered and cannot be read any more.
 
-The relay that finds such a place writes a line into `<segment>.bad`: a JSON object. The operators' command
-shows it, and asks for a `reconcile` of the time between the records before and behind it.
+The relay that finds such a place writes a line into `<segment>.bad`: a JSON object. It tells of which
+time a `reconcile` is due: that between the records before and behind it.
 """
 
 import contextlib
