@@ -109,6 +109,7 @@ def test_what_cube_cannot_take_is_a_dead_letter_with_its_reason_and_its_neighbou
     unregistrable = instance(1, series=2, PatientID="P" * 101)  # no PACS should, but a path it has
     refused = instance(1, series=3)
     scu = path.scu("E2E_DEAD")
+    path.cube.refuse_duplicates()  # the registrar sends a good registration again, to see whose fault it is
     path.cube.control.fail(
         400, '{"PatientID":["Not this one."]}', path_contains=scu.path(refused).rpartition("/")[2]
     )
