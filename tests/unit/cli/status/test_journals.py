@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from lapidicom.cli.errors import NotVisible
-from lapidicom.cli.status.journals import look_at_journals
-from lapidicom.cli.status.snapshot import JournalLook
+from lapidicom.cli.status.journals import look_at_journals, look_for_left_alone
+from lapidicom.cli.status.snapshot import Corrupted, JournalLook, LeftAlone
 from lapidicom.common.journal.format import Heartbeat, Position, encode_position, frame
 from lapidicom.common.journal.records import association_ended
 from tests.support.journal_records import ended, instance, started
@@ -109,3 +109,18 @@ def test_a_spool_without_journals_has_none(tmp_path: Path) -> None:
 def test_what_is_not_mounted_is_not_visible(tmp_path: Path) -> None:
     assert look_at_journals(None) == NotVisible("CHRIS_FILES_ROOT is not set")
     assert isinstance(look_at_journals(tmp_path / "absent"), NotVisible)
+
+
+def test_places_that_a_relay_found_corrupted_are_shown_with_their_time(tmp_path: Path) -> None:
+    folder = journal(tmp_path, started(), instance(1))
+    note = '{"offset": 40, "length": 9, "after": null, "before": "2024-01-02T03:04:05+00:00"}\n'
+    (folder / "00000001.bad").write_text(note)
+    before = datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC)
+    assert only(tmp_path).corrupted == (Corrupted(None, before),)
+
+
+def test_journals_of_a_newer_version_are_left_alone_and_shown(tmp_path: Path) -> None:
+    journal(tmp_path, started(), instance(1))
+    (tmp_path / "journals" / "3" / LIFE).mkdir(parents=True)
+    assert look_for_left_alone(tmp_path) == (LeftAlone(f"journals/3/{LIFE}", "format 3"),)
+    only(tmp_path)

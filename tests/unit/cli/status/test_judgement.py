@@ -13,10 +13,12 @@ from lapidicom.cli.status.judgement import Level, judge
 from lapidicom.cli.status.screen import age, rows, size
 from lapidicom.cli.status.snapshot import (
     BrokerLook,
+    Corrupted,
     CubeLook,
     DeadLettersLook,
     DelayedLook,
     JournalLook,
+    LeftAlone,
     QueueLook,
     ReasonLook,
     Snapshot,
@@ -102,6 +104,19 @@ CASES: list[tuple[str, dict[str, Any], Level, str]] = [
         {"journals": (JOURNAL, replace(JOURNAL, oldest=NOW - timedelta(seconds=61)))},
         Level.DEGRADED,
         "a record waits for its relay since 61 s",
+    ),
+    (
+        "a corrupted journal",
+        {"journals": (replace(JOURNAL, corrupted=(Corrupted(NOW - timedelta(hours=2), None),)),)},
+        Level.DEGRADED,
+        "journals cannot be read at 1 places: instances received from "
+        f"{NOW - timedelta(hours=2):%Y-%m-%d %H:%M} UTC to their end may not be registered",
+    ),
+    (
+        "a journal of a newer version",
+        {"left_alone": (LeftAlone("journals/3/r.1", "format 3"),)},
+        Level.DEGRADED,
+        "1 journals of a newer version are left alone: journals/3/r.1 (format 3)",
     ),
     (
         "records set aside",

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Final
 
 from lapidicom.cli.errors import NotVisible
-from lapidicom.cli.status.snapshot import JournalLook
+from lapidicom.cli.status.snapshot import Corrupted, JournalLook, LeftAlone
 from lapidicom.common.file_system import FileSystem
+from lapidicom.common.journal.bad_lines import noted_bad_lines
 from lapidicom.common.journal.chunk import TO_ITS_END, Reached, read_chunk
 from lapidicom.common.journal.format import BEGINNING, CURSOR, FINISHED, HEARTBEAT, Position, segment_name
 from lapidicom.common.journal.reader import JournalFolder, find_journals
 from lapidicom.common.journal.records import INSTANCE_RECEIVED, SERIES_ENDED, UnknownRecord, time_of
+from lapidicom.common.journal.survey import Survey
 
 _LINES: Final = 64
 _MESSAGES: Final = frozenset({INSTANCE_RECEIVED, SERIES_ENDED})
@@ -45,6 +47,17 @@ def look_at_journals(spool: Path | None) -> Sequence[JournalLook] | NotVisible:
     return found
 
 
+def look_for_left_alone(spool: Path | None) -> Sequence[LeftAlone] | NotVisible:
+    """The journals of a spool that a newer version wrote; blocks for as long as the volume does."""
+    if spool is None:
+        return NotVisible("CHRIS_FILES_ROOT is not set")
+    try:
+        unknown = Survey(FileSystem(), str(spool)).left_alone()
+    except OSError as error:
+        return NotVisible(f"the journals in {spool}: {error.strerror}")
+    return tuple(LeftAlone(one.path, one.reason) for one in unknown)
+
+
 def _look_at(folder: JournalFolder) -> JournalLook:
     path = Path(folder.path)
     cursor = folder.position(CURSOR) or BEGINNING
@@ -62,6 +75,7 @@ def _look_at(folder: JournalFolder) -> JournalLook:
         beat=_modified(path / HEARTBEAT),
         finished=is_finished,
         set_aside=sum(_lines_of(aside) for aside in path.glob("*.aside")),
+        corrupted=tuple(Corrupted(bad.after, bad.before) for bad in noted_bad_lines(folder)),
     )
 
 

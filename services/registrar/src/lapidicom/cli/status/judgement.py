@@ -11,13 +11,16 @@ from enum import IntEnum
 from typing import Final
 
 from lapidicom.cli.errors import NotVisible
-from lapidicom.cli.status.snapshot import DeadLettersLook, QueueLook, Snapshot
+from lapidicom.cli.status.snapshot import Corrupted, DeadLettersLook, QueueLook, Snapshot
 
 UNRELAYED: Final = timedelta(seconds=60)
 """A record is in RabbitMQ within a second of its making; after this long the relay does not work."""
 
 HELD_BACK_SECONDS: Final = 300.0
 """RabbitMQ tries again within 180 s; messages held back for longer mean a broken binding."""
+
+
+_MOST_NAMED: Final = 3
 
 
 class Level(IntEnum):
@@ -176,6 +179,31 @@ def _journals(snapshot: Snapshot) -> Iterator[Finding]:
             f"{aside} records were set aside: no message could be made of them",
             "see the events record_set_aside in the receiver's log; lapidicom reconcile enqueues their files",
         )
+    yield from _corrupted([bad for one in snapshot.journals for bad in one.corrupted])
+    if not isinstance(snapshot.left_alone, NotVisible) and snapshot.left_alone:
+        named = ", ".join(f"{one.path} ({one.reason})" for one in snapshot.left_alone[:_MOST_NAMED])
+        yield Finding(
+            Level.DEGRADED,
+            "journals",
+            f"{len(snapshot.left_alone)} journals of a newer version are left alone: {named}",
+            "start a receiver of that version on this volume: its relay finishes them",
+        )
+
+
+def _corrupted(places: Sequence[Corrupted]) -> Iterator[Finding]:
+    if not places:
+        return
+    after = min((one.after for one in places if one.after is not None), default=None)
+    before = max((one.before for one in places if one.before is not None), default=None)
+    since = "their beginning" if after is None else f"{after:%Y-%m-%d %H:%M} UTC"
+    until = "their end" if before is None else f"{before:%Y-%m-%d %H:%M} UTC"
+    yield Finding(
+        Level.DEGRADED,
+        "journals",
+        f"journals cannot be read at {len(places)} places: instances received from {since} to {until} "
+        "may not be registered",
+        "check the disk, run lapidicom reconcile, then remove the .bad files of the journals",
+    )
 
 
 def oldest_unrelayed(snapshot: Snapshot) -> datetime | None:

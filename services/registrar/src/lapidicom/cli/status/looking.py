@@ -30,7 +30,7 @@ from lapidicom.cli.in_thread import of_volume
 from lapidicom.cli.management import NO_MANAGEMENT, ManagedQueue, Management
 from lapidicom.cli.services import Readiness, Service, ask_services
 from lapidicom.cli.settings import CommandSettings
-from lapidicom.cli.status.journals import look_at_journals
+from lapidicom.cli.status.journals import look_at_journals, look_for_left_alone
 from lapidicom.cli.status.snapshot import (
     BrokerLook,
     CubeLook,
@@ -94,10 +94,11 @@ class Looking:
     async def look(self) -> Snapshot:
         """Take a snapshot. Whatever is away is told in it."""
         settings = self._settings
-        queues, (volume, cube), journals, receivers, registrars = await asyncio.gather(
+        queues, (volume, cube), journals, left_alone, receivers, registrars = await asyncio.gather(
             self._queues(),
             self._volume_and_cube(),
             _of_volume(partial(look_at_journals, settings.spool)),
+            _of_volume(partial(look_for_left_alone, settings.spool)),
             _services(Service.RECEIVER, settings.receiver_urls),
             _services(Service.REGISTRAR, settings.registrar_urls),
         )
@@ -109,6 +110,7 @@ class Looking:
             delayed=queues.delayed,
             dead_letters=queues.dead_letters,
             journals=journals,
+            left_alone=left_alone,
             cube=cube,
             volume=volume,
             receivers=receivers,

@@ -104,6 +104,32 @@ class DeadLettersLook:
 
 
 @dataclass(frozen=True, slots=True)
+class Corrupted:
+    """A place in a journal whose records cannot be read any more.
+
+    Attributes:
+        after: when the last record before it was made; None if that is not known.
+        before: the same of the first record behind it.
+    """
+
+    after: datetime | None
+    before: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class LeftAlone:
+    """A journal that this version does not read.
+
+    Attributes:
+        path: of its folder, below the spool.
+        reason: what of it is not known.
+    """
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class JournalLook:
     """The journal of one life of a listener.
 
@@ -114,6 +140,7 @@ class JournalLook:
         beat: when the owner's heartbeat was written last, by the volume's clock; None if there is none.
         finished: the owner's life has ended and everything of it is relayed.
         set_aside: records of which no message could be made.
+        corrupted: places at which answered records cannot be read any more.
     """
 
     name: str
@@ -122,6 +149,7 @@ class JournalLook:
     beat: datetime | None
     finished: bool
     set_aside: int
+    corrupted: Sequence[Corrupted] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +216,7 @@ class Snapshot:
     volume: VolumeLook | NotVisible
     receivers: Sequence[Readiness] | NotVisible
     registrars: Sequence[Readiness] | NotVisible
+    left_alone: Sequence[LeftAlone] | NotVisible = ()
     held_back_seconds: float = 0.0
 
     @property
