@@ -17,3 +17,5 @@ class Peril(Enum):
     """A bit of a line before the mark is flipped on the disk."""
     LONG_LIST = auto()
     """The list of open series, with which a segment begins, is longer than the longest record."""
+    OLD_FORMAT = auto()
+    """Some owners are of the version before, and write journals of format 1."""

@@ -21,6 +21,7 @@ from lapidicom.receiver.storage.folders import SeriesFolder, SeriesFolders
 from lapidicom.receiver.storage.instance_file import InstanceStore
 from lapidicom.receiver.storage.part10 import FileMeta
 from lapidicom.receiver.storage.volume import Volume, VolumeUnusable
+from tests.support.journal_format_1 import JournalOfFormat1
 from tests.support.journal_perils import Peril
 from tests.support.journal_promises import Stored
 from tests.support.journal_records import ended, instance, instance_path, key, series_fields, started
@@ -174,7 +175,7 @@ class Owner:
         self._history = history
         self._parent = parent
         self._tasks: list[Iterator[None]] = []
-        self._group: GroupCommit | None = None
+        self._group: GroupCommit | JournalOfFormat1 | None = None
         self._store: InstanceStore
         self._plan: Plan
         self._first_life = ""
@@ -200,6 +201,10 @@ class Owner:
         plan.is_armed = True
         folders = SeriesFolders(volume, fs, most=chance.choice((1, 256)))
         self._store = InstanceStore(volume, folders, fs, fsync=True)
+
+        if Peril.OLD_FORMAT in history.perils and not history.is_long and chance.random() < 0.3:
+            self._group = JournalOfFormat1(fs, SPOOL, RECEIVER, life, self._parent, history.segment_limit)
+            return
 
         def make_life() -> Life:
             life = lives.pop() if lives else f"{chance.getrandbits(128):032x}"
@@ -298,7 +303,14 @@ class SeriesInAssociation:
     """A series as one association stores it: file, rename, record beside the folder's sync, answer."""
 
     def __init__(
-        self, owner: Owner, group: GroupCommit, association: str, number: int, called: str, *, is_long: bool
+        self,
+        owner: Owner,
+        group: GroupCommit | JournalOfFormat1,
+        association: str,
+        number: int,
+        called: str,
+        *,
+        is_long: bool,
     ) -> None:
         self._owner = owner
         self._group = group
