@@ -91,10 +91,11 @@ def world(tmp_path_factory: pytest.TempPathFactory, amqp_url_of_module: str) -> 
     with WholePath(folder, amqp_url_of_module) as path, path.receiver() as receiver:
         world = World(folder / "scu", path, receiver)
         registrar = path.registrar()
-        path.cube.control.fail(400, '{"Modality":["no"]}', path_contains="SERVICES/PACS/DEAD/", count=1)
+        path.cube.control.fail(400, '{"Modality":["no"]}', path_contains="SERVICES/PACS/DEAD/")
         world.receive("DEAD", DEAD)
         gone = world.receive("GONE", *GONE)
         eventually(lambda: look(path.amqp_url, DEAD_LETTER_QUEUE).ready == 1, 30)
+        path.cube.control.heal()
         eventually(lambda: set(gone) <= path.cube.control.paths(), 30)
         assert registrar.stop() == 0
         yield world

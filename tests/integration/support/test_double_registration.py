@@ -33,7 +33,7 @@ def send_and_publish_one_again(path: WholePath) -> Report:
         scu.send([instance(number) for number in range(1, COUNT + 1)])
         path.report(scu).check()
         record, *_ = records_of(path.spool, INSTANCE_RECEIVED)
-        again = InstanceStored.model_validate(record["message"])
+        again = InstanceStored.model_validate(record)
         publish(path.amqp_url, topology([1], 1), [envelope(again, "life.again")])
         eventually(lambda: path.cube.control.counts()[again.path] + path.report_now(scu).repeated == 2)
         return path.report(scu)

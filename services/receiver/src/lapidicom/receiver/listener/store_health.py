@@ -76,6 +76,8 @@ class StoreHealth:
             self._stored_before = stored
             self._be_well()
             self.degraded = None
+            if own.number:  # nobody knows which came last; if nothing is stored from now on, a try tells
+                self._doubts, self._next_try = 1, now + TRY_SECONDS
             return
         was_explained, self._was_explained = self._was_explained, is_explained
         is_known = is_explained or was_explained
