@@ -4,7 +4,12 @@ Every attribute is the function of the os module itself, so the port costs nothi
 subclass whose `fsync` fails, waits, or kills the process at the n-th call.
 """
 
+import errno
 import os
+from typing import Final
+
+GONE: Final = frozenset({errno.ENOENT, errno.ESTALE})
+"""What a descriptor or a name answers that was removed here, or by another client of a network volume."""
 
 
 class FileSystem:

@@ -9,11 +9,12 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from lapidicom.common.file_system import GONE
 from lapidicom.common.journal.format import SEGMENT_LIMIT
 from lapidicom.common.volume import NO_SPACE
 from lapidicom.receiver.journal.entry import Entry
 from lapidicom.receiver.journal.kept_end_records import KeptEndRecords
-from lapidicom.receiver.journal.life import GONE, Life
+from lapidicom.receiver.journal.life import Life
 from lapidicom.receiver.journal.lives import Lives
 from lapidicom.receiver.journal.mark import Mark
 from lapidicom.receiver.journal.observer import Observer

@@ -30,9 +30,6 @@ from lapidicom.common.journal.format import (
 DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
-GONE: Final = frozenset({errno.ENOENT, errno.ESTALE})
-"""Somebody took the owner for dead, finished its journal and deleted it."""
-
 
 class Segment:
     """An open segment.

@@ -5,9 +5,9 @@ import os
 import threading
 from collections import OrderedDict
 
-from lapidicom.common.file_system import FileSystem
+from lapidicom.common.file_system import GONE, FileSystem
 from lapidicom.common.volume import PACS_FOLDERS
-from lapidicom.receiver.storage.volume import FOLDER_MODE, GONE, Volume
+from lapidicom.receiver.storage.volume import FOLDER_MODE, Volume
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 

@@ -10,13 +10,13 @@ import os
 from collections.abc import Sequence
 from typing import Final, Literal
 
-from lapidicom.common.file_system import FileSystem
+from lapidicom.common.file_system import GONE, FileSystem
 from lapidicom.common.instance.errors import HeaderError
 from lapidicom.common.instance.part10 import HEAD_LENGTH, read_file_meta
 from lapidicom.receiver.errors import OutOfResources
 from lapidicom.receiver.storage.folders import SeriesFolder, SeriesFolders
 from lapidicom.receiver.storage.refusals import Refusals
-from lapidicom.receiver.storage.volume import FILE_MODE, GONE, Volume, cannot_write
+from lapidicom.receiver.storage.volume import FILE_MODE, Volume, cannot_write
 
 Placed = Literal["new", "kept", "replaced"]
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from lapidicom.common.file_system import FileSystem
+from lapidicom.common.file_system import GONE, FileSystem
 from lapidicom.common.instance.path import PACS_ROOT
 from lapidicom.common.spool import SENTINEL
 from lapidicom.common.volume import NO_SPACE, PACS_FOLDERS, Finding, try_volume
@@ -43,9 +43,6 @@ class Fault(NamedTuple):
         """What an instance is refused with."""
         return OutOfResources(self.reason, is_shared=self.is_shared)
 
-
-GONE: Final = frozenset({errno.ENOENT, errno.ESTALE})
-"""What a descriptor of a folder answers that was removed here, or by another client of a network volume."""
 
 ANOTHER_VOLUME: Final = Fault("volume is not the one of the start")
 
