@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,6 +23,10 @@ settings.register_profile("large", print_blob=True, deadline=None)
 settings.load_profile("large" if is_large() else "small")
 
 pytest_plugins = ["tests.support.fault_recorder"]
+
+# Each service that a test starts would compile all its modules anew: most of the time of a start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # Started in the background: what tests start shall take Ctrl-C all the same.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
