@@ -13,13 +13,13 @@ from tests.support import requirements
 from tests.support.cube.process import CubeProcess
 from tests.support.existing_broker import remove_our_queues
 from tests.support.rabbitmq import MISSING, Broker, available, open_broker
-from tests.support.seeds import is_large
+from tests.support.seeds import examples, is_large
 from tests.support.whole_path import WholePath
 
 # `make test` tries the same examples each time, so that a change is to blame for what fails; the large size
 # tries new ones, and prints how to try one again.
-settings.register_profile("small", derandomize=True, deadline=None)
-settings.register_profile("large", print_blob=True, deadline=None)
+settings.register_profile("small", derandomize=True, deadline=None, max_examples=examples(100))
+settings.register_profile("large", print_blob=True, deadline=None, max_examples=examples(100))
 settings.load_profile("large" if is_large() else "small")
 
 pytest_plugins = ["tests.support.fault_recorder"]

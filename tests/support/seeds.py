@@ -15,6 +15,11 @@ def rounds(small: int, large: int) -> range:
     return range(large if is_large() else small)
 
 
+def examples(large: int) -> int:
+    """The examples of a property, by LAPIDICOM_TEST_SIZE: a fifth of the large size at the small one."""
+    return large if is_large() else max(20, large // 5)
+
+
 def seeded(name: str) -> random.Random:
     """A source of random choices; its seed is printed, and LAPIDICOM_SEED=n gives the same one again.
 

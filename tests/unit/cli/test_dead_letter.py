@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from lapidicom.cli.dead_letters.letter import UNTOLD, is_named, read_letter, short_id
 from tests.support.dead_letters import LIFE
 from tests.support.letters import letter, properties
+from tests.support.seeds import examples
 
 WHEN = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 
@@ -80,7 +81,7 @@ def test_patient_data_is_not_in_what_an_error_may_print() -> None:
     assert "DOE" not in repr(letter(1, "refused", 400, "DOE^JANE"))
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(
     body=st.binary(max_size=50),
     headers=st.dictionaries(

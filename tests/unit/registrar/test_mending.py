@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from lapidicom.registrar.cube.contract import TEXT_LIMITS
 from lapidicom.registrar.cube.mending import Request, Unregistrable, request
 from tests.support.cube import contract
+from tests.support.seeds import examples
 from tests.support.stored import instance_stored
 
 
@@ -120,7 +121,7 @@ def test_identity_that_cube_cannot_take_is_never_altered(changes: dict[str, str]
     assert request(instance_stored(**changes)) == Unregistrable(reason)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.dictionaries(st.sampled_from(sorted(TEXT_LIMITS)), st.text(max_size=500)))
 def test_whatever_text_comes_cube_would_take_it(changes: dict[str, str]) -> None:
     found = fields(**changes)

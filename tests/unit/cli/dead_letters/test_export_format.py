@@ -18,6 +18,7 @@ from lapidicom.cli.dead_letters.export import (
     line,
     read_lines,
 )
+from tests.support.seeds import examples
 
 times = st.datetimes(datetime(1970, 1, 2), datetime(2100, 1, 1)).map(  # noqa: DTZ001 (made aware below)
     lambda when: when.replace(microsecond=0, tzinfo=UTC)
@@ -40,7 +41,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(
     st.dictionaries(names, values, max_size=4),
     st.binary(max_size=20) | st.text(max_size=9).map(str.encode),

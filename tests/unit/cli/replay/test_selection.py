@@ -14,6 +14,7 @@ from lapidicom.cli.replay.headers import REPLAY
 from lapidicom.cli.replay.records import Record
 from lapidicom.cli.replay.selection import Leave, Merge, Seeing, Seen, Selection, Send
 from tests.support.letters import letter
+from tests.support.seeds import examples
 
 NOW = "2026-11-24T03:00:00+00:00"
 
@@ -99,7 +100,7 @@ letters_strategy = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(letters_strategy, st.sampled_from([Filters(), Filters(("refused",))]), st.none() | st.integers(1, 5))
 def test_the_second_walk_does_what_the_first_has_counted(
     drawn: list[tuple[int, str, str, str]], filters: Filters, limit: int | None

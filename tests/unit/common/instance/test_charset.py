@@ -16,6 +16,7 @@ from lapidicom.common.instance.charset import (
     python_codecs,
 )
 from lapidicom.common.instance.tags import InstanceTags, RawValues
+from tests.support.seeds import examples
 
 NONE = RawValues(*(None,) * len(RawValues._fields))
 
@@ -148,7 +149,7 @@ escapes = st.sampled_from([*singles, *multiples, *odd])
 pieces = st.lists(st.one_of(escapes, st.binary(max_size=6)), max_size=8).map(b"".join)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(code_extensions, pieces)
 @example("\\ISO 2022 IR 87", b"\x1b$B\x30")
 @example("\\ISO 2022 IR 159", b"\x1b$(D\xff\x1b(B")
@@ -158,7 +159,7 @@ def test_any_bytes_are_decoded_as_by_pydicom_or_replaced(names: str, value: byte
     assert text.replace("\x1b$)A", "") == by_pydicom(value, names).replace("\x1b$)A", "")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(
     st.sampled_from(["ISO_IR 100", "ISO_IR 144", "ISO_IR 192", "GB18030", "\\ISO 2022 IR 149"]),
     st.text(alphabet="ABC^= 山田太郎김희중éöДж", max_size=20),
@@ -170,7 +171,7 @@ def test_what_pydicom_encodes_comes_back(names: str, text: str) -> None:
     assert decoded_name(encoded, names) == (by_pydicom(encoded, names).strip() or None)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(st.lists(st.one_of(st.none(), pieces, st.binary(max_size=20)), min_size=18, max_size=18))
 def test_no_bytes_raise_or_warn(values: list[bytes | None]) -> None:
     tags = decode(RawValues(*values))
@@ -180,7 +181,7 @@ def test_no_bytes_raise_or_warn(values: list[bytes | None]) -> None:
         )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(st.lists(st.one_of(st.none(), st.binary(max_size=12)), min_size=18, max_size=18))
 def test_values_decoded_together_are_those_decoded_one_by_one(values: list[bytes | None]) -> None:
     raw = RawValues(*values)._replace(SpecificCharacterSet=b"ISO_IR 100")

@@ -33,6 +33,7 @@ from tests.support.data_sets import (
     data_set_bytes,
     written_by_pydicom,
 )
+from tests.support.seeds import examples
 
 LE = Coding(implicit=False)
 each_coding = pytest.mark.parametrize("coding", CODINGS, ids=["implicit", "explicit", "big endian"])
@@ -165,7 +166,7 @@ def read_by_pydicom(data: bytes, coding: Coding) -> Dataset:
 cuts = st.lists(st.integers(0, 100_000), max_size=12)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250))
 @given(data_sets(), st.sampled_from(CODINGS), cuts)
 def test_the_scan_finds_what_pydicom_finds_however_the_bytes_are_split(
     data_set: Dataset, coding: Coding, cuts: list[int]
@@ -210,7 +211,7 @@ def _only(element: DataElement) -> Dataset:
     return data_set
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400))
 @given(st.data(), st.sampled_from(CODINGS), cuts)
 def test_elements_in_any_order_give_what_pydicom_finds_or_are_refused(
     draw: st.DataObject, coding: Coding, cuts: list[int]
@@ -235,7 +236,7 @@ def test_elements_in_any_order_give_what_pydicom_finds_or_are_refused(
         assert outcomes == {"the data set is empty"}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(data_sets(), cuts)
 def test_a_deflated_data_set_gives_what_it_gives_inflated(data_set: Dataset, cuts: list[int]) -> None:
     with warnings.catch_warnings():
@@ -296,7 +297,7 @@ def similar_instances(draw: st.DrawFn) -> list[list[tuple[int, str, bytes]]]:
     return instances
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(similar_instances(), st.sampled_from(CODINGS))
 def test_a_learned_layout_gives_what_the_walk_gives(
     instances: list[list[tuple[int, str, bytes]]], coding: Coding
@@ -466,7 +467,7 @@ def test_a_deflate_stream_that_is_corrupt_behind_the_wanted_elements_is_refused(
         scan(HeaderScanner(DEFLATED), stream + b"\xff" * 20)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(
     st.one_of(st.binary(max_size=400), st.tuples(st.integers(0, 10**6), st.binary(max_size=12))),
     st.sampled_from([IMPLICIT, EXPLICIT, BIG_ENDIAN, DEFLATED]),

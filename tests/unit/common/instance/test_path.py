@@ -16,6 +16,7 @@ from lapidicom.common.instance.path import (
     series_folder,
 )
 from lapidicom.common.instance.tags import InstanceTags
+from tests.support.seeds import examples
 
 SERIES_UID = "1.3.12.2.1107.5.2.19.45152.2013030808061520200285270.0.0.0"
 BRAIN = InstanceTags(
@@ -237,7 +238,7 @@ def hostile_tags(draw: st.DrawFn) -> InstanceTags:
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(st.text(max_size=16), hostile_tags())
 @example("A" * 16, InstanceTags("", "", "1" * 64, "2013-03-08", *["x" * 999] * 10, "1", "2", "x" * 99, None))
 def test_no_values_lead_outside_the_series_folder_or_over_a_limit(title: str, tags: InstanceTags) -> None:
@@ -261,7 +262,7 @@ def test_no_values_lead_outside_the_series_folder_or_over_a_limit(title: str, ta
     assert max(len(part) for part in parts) <= 255
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(hostile_tags(), values, values, uids)
 def test_one_series_is_never_in_two_folders_for_what_only_its_instances_differ_in(
     tags: InstanceTags, number: str | None, accession: str | None, uid: str

@@ -30,6 +30,7 @@ from lapidicom.receiver.dimse.command import (
     encode_c_store_response,
     encode_response,
 )
+from tests.support.seeds import examples
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 INSTANCE = "1.3.12.2.1107.5.2.19.45152.2013030808061520200285270"
@@ -201,7 +202,7 @@ _ELEMENT = st.builds(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(
     st.binary(max_size=80) | st.lists(_ELEMENT, max_size=10).map(b"".join) | st.just(store_request()),
     st.data(),

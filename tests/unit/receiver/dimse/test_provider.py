@@ -23,6 +23,7 @@ from tests.support.byte_scripts import (
     us,
 )
 from tests.support.byte_scu import decode_response
+from tests.support.seeds import examples
 
 CONTEXTS = {
     1: ContextResult(1, ContextResultCode.ACCEPTANCE, IMPLICIT, VERIFICATION),
@@ -129,7 +130,7 @@ def test_the_reader_keeps_fragments_only_while_a_data_set_is_stored() -> None:
     assert room.reader.spill is None, "what is thrown away need not be kept"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(cuts=st.sets(st.integers(0, len(store_command(7))), max_size=20))
 def test_a_command_in_any_fragments_is_understood(cuts: set[int]) -> None:
     room, data = Room(), store_command(7)

@@ -17,6 +17,7 @@ from lapidicom.receiver.storage.volume import Fault
 from tests.support.byte_scripts import store_command
 from tests.support.data_sets import Coding
 from tests.support.instances import DEFLATED, IMPLICIT, MR, PATIENT, Instance, instance, leaks
+from tests.support.seeds import examples
 from tests.support.store_fakes import ASSOCIATION, FakeInstanceStore, FakeJournal, FakeLog, context_for
 
 LE = Coding(implicit=False)
@@ -224,7 +225,7 @@ def test_a_data_set_that_turns_out_unreadable_is_discarded_at_once() -> None:
     assert room.store.calls == ["new_file", "write"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(data=st.data(), syntax=st.sampled_from([IMPLICIT, DEFLATED]), size=st.integers(0, 3000))
 def test_any_split_and_any_spill_make_the_same_file(data: st.DataObject, syntax: str, size: int) -> None:
     """The fragments are views of one buffer that is overwritten after each spill."""

@@ -40,6 +40,7 @@ from lapidicom.receiver.upper_layer.presentation_context import (
     ContextResultCode,
     PresentationContext,
 )
+from tests.support.seeds import examples
 
 CT, MR, VERIFICATION = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.1.1"
 IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
@@ -316,7 +317,7 @@ _ITEM = st.recursive(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.binary(max_size=200) | st.lists(_ITEM, max_size=4).map(lambda items: body(*items)), st.data())
 def test_any_bytes_are_a_request_or_a_pdu_error(data: bytes, draw: st.DataObject) -> None:
     if data and draw.draw(st.booleans()):
