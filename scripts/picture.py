@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from lapidicom.cli.app import run
+from lapidicom.cli.__main__ import run
 from lapidicom.cli.world import World
 
 _WEB_FONTS = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)

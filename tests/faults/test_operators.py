@@ -1,21 +1,20 @@
 """Operators and their accidents: looks change nothing; no killed or interrupted replay loses a message."""
 
 import asyncio
-import re
 import signal
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from typing import Any
 
 import aio_pika
 import pytest
 
-from lapidicom.cli.dead_letters.look import look as look_at_dead_letters
+from lapidicom.cli.dead_letters import look as look_at_dead_letters
 from lapidicom.common.broker import connection
 from lapidicom.common.messages import HEADER_ID
-from lapidicom.common.topology import DEAD_LETTER_QUEUE, REPLAY_QUEUE, WORK_QUEUE
+from lapidicom.common.topology import DEAD_LETTER_QUEUE, WORK_QUEUE
 from tests.support.command import in_process, lapidicom, start
 from tests.support.dead_letters import bury, dead_letter
 from tests.support.polling import eventually
@@ -25,7 +24,9 @@ from tests.support.seeds import is_large, seeded
 KILLS = 6
 LETTERS = 5000 if is_large() else 300
 LOOKS, LOOKED_AT = (100, 10_000) if is_large() else (25, 500)
-MAY_BE_SECOND = re.compile(r"([0-9]+) of these are selected here")
+IN_FLIGHT = 200
+"""What a kill between confirm and acknowledgement may leave in both queues."""
+
 BUSY = 3
 
 
@@ -106,11 +107,10 @@ def whatever_was_left(url: str) -> Any:
     return ended
 
 
-def test_six_kills_of_a_replay_lose_nothing_and_send_nothing_twice_unsaid(amqp_url: str) -> None:
+def test_six_kills_of_a_replay_lose_nothing_and_send_few_twice(amqp_url: str) -> None:
     buried = fill(amqp_url, LETTERS)
     random = seeded("kills of a replay")
     each = LETTERS // KILLS // 2
-    said = 0
     struck = 0
     with watching(amqp_url, WORK_QUEUE) as watch:
         while struck < KILLS:
@@ -120,20 +120,18 @@ def test_six_kills_of_a_replay_lose_nothing_and_send_nothing_twice_unsaid(amqp_u
             until_replayed(watch, process, goal)
             process.kill()
             _, told = process.communicate(timeout=60)
-            said += sum(map(int, MAY_BE_SECOND.findall(told)))
             if process.returncode == BUSY:  # the lock of the one before
                 continue
             assert process.returncode == -signal.SIGKILL, f"it ended before kill {struck + 1}: {told}"
             assert watch.depth >= goal, "nothing was replayed before the kill"
             struck += 1
         assert watch.depth < LETTERS, "nothing was left when the last kill struck"
-    rest = whatever_was_left(amqp_url)
-    said += rest.document["interrupted"]["selected"]
+    whatever_was_left(amqp_url)
     eventually(lambda: look(amqp_url, DEAD_LETTER_QUEUE).ready == 0, 30, every=0.2, what="none is left")
     sent = Counter(ids(take_all(amqp_url, WORK_QUEUE)))
     assert set(sent) == set(buried)
-    assert sum(count - 1 for count in sent.values()) <= said
-    assert look(amqp_url, REPLAY_QUEUE).ready == 0
+    assert max(sent.values()) <= 1 + KILLS
+    assert sent.total() - len(buried) <= KILLS * IN_FLIGHT
 
 
 def test_a_replay_that_is_interrupted_ends_what_is_under_way(amqp_url: str) -> None:
@@ -146,7 +144,6 @@ def test_a_replay_that_is_interrupted_ends_what_is_under_way(amqp_url: str) -> N
     _, told = process.communicate(timeout=60)
     assert process.returncode == 130, told
     assert "replayed; the others are dead letters still" in told
-    eventually(lambda: look(amqp_url, REPLAY_QUEUE).ready == 0, 10, every=0.1, what="no record is open")
     sent, left = ids(take_all(amqp_url, WORK_QUEUE)), ids(take_all(amqp_url, DEAD_LETTER_QUEUE))
     assert sent + left == buried
 
@@ -189,8 +186,8 @@ def test_looking_more_often_than_any_delivery_limit_changes_nothing(amqp_url: st
     async def look_again_and_again(times: int) -> None:
         async with connection(amqp_url, "test") as link:
             for _ in range(times):
-                async with look_at_dead_letters(link) as letters:
-                    assert [held.headers[HEADER_ID] async for held in letters] == buried
+                async with aclosing(look_at_dead_letters(link)) as letters:
+                    assert [letter.lapidicom_id async for letter, _ in letters] == buried
 
     asyncio.run(look_again_and_again(LOOKS - 1))
     listed = in_process("dlq", "list", "--json", AMQP_URL=amqp_url)

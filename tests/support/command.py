@@ -11,11 +11,14 @@ from typing import Any
 
 from structlog.testing import capture_logs
 
-from lapidicom.cli.app import run
+from lapidicom.cli.__main__ import run
 from lapidicom.cli.world import World
 
-OURS = ("AMQP_", "CHRIS_", "REGISTRATION_", "NO_COLOR", "FORCE_COLOR")
+OURS = ("AMQP_", "CHRIS_", "LAPIDICOM_", "REGISTRATION_", "NO_COLOR", "FORCE_COLOR")
 """Variables of the surroundings that must not reach the command."""
+
+OPERATOR = "tester"
+"""Nobody has logged in where tests run."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,8 @@ class Ended:
 
 def surroundings(**settings: str) -> dict[str, str]:
     """The environment of a command: this process's own without our settings, and these."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(OURS)} | settings
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    return inherited | {"LAPIDICOM_OPERATOR": OPERATOR} | settings
 
 
 def lapidicom(*arguments: str, seconds: float = 60, **settings: str) -> Ended:
@@ -78,5 +82,6 @@ def in_process(*arguments: str, environ: Mapping[str, str] | None = None, **sett
     """Run the command in this process, piped; it sees these settings only."""
     out, err = io.StringIO(), io.StringIO()
     with capture_logs():  # unconfigured, structlog writes to standard output
-        status = run(arguments, World({**(environ or {}), **settings}, out, err))
+        given = {"LAPIDICOM_OPERATOR": OPERATOR, "LAPIDICOM_AUDIT_LOG": os.devnull, **(environ or {})}
+        status = run(arguments, World({**given, **settings}, out, err))
     return Ended(status, out.getvalue(), err.getvalue())

@@ -4,7 +4,7 @@ from datetime import datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
-from lapidicom.cli.dead_letters.letter import DeadLetter, Properties, read_letter
+from lapidicom.cli.letter import DeadLetter, Properties, read_letter
 from lapidicom.common.messages import HEADER_ID, HEADER_VERSION
 from tests.support.dead_letters import dead_letter
 

@@ -199,7 +199,7 @@ def test_show_tells_history_answer_and_what_to_do(on_call: OnCall) -> None:
     assert ended.status == 0
     for line in (
         "http_500",
-        "Server Error (…)",
+        "Server Error (500)",
         "attempts",
         "lapidicom dlq replay",
         "docs/runbook.md#http_500",

@@ -11,11 +11,10 @@ import aio_pika
 import pytest
 from structlog.testing import capture_logs
 
-from lapidicom.cli.audit import parse
 from lapidicom.cli.reconcile.message import RECONCILE, id_of_path
 from lapidicom.common.journal.format import COMMITTED, CURSOR, JOURNALS
 from lapidicom.common.messages import HEADER_ID, InstanceStored
-from lapidicom.common.topology import AUDIT_QUEUE, DEAD_LETTER_QUEUE, WORK_QUEUE
+from lapidicom.common.topology import DEAD_LETTER_QUEUE, WORK_QUEUE
 from tests.support.command import Ended, in_process, lapidicom, start
 from tests.support.instances import EXPLICIT, IMPLICIT, Instance, instance, leaks
 from tests.support.journals import all_records, journal_folders, records_of
@@ -67,9 +66,9 @@ class World:
         """What must never happen: somebody purges the work queue."""
         asyncio.run(_purge(self.path.amqp_url))
 
-    def reconcile(self, calling: str, *options: str) -> Ended:
+    def reconcile(self, calling: str, *options: str, **settings: str) -> Ended:
         given = ("--pacs", calling, "--older-than", "0s", "--rate", "1000/s", "--wait", "1", *options)
-        return in_process("reconcile", *given, **self.settings)
+        return in_process("reconcile", *given, **self.settings, **settings)
 
 
 @pytest.fixture(autouse=True)
@@ -137,18 +136,19 @@ def test_registrations_lost_in_rabbitmq_are_enqueued_again_as_their_records_tell
     assert len({message.headers[RECONCILE] for message in messages}) == 1
 
 
-def test_each_act_is_in_the_audit_with_its_reason_and_counts(world: World) -> None:
+def test_each_act_is_in_the_audit_with_its_reason_and_counts(world: World, tmp_path: Path) -> None:
     world.place("AUDITED", instance(1))
-    take_all(world.path.amqp_url, AUDIT_QUEUE)
-    assert world.reconcile("AUDITED", "--yes", "--because", "night shift").status == 0
-    entries = [parse(message.body) for message in take_all(world.path.amqp_url, AUDIT_QUEUE)]
+    log = tmp_path / "audit"
+    done = world.reconcile("AUDITED", "--yes", "--because", "night shift", LAPIDICOM_AUDIT_LOG=str(log))
+    assert done.status == 0
     world.lose_registrations()
-    assert [(entry.act, entry.phase, entry.why) for entry in entries if entry] == [
+    entries = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [(entry["act"], entry["phase"], entry["reason"]) for entry in entries] == [
         ("reconcile", "begun", "night shift"),
         ("reconcile", "ended", "night shift"),
     ]
-    assert [dict(entry.told).get("enqueued") for entry in entries if entry] == [None, 1]
-    assert leaks(str(entries)) == []
+    assert [entry.get("enqueued") for entry in entries] == [None, 1]
+    assert leaks(log.read_text()) == []
 
 
 @pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT])

@@ -2,30 +2,20 @@
 
 import asyncio
 import json
-from functools import partial
-from typing import Any
+from pathlib import Path
 
 import pytest
 
-from lapidicom.cli.dead_letters.lock import lock
-from lapidicom.cli.replay import headers as replay_headers
-from lapidicom.cli.replay.pace import Pace
-from lapidicom.cli.replay.records import TYPE, Record, dump
+from lapidicom.cli import replay_plan as headers
+from lapidicom.cli.dead_letters import lock
 from lapidicom.common.broker import Envelope, connection
 from lapidicom.common.messages import HEADER_ID, HEADER_VERSION
-from lapidicom.common.topology import (
-    AUDIT_QUEUE,
-    DEAD_LETTER_QUEUE,
-    EXCHANGE,
-    REPLAY_QUEUE,
-    WORK_QUEUE,
-    topology,
-)
+from lapidicom.common.topology import DEAD_LETTER_QUEUE, WORK_QUEUE
 from lapidicom.registrar.consumer import headers as told
 from tests.support.command import Ended, in_process
 from tests.support.dead_letters import bury, dead_letter
 from tests.support.polling import eventually
-from tests.support.queues import look, publish, take_all
+from tests.support.queues import look, take_all
 
 
 def replay(url: str, *options: str) -> Ended:
@@ -53,20 +43,19 @@ def test_a_replayed_message_starts_anew_and_carries_what_had_happened(amqp_url: 
     now = dict(message.headers)
     first = now.pop(told.FIRST_ATTEMPT)
     assert first == before.headers[told.FIRST_ATTEMPT]
-    assert now.pop(replay_headers.REPLAYED_AT) > str(first)
+    assert now.pop(headers.REPLAYED_AT) > str(first)
     assert {name: value for name, value in now.items() if not name.startswith("x-")} == {
         HEADER_ID: before.lapidicom_id,
         HEADER_VERSION: 1,
         "traceparent": "00-1-2-01",
         "site": 7,
-        replay_headers.REPLAY: ended.document["replay"],
-        replay_headers.REPLAYS: 1,
-        replay_headers.FORMER_REASON: "refused: StudyDate",
-        replay_headers.FORMER_STATUS: 400,
-        replay_headers.FORMER_ATTEMPTS: 4,
+        headers.REPLAY: ended.document["replay"],
+        headers.REPLAYS: 1,
+        headers.FORMER_REASON: "refused: StudyDate",
+        headers.FORMER_STATUS: 400,
+        headers.FORMER_ATTEMPTS: 4,
     }
     assert look(amqp_url, DEAD_LETTER_QUEUE).ready == 0
-    assert look(amqp_url, REPLAY_QUEUE).ready == 0
 
 
 def test_only_what_the_filters_mean_is_replayed_and_the_rest_keeps_its_order(amqp_url: str) -> None:
@@ -74,9 +63,9 @@ def test_only_what_the_filters_mean_is_replayed_and_the_rest_keeps_its_order(amq
         dead_letter(number, "file-missing" if number % 3 else "refused: path") for number in range(1, 31)
     ]
     buried = filled(amqp_url, *letters)
-    ended = replay(amqp_url, "--reason", "refused", "--limit", "8")
+    ended = replay(amqp_url, "--reason", "refused", "--first", "8")
     assert ended.status == 0
-    assert "8 of 30 dead letters will be replayed" in ended.out
+    assert "8 of 30 dead letters" in ended.out
     meant = buried[2::3][:8]
     assert ids(amqp_url, WORK_QUEUE) == meant
     assert ids(amqp_url, DEAD_LETTER_QUEUE) == [name for name in buried if name not in meant]
@@ -85,8 +74,8 @@ def test_only_what_the_filters_mean_is_replayed_and_the_rest_keeps_its_order(amq
 def test_more_letters_than_may_be_held_are_passed_over_and_keep_their_order(
     amqp_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lapidicom.cli.replay.engine.HELD", 10)
-    monkeypatch.setattr("lapidicom.cli.dead_letters.reading.MOST_HELD", 7)
+    monkeypatch.setattr("lapidicom.cli.sending.HELD", 10)
+    monkeypatch.setattr("lapidicom.cli.queues.MOST_HELD", 7)
     letters = [
         dead_letter(number, "file-missing" if number % 3 else "refused: path") for number in range(1, 61)
     ]
@@ -100,9 +89,9 @@ def test_more_letters_than_may_be_held_are_passed_over_and_keep_their_order(
 def test_a_replay_that_ends_early_leaves_the_order_of_the_rest(
     amqp_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lapidicom.cli.replay.engine.HELD", 10)
+    monkeypatch.setattr("lapidicom.cli.sending.HELD", 10)
     buried = filled(amqp_url, *map(dead_letter, range(1, 61)))
-    assert replay(amqp_url, "--all", "--limit", "3").status == 0
+    assert replay(amqp_url, "--all", "--first", "3").status == 0
     assert ids(amqp_url, WORK_QUEUE) == buried[:3]
     assert ids(amqp_url, DEAD_LETTER_QUEUE) == buried[3:]
 
@@ -110,17 +99,16 @@ def test_a_replay_that_ends_early_leaves_the_order_of_the_rest(
 def test_letters_that_are_held_for_long_are_given_back_and_taken_again(
     amqp_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lapidicom.cli.replay.pace.Pace", partial(Pace, batch=4, held_seconds=0.0))
-    twice = dead_letter(2)
+    monkeypatch.setattr("lapidicom.cli.sending.BATCH", 4)
+    monkeypatch.setattr("lapidicom.cli.sending.HELD_SECONDS", 0.0)
     letters = [
         dead_letter(number, "file-missing" if number % 3 else "refused: path") for number in range(1, 21)
     ]
-    buried = filled(amqp_url, *letters, twice)
+    buried = filled(amqp_url, *letters)
     ended = replay(amqp_url, "--reason", "file-missing", "--reason", "refused: StudyDate", "--json")
-    assert (ended.status, ended.document["sent"], ended.document["unlike_copies"]) == (0, 14, 0)
-    assert ids(amqp_url, WORK_QUEUE) == [name for number, name in enumerate(buried[:20], 1) if number % 3]
-    assert ids(amqp_url, DEAD_LETTER_QUEUE) == buried[2:20:3]
-    assert look(amqp_url, REPLAY_QUEUE).ready == 0
+    assert (ended.status, ended.document["sent"]) == (0, 14)
+    assert ids(amqp_url, WORK_QUEUE) == [name for number, name in enumerate(buried, 1) if number % 3]
+    assert ids(amqp_url, DEAD_LETTER_QUEUE) == buried[2::3]
 
 
 def test_a_dry_run_tells_and_does_nothing(amqp_url: str) -> None:
@@ -129,24 +117,7 @@ def test_a_dry_run_tells_and_does_nothing(amqp_url: str) -> None:
     assert ended.status == 0
     assert "2 of 2 dead letters would be replayed" in ended.out
     assert look(amqp_url, WORK_QUEUE).ready == 0
-    assert look(amqp_url, AUDIT_QUEUE).ready == 0
     assert ids(amqp_url, DEAD_LETTER_QUEUE) == buried
-
-
-def test_copies_of_one_id_are_said_and_replayed_once_and_unlike_ones_stay(amqp_url: str) -> None:
-    twice, other = dead_letter(1), dead_letter(1, PatientName="ROE^RICHARD")
-    filled(amqp_url, twice, dead_letter(2), twice, other)
-    ended = replay(amqp_url, "--all", "--json")
-    assert {name: ended.document[name] for name in ("selected", "sent", "copies", "merged")} == {
-        "selected": 2,
-        "sent": 2,
-        "copies": 1,
-        "merged": 1,
-    }
-    assert ended.document["unlike_copies"] == 1
-    assert ids(amqp_url, WORK_QUEUE) == [twice.lapidicom_id, dead_letter(2).lapidicom_id]
-    (left,) = take_all(amqp_url, DEAD_LETTER_QUEUE)
-    assert left.body == other.body
 
 
 def test_an_edit_changes_the_field_and_nothing_else(amqp_url: str) -> None:
@@ -155,11 +126,11 @@ def test_an_edit_changes_the_field_and_nothing_else(amqp_url: str) -> None:
     ended = replay(amqp_url, "--all", "--set", "Modality=OT", "--unset", "PatientName")
     assert ended.status == 0
     assert "DOE" not in ended.out
-    assert "2 will be edited" in ended.out
+    assert "edited                    2" in ended.out
     first, second = take_all(amqp_url, WORK_QUEUE)
     assert json.loads(first.body) == body | {"Modality": "OT", "PatientName": None}
-    assert first.headers[replay_headers.EDITED] == "Modality,PatientName"
-    assert second.headers[replay_headers.EDITED] == "PatientName"
+    assert first.headers[headers.EDITED] == "Modality,PatientName"
+    assert second.headers[headers.EDITED] == "PatientName"
 
 
 def test_what_an_edit_makes_invalid_stays_a_dead_letter(amqp_url: str) -> None:
@@ -179,9 +150,9 @@ def test_what_an_edit_makes_invalid_stays_a_dead_letter(amqp_url: str) -> None:
         (("--all", "--reason", "refused"), "contradict"),
         (("--all", "--set", "PatientID=1"), "'PatientID' may not be edited"),
         (("--all", "--set", "path=x"), "'path' may not be edited"),
-        (("--all", "--set", "Modality"), "--set 'Modality' is not of its form"),
+        (("--all", "--set", "Modality"), "'Modality' is not of its form"),
         (("--all", "--unset", "Modality", "--set", "Modality=MR"), "edited twice"),
-        (("--all", "--rate", "fast"), "--rate 'fast' is no rate"),
+        (("--all", "--rate", "fast"), "'fast' is no rate"),
         (("--all", "--canary", "1"), "need CHRIS_URL"),
         (("--all", "--wait"), "need CHRIS_URL"),
     ],
@@ -193,60 +164,21 @@ def test_what_makes_no_sense_is_refused_before_anything_is_asked(options: tuple[
     assert len(ended.err.splitlines()) == 1
 
 
-def record(url: str, *message_ids: str) -> Record:
-    """Leave the record of an interrupted replay."""
-    made = Record("20261124T030000-abcdef", "alice@ward", "2026-11-24T03:00:00+00:00", message_ids)
-    publish(url, topology([1], 1), [Envelope(EXCHANGE, REPLAY_QUEUE, TYPE, 1, "r", dump(made))])
-    eventually(lambda: look(url, REPLAY_QUEUE).ready == 1, 20, every=0.1)
-    return made
-
-
-def message_ids(url: str) -> list[str]:
-    listed = in_process("dlq", "list", "--json", AMQP_URL=url).document["dead_letters"]
-    found: list[str] = []
-    for letter in listed:
-        shown = in_process("dlq", "show", letter["id"], "--json", AMQP_URL=url).document
-        found.append(shown["message_id"])
-    return found
-
-
-def test_an_interrupted_replay_is_said_until_its_letters_are_gone(amqp_url: str) -> None:
-    filled(amqp_url, dead_letter(1), dead_letter(2, "file-missing"), dead_letter(3))
-    first, second, _ = message_ids(amqp_url)
-    record(amqp_url, first, second, "gone")
-    for options in ((), ("--group-by", "reason")):
-        listed = in_process("dlq", "list", *options, AMQP_URL=amqp_url)
-        assert "alice@ward at 2026-11-24T03:00:00+00:00) may already have sent 2 of" in listed.err
-    ended = replay(amqp_url, "--reason", "file-missing", "--json")
-    assert ended.document["interrupted"] == {
-        "replays": ["20261124T030000-abcdef"],
-        "letters": 2,
-        "selected": 1,
-    }
-    assert "alice@ward" in ended.err
-    eventually(
-        lambda: look(amqp_url, REPLAY_QUEUE).ready == 1, 10, every=0.1, what="the record is open still"
-    )
-    ended = replay(amqp_url, "--all", "--json")
-    assert ended.document["interrupted"]["selected"] == 1
-    assert ended.document["sent"] == 2
-    eventually(lambda: look(amqp_url, REPLAY_QUEUE).ready == 0, 10, every=0.1, what="the record is closed")
-
-
 @pytest.mark.parametrize(
     "command",
     [
         ("dlq", "list"),
         ("dlq", "replay", "--all"),
         ("dlq", "drop", "--reason", "x", "--no-export", "--yes"),
-        ("dlq", "export", "/nonexistent/file"),
+        ("dlq", "export", "new.jsonl"),
     ],
     ids=lambda command: command[1],
 )
 def test_a_second_operator_is_told_of_the_first_and_sees_no_empty_list(
-    amqp_url: str, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    amqp_url: str, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("lapidicom.cli.dead_letters.lock.PATIENCE_SECONDS", 0.1)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("lapidicom.cli.dead_letters.PATIENCE_SECONDS", 0.1)
     buried = filled(amqp_url, dead_letter(1))
 
     async def work_meanwhile() -> Ended:
@@ -260,7 +192,7 @@ def test_a_second_operator_is_told_of_the_first_and_sees_no_empty_list(
 
 
 def test_a_consumer_that_knows_no_lock_is_told_of_too(amqp_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lapidicom.cli.dead_letters.reading.SETTLE_SECONDS", 0.1)
+    monkeypatch.setattr("lapidicom.cli.dead_letters.SETTLE_SECONDS", 0.1)
     filled(amqp_url, dead_letter(1))
 
     async def keep(_: object) -> None:
@@ -278,37 +210,25 @@ def test_a_consumer_that_knows_no_lock_is_told_of_too(amqp_url: str, monkeypatch
     assert "something else consumes lapidicom.dead-letters (1 consumers)" in ended.err
 
 
-def test_two_who_read_the_audit_do_not_see_half_of_it(amqp_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lapidicom.cli.dead_letters.lock.PATIENCE_SECONDS", 0.1)
-    bury(amqp_url, [])
-
-    async def read_meanwhile() -> Ended:
-        async with connection(amqp_url, "first operator") as link, lock(link, AUDIT_QUEUE):
-            return await asyncio.to_thread(in_process, "audit", AMQP_URL=amqp_url)
-
-    ended = asyncio.run(read_meanwhile())
-    assert ended.status == 3
-    assert "another operator is at the audit" in ended.err
-
-
-def test_each_act_stands_in_the_audit_before_and_after(amqp_url: str) -> None:
+def test_each_act_stands_in_the_audit_before_and_after_without_patient_data(
+    amqp_url: str, tmp_path: Path
+) -> None:
     filled(amqp_url, dead_letter(1), dead_letter(2))
+    log = tmp_path / "audit"
     options = ("--where", "PatientName=DOE*", "--set", "PatientName=ROE", "--because", "spelled wrong")
-    ended = replay(amqp_url, *options, "--json")
-    replay_id = ended.document["replay"]
-    entries: list[dict[str, Any]] = in_process("audit", "--json", AMQP_URL=amqp_url).document["entries"]
-    begun, finished = entries
+    ended = in_process("dlq", "replay", *options, "--json", AMQP_URL=amqp_url, LAPIDICOM_AUDIT_LOG=str(log))
+    begun, finished = map(json.loads, log.read_text().splitlines())
     assert (begun["phase"], finished["phase"]) == ("begun", "ended")
     assert begun["id"] == finished["id"]
-    assert (begun["act"], begun["why"]) == ("dlq replay", "spelled wrong")
-    assert begun["told"] == {
-        "replay": replay_id,
-        "selected": 2,
-        "edited": ["PatientName"],
-        "where": ["PatientName"],
-    }
-    assert finished["told"] == {"replay": replay_id, "sent": 2, "merged": 0, "returned": 0}
-    table = in_process("audit", AMQP_URL=amqp_url)
-    assert "ROE" not in table.out
-    assert "ROE" in in_process("audit", "--show-phi", AMQP_URL=amqp_url).out
-    assert in_process("audit", "--limit", "1", "--json", AMQP_URL=amqp_url).document["entries"] == [finished]
+    assert (begun["act"], begun["reason"], begun["count"]) == ("dlq replay", "spelled wrong", 2)
+    assert begun["what"] == "--where PatientName=*** --set PatientName"
+    assert (finished["replay"], finished["sent"]) == (ended.document["replay"], 2)
+    assert not {"DOE", "ROE"} & set(log.read_text().replace("*", " ").replace('"', " ").split())
+
+
+def test_an_act_that_cannot_be_written_down_is_not_begun(amqp_url: str, tmp_path: Path) -> None:
+    buried = filled(amqp_url, dead_letter(1))
+    ended = in_process("dlq", "replay", "--all", AMQP_URL=amqp_url, LAPIDICOM_AUDIT_LOG=str(tmp_path / "x/y"))
+    assert ended.status == 2
+    assert "not begun: the audit log" in ended.err
+    assert ids(amqp_url, DEAD_LETTER_QUEUE) == buried

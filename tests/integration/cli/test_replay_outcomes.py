@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lapidicom.cli.replay import headers as replay_headers
+from lapidicom.cli import replay_plan as headers
 from lapidicom.common.broker import Envelope
 from lapidicom.common.messages import SeriesReceived
 from lapidicom.common.topology import DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE, WORK_QUEUE
@@ -83,7 +83,7 @@ def test_a_mended_cause_and_a_replay_with_a_wait_end_in_registrations(
     ended = lapidicom("dlq", "replay", "--reason", "file-missing", "--wait", LOG_FORMAT="json", **settings)
     assert ended.status == 0, ended.err
     assert "20 replayed" in ended.out
-    assert "20 registered, 0 dead letters again" in ended.out
+    assert "registered        20" in ended.out
     assert '"event": "operator_act"' in ended.err
     assert paths <= cube.control.paths()
     assert {cube.control.counts()[path] for path in paths} == {1}
@@ -97,14 +97,14 @@ def test_what_fails_again_comes_back_with_the_replays_id_and_counts_on(
     first = replay(settings, "--all", "--wait")
     assert first.status == 1
     assert (first.document["registered"], first.document["returned"]) == (1, {"file-missing": 2})
-    second = replay(settings, "--where", f"{replay_headers.REPLAY}={first.document['replay']}", "--wait")
+    second = replay(settings, "--where", f"{headers.REPLAY}={first.document['replay']}", "--wait")
     assert (second.status, second.document["sent"]) == (1, 2)
     one, other = dead(settings, 2)
     for message in (one, other):
-        assert message.headers[replay_headers.REPLAY] == second.document["replay"]
-        assert message.headers[replay_headers.REPLAYS] == 2
-        assert message.headers[replay_headers.FORMER_ATTEMPTS] == 2
-        assert message.headers[replay_headers.FORMER_REASON] == "file-missing"
+        assert message.headers[headers.REPLAY] == second.document["replay"]
+        assert message.headers[headers.REPLAYS] == 2
+        assert message.headers[headers.FORMER_ATTEMPTS] == 2
+        assert message.headers[headers.FORMER_REASON] == "file-missing"
         assert message.headers[told.ATTEMPTS] == 1
         assert message.headers[told.REASON] == "file-missing"
 
@@ -113,10 +113,9 @@ def test_a_canary_that_fails_keeps_the_rest_where_it_is(settings: Settings) -> N
     bury(settings["AMQP_URL"], missing(300, 304))
     ended = replay(settings, "--all", "--canary", "2")
     assert ended.status == 1
-    assert "the canary was not registered" in ended.err
     assert ended.document["canary_failed"]
     assert (ended.document["sent"], ended.document["returned"]) == (2, {"file-missing": 2})
-    came_back = [replay_headers.REPLAY in message.headers for message in dead(settings, 5)]
+    came_back = [headers.REPLAY in message.headers for message in dead(settings, 5)]
     assert sorted(came_back) == [False] * 3 + [True] * 2  # the order of what returns is RabbitMQ's
 
 
@@ -136,7 +135,6 @@ def test_a_replay_stops_when_its_messages_come_back(settings: Settings) -> None:
     assert ended.document["stopped"]
     assert ended.document["sent"] < 100
     assert ended.document["returned"]["file-missing"] >= 10
-    assert "--keep-going" in ended.err
     dead(settings, 100)
 
 
@@ -171,7 +169,7 @@ def test_a_message_that_registers_nothing_is_not_waited_for(settings: Settings) 
     )
     ended = in_process("dlq", "replay", "--all", "--wait", **settings)
     assert ended.status == 0
-    assert "0 registered, 0 dead letters again, 1 register nothing" in ended.out
+    assert "register nothing  1" in ended.out
 
 
 def test_without_cube_nothing_is_begun(settings: Settings) -> None:

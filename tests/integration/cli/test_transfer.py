@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import stat
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,10 +10,12 @@ from typing import Any
 
 import aio_pika
 import pytest
+from pamqp.commands import Basic
 
+from lapidicom.cli.export import Exported, written
 from lapidicom.common.broker import connection, declare
 from lapidicom.common.messages import HEADER_ID
-from lapidicom.common.topology import AUDIT_QUEUE, DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE, topology
+from lapidicom.common.topology import DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE, topology
 from tests.support.command import Ended, in_process
 from tests.support.dead_letters import bury, dead_letter
 from tests.support.polling import eventually
@@ -80,10 +83,8 @@ def test_exported_and_imported_messages_are_exactly_what_they_were(amqp_url: str
     assert look(amqp_url, DEAD_LETTER_QUEUE).ready == 2
     before = [seen(message) for message in take_all(amqp_url, DEAD_LETTER_QUEUE)]
     assert dlq(amqp_url, "import", str(file), "--dry-run", "--json").document["imported"] == 0
-    assert look(amqp_url, AUDIT_QUEUE).ready == 0
     assert dlq(amqp_url, "import", str(file), "--json").document["imported"] == 2
     assert [seen(message) for message in take_all(amqp_url, DEAD_LETTER_QUEUE)] == before
-    assert look(amqp_url, AUDIT_QUEUE).ready == 2
 
 
 def test_what_would_make_an_imported_letter_vanish_is_left_out(amqp_url: str, tmp_path: Path) -> None:
@@ -123,13 +124,11 @@ def test_an_export_never_replaces_a_file_and_leaves_nothing_half(amqp_url: str, 
 def test_what_is_no_whole_export_is_refused_before_anything_is_imported(
     change: Any, said: str, tmp_path: Path
 ) -> None:
-    from pamqp.commands import Basic
-
-    from lapidicom.cli.dead_letters.export import exported, first_line, last_line, line
-
-    message = line(exported("k", b"{}", Basic.Properties(timestamp=datetime.now(UTC))))
     file = tmp_path / "letters.jsonl"
-    file.write_text("\n".join(change([first_line("now", "me"), message, message, last_line(2)])))
+    with written(file) as add:
+        for _ in range(2):
+            add(Exported.of("k", b"{}", Basic.Properties(timestamp=datetime.now(UTC))))
+    file.write_text("\n".join(change(file.read_text().splitlines())))
     ended = dlq("amqp://nobody:nothing@127.0.0.1:1/none", "import", str(file))
     assert ended.status == 2
     assert said in ended.err
@@ -161,16 +160,20 @@ class Terminal(io.StringIO):
 
 @pytest.mark.parametrize(("answer", "status", "left"), [("y\n", 0, 1), ("n\n", 1, 2), ("", 1, 2)])
 def test_a_drop_asks_at_a_terminal(
-    amqp_url: str, answer: str, status: int, left: int, monkeypatch: pytest.MonkeyPatch
+    amqp_url: str, answer: str, status: int, left: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    log = tmp_path / "audit"
     bury(amqp_url, [dead_letter(1, "file-missing"), dead_letter(2, "refused: x")])
     monkeypatch.setattr("sys.stdin", Terminal(answer))
-    ended = dlq(amqp_url, "drop", "--reason", "file-missing", "--no-export")
+    options = ("--reason", "file-missing", "--no-export", "--because", "gone")
+    ended = in_process("dlq", "drop", *options, AMQP_URL=amqp_url, LAPIDICOM_AUDIT_LOG=str(log))
     assert ended.status == status
     assert "Drop these 1 for good?" in ended.err
     assert "DOE" not in ended.out
     assert look(amqp_url, DEAD_LETTER_QUEUE).ready == left
-    assert look(amqp_url, AUDIT_QUEUE).ready == (2 if status == 0 else 0)
+    begun, ended_line = map(json.loads, log.read_text().splitlines())
+    assert (begun["act"], begun["phase"], begun["reason"]) == ("dlq drop", "begun", "gone")
+    assert (ended_line["phase"], ended_line.get("dropped")) == ("ended", 2 - left or None)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +181,7 @@ def test_a_drop_asks_at_a_terminal(
     [
         (("--no-export", "--yes"), "nothing says which dead letters"),
         (("--reason", "x", "--yes"), "nothing says whether to keep a copy"),
-        (("--reason", "x", "--no-export", "--export", "f", "--yes"), "contradict"),
+        (("--reason", "x", "--no-export", "--export", "f", "--yes"), "or both do"),
         (("--reason", "x", "--no-export"), "nobody can be asked"),
     ],
 )

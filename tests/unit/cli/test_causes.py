@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from lapidicom.cli.causes import ANY_OTHER_STATUS, CAUSES, cause_of, normalise, normalised, remedy
-from lapidicom.cli.dead_letters.letter import BY_BROKER, DELIVERY_LIMIT, UNTOLD
+from lapidicom.cli.causes import ANY_OTHER_STATUS, CAUSES, cause_of, remedy
+from lapidicom.cli.letter import BY_BROKER, DELIVERY_LIMIT, UNKNOWN_REASON
 from lapidicom.registrar import consumer
 from lapidicom.registrar.consumer.retry import REFUSED_ON_THE_WAY
 from lapidicom.registrar.cube import outcomes
@@ -74,19 +74,19 @@ def _verdicts() -> list[Verdict]:
 def test_the_table_knows_every_reason_that_the_code_spells_out() -> None:
     reasons = _reasons_in_code()
     assert len(reasons) >= 7, reasons
-    assert {reason for reason in reasons if cause_of(reason).reason == UNTOLD} == set()
+    assert {reason for reason in reasons if cause_of(reason).reason == UNKNOWN_REASON} == set()
 
 
 def test_the_table_knows_the_reason_of_every_answer_that_can_end_in_the_dead_letters() -> None:
     deadly = {verdict.reason for verdict in _verdicts() if verdict.outcome.name in DEADLY}
     assert {"http_500", "http_418", "http_200", "no_answer", "refused: StudyDate"} <= deadly
-    assert {reason for reason in deadly if cause_of(reason).reason == UNTOLD} == set()
+    assert {reason for reason in deadly if cause_of(reason).reason == UNKNOWN_REASON} == set()
 
 
 def test_every_row_of_the_table_can_be_met() -> None:
     met = {verdict.reason for verdict in _verdicts() if verdict.outcome in {Outcome.RETRY, Outcome.PERMANENT}}
     met |= _reasons_in_code() | OF_EARLIER_REGISTRARS | {f"{REFUSED_ON_THE_WAY}: http_403"}
-    met |= {DELIVERY_LIMIT, f"{BY_BROKER}: expired", UNTOLD}
+    met |= {DELIVERY_LIMIT, f"{BY_BROKER}: expired", UNKNOWN_REASON}
     assert {cause_of(reason).reason for reason in met} == {cause.reason for cause in CAUSES}
 
 
@@ -108,7 +108,7 @@ def test_the_link_to_the_runbook_is_the_anchor_of_its_section() -> None:
         ("http_418", ANY_OTHER_STATUS),
         ("internal-error: KeyError", "internal-error"),
         ("by-broker: maxlen", BY_BROKER),
-        ("a reason of a later registrar", UNTOLD),
+        ("a reason of a later registrar", UNKNOWN_REASON),
     ],
 )
 def test_a_reason_is_found_by_what_stands_before_its_colon(reason: str, row: str) -> None:
@@ -138,64 +138,3 @@ def test_the_remedy_of_a_group_names_its_reason_quoted_for_a_shell() -> None:
 @pytest.mark.parametrize("cause", CAUSES, ids=lambda cause: cause.reason)
 def test_every_remedy_is_a_command(cause: Any) -> None:
     assert re.search(r"`lapidicom [a-z]+", cause.remedy)
-
-
-PATIENT = {
-    "PatientName": "DOE^JANE",
-    "PatientID": "MRN-77",
-    "StudyDescription": "Knee left",
-    "path": "SERVICES/PACS/X/MRN-77-DOE_JANE-/a.dcm",
-    "pacs_name": "PACS1",
-}
-
-ANSWERS = [
-    ('{"PatientName":["DOE^JANE is no name, Jane!"]}', "PatientName: … is no name, …!"),
-    (
-        '{"StudyDate":["Date has wrong format. Use one of these formats instead: YYYY-MM-DD."]}',
-        "StudyDate: Date has wrong format. Use one of these formats instead: YYYY-MM-DD.",
-    ),
-    ('{"path":["Could not find SERVICES/PACS/X/MRN-77-DOE_JANE-/a.dcm"]}', "path: Could not find …"),
-    ('{"a":["“12” is wrong"],"b":["no"]}', "a: … is wrong; b: no"),
-    (
-        '{"StudyDescription":["Knee left is too long (401 of 400',
-        "StudyDescription : Knee left is too long (… of …",
-    ),
-    ("<html><head><title>Server Error (500)</title></head><body>DOE", "Server Error (…)"),
-    ("<h1>Bad</h1> <p>IntegrityError at /api/v1/pacsfiles/", "Bad IntegrityError at …"),
-    ('value "x" of 1.2.840.10008.1 at 10.0.0.7:8000', "value … of … at …"),
-    ("", ""),
-]
-
-
-@pytest.mark.parametrize(("answer", "cause"), ANSWERS)
-def test_a_cause_is_the_answer_without_what_belongs_to_one_message(answer: str, cause: str) -> None:
-    fields = PATIENT if "Knee" not in answer else {}
-    assert normalise(answer, fields) == cause
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        '{"PatientName":["DOE^JANE"]}',
-        '{"x":["patient Doe with MRN-77"]}',
-        "Knee left / jane",
-        "<p>JANE DOE</p>",
-        '{"StudyDescription":["cut off: Knee left, DOE^J',
-    ],
-)
-def test_no_value_of_the_message_is_left_in_a_cause(answer: str) -> None:
-    told = normalise(answer, PATIENT).lower()
-    assert not {part for part in ("doe", "jane", "mrn-77", "knee left") if part in told}
-
-
-def test_the_same_fault_of_two_messages_is_one_cause() -> None:
-    first, second = (
-        normalised(letter(number, "http_500", 500, f"<p>object 0x7f{number}a at 10.1.1.{number} failed"))
-        for number in (11, 12)
-    )
-    assert first == second == "http_500 (object … at … failed)"
-
-
-def test_endless_or_nested_answers_are_cut_and_survived() -> None:
-    assert len(normalise("word " * 1000, {})) <= 200
-    assert normalise('{"a":' + "[" * 100_000, {}) == "a :"

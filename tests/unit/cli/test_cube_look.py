@@ -7,8 +7,8 @@ from typing import cast
 import pytest
 from pydantic import SecretStr
 
+from lapidicom.cli.check import Result
 from lapidicom.cli.cube_look import ask_cube
-from lapidicom.cli.doctor.check import Result
 from lapidicom.cli.errors import NotVisible
 from lapidicom.common.settings import CubeSection
 from lapidicom.registrar.cube.availability import DATABASE, NOT_CUBE, WRONG_ACCOUNT

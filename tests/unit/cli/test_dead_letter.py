@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lapidicom.cli.dead_letters.letter import UNTOLD, is_named, read_letter, short_id
+from lapidicom.cli.letter import UNKNOWN_REASON, is_named, read_letter, short_id
 from tests.support.dead_letters import LIFE
 from tests.support.letters import letter, properties
 from tests.support.seeds import examples
@@ -25,7 +25,8 @@ def test_a_letter_of_a_registrar_tells_its_whole_story() -> None:
         3,
     )
     assert (found.first_attempt, found.last_attempt, found.died_at) == (WHEN, WHEN, WHEN)
-    assert (found.pacs_name, found.series_uid, found.sop_uid) == (
+    uids = (found.uid("SeriesInstanceUID"), found.uid("SOPInstanceUID"))
+    assert (found.pacs_name, *uids) == (
         "ORTHANC",
         "1.2.3.4",
         "1.2.826.0.1.3680043.2.1143.17",
@@ -60,21 +61,32 @@ def test_a_delay_queue_that_it_passed_on_its_way_is_no_death() -> None:
 def test_a_body_that_cannot_be_read_still_gives_a_letter(body: bytes) -> None:
     found = read_letter(body, properties({"lapidicom-id": "l.1", "lapidicom-reason": "undecodable"}))
     assert (found.id, found.reason, found.body) == ("l.1", "undecodable", body)
-    assert (found.path, found.series_uid, found.size) == ("", "", None)
+    assert (found.path, found.uid("SeriesInstanceUID")) == ("", "")
 
 
 def test_a_foreign_message_has_its_message_id_or_a_digest_as_its_id() -> None:
     assert read_letter(b"x", properties(None, message_id="m")).id == "m"
     nameless = read_letter(b"x", properties(None, message_id=None, message_type=None))
     assert nameless.id.startswith("sha256-2d711642b726b044")
-    assert nameless.reason == UNTOLD
+    assert nameless.reason == UNKNOWN_REASON
     assert nameless.without_body().id == nameless.id
 
 
 def test_what_stands_in_the_place_of_a_uid_and_is_none_is_left_out() -> None:
     body = json.dumps({"SeriesInstanceUID": "DOE^JANE", "SOPInstanceUID": "1.2"}).encode()
     found = read_letter(body, properties({}))
-    assert (found.series_uid, found.sop_uid) == ("", "1.2")
+    assert (found.uid("SeriesInstanceUID"), found.uid("SOPInstanceUID")) == ("", "1.2")
+
+
+@pytest.mark.parametrize("reason", ["Jane Doe, knee", "refused: " + "x" * 300, "refused: \u00fc", ""])
+def test_a_reason_that_no_registrar_gives_is_not_shown(reason: str) -> None:
+    assert read_letter(b"{}", properties({"lapidicom-reason": reason})).reason == UNKNOWN_REASON
+
+
+def test_half_a_surrogate_pair_is_replaced_and_the_body_stays() -> None:
+    body = b'{"PatientName": "a\\ud800b"}'
+    found = read_letter(body, properties({}))
+    assert (found.fields, found.body) == ({"PatientName": "a?b"}, body)
 
 
 def test_patient_data_is_not_in_what_an_error_may_print() -> None:

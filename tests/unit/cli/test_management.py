@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from lapidicom.cli.errors import NotVisible
-from lapidicom.cli.management import Management, management, vhost_of
+from lapidicom.cli.management import UNSET, Management, management, vhost_of
 
 Handler = Callable[[httpx.Request], httpx.Response]
 
@@ -36,15 +36,6 @@ def test_an_alarm_is_told_by_resource_and_node_though_its_status_is_503() -> Non
     assert ask(answering(200, {"status": "ok"}), lambda api: api.alarms()) == []
 
 
-def test_statistics_that_are_not_there_yet_are_none_not_zero() -> None:
-    young = {"name": "q", "type": "quorum", "durable": True, "arguments": {}, "vhost": "/"}
-    queue = ask(answering(200, [young]), lambda api: api.queues())["q"]
-    assert (queue.ready, queue.unacknowledged, queue.dead_lettering, queue.ack_rate) == (None,) * 4
-    old = young | {"messages_ready": 1, "message_stats": {"ack_details": {"rate": 2.5}}}
-    queue = ask(answering(200, [old]), lambda api: api.queues())["q"]
-    assert (queue.ready, queue.ack_rate, queue.publish_rate) == (1, 2.5, 0.0)
-
-
 @pytest.mark.parametrize(
     ("handler", "told"),
     [
@@ -67,21 +58,18 @@ def test_a_server_that_is_away_is_not_visible() -> None:
     def away(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("no", request=request) from ConnectionRefusedError(111, "Connection refused")
 
-    for question in (Management.version, Management.alarms, Management.policies, Management.clock):
+    for question in (Management.alarms, Management.queues):
         found = ask(away, question)
         assert isinstance(found, NotVisible)
         assert "rabbit:80: connection refused" in found.reason
 
 
-def test_the_default_exchange_and_bindings_to_exchanges_are_left_out() -> None:
-    common = {"destination": "d", "routing_key": "k"}
-    listed = [
-        {"source": "", "destination_type": "queue", **common},
-        {"source": "x", "destination_type": "exchange", **common},
-        {"source": "x", "destination_type": "queue", **common},
-    ]
-    (one,) = ask(answering(200, listed), lambda api: api.bindings())
-    assert (one.exchange, one.routing_key, one.queue) == ("x", "k", "d")
+def test_without_its_address_nothing_of_it_is_visible() -> None:
+    async def run() -> list[Any]:
+        async with management(None, "amqp://h/v") as api:
+            return [await api.alarms(), await api.queues(), await api.get("overview")]
+
+    assert asyncio.run(run()) == [UNSET] * 3
 
 
 @pytest.mark.parametrize(
@@ -91,7 +79,7 @@ def test_the_default_exchange_and_bindings_to_exchanges_are_left_out() -> None:
 def test_without_a_user_of_its_own_the_one_of_amqp_is_taken(url: str, user: tuple[str, str]) -> None:
     async def run() -> tuple[str, str]:
         async with management(url, "amqp://chris:geheim@rabbit/v") as api:
-            assert api is not None
+            assert api._http is not None
             request = httpx.Request("GET", "http://rabbit/")
             auth = api._http.auth
             assert auth is not None

@@ -1,4 +1,17 @@
-from lapidicom.cli.masking import HARMLESS_FIELDS, masked_fields, masked_headers, masked_path
+import json
+from typing import Any
+
+import pytest
+
+from lapidicom.cli.masking import (
+    CUBE_TEXTS,
+    HARMLESS_FIELDS,
+    HIDDEN,
+    known_answer,
+    masked_fields,
+    masked_headers,
+    masked_path,
+)
 from lapidicom.common.messages import InstanceStored, SeriesReceived
 
 PATIENT_DATA = {
@@ -41,8 +54,58 @@ def test_any_other_path_is_masked_whole() -> None:
     assert masked_path("SERVICES/PACS/PACS1/DOE_JANE.dcm") == "SERVICES/PACS/PACS1/***"
 
 
-def test_of_the_headers_only_cubes_answer_is_masked() -> None:
-    assert masked_headers({"lapidicom-answer": "DOE", "lapidicom-reason": "refused"}) == {
+def test_only_our_headers_and_those_of_a_trace_are_shown_and_never_cubes_answer() -> None:
+    headers = {
+        "lapidicom-answer": "DOE",
+        "lapidicom-reason": "refused",
+        "traceparent": "00-1",
+        "patient": "DOE",
+    }
+    assert masked_headers(headers) == {
         "lapidicom-answer": "***",
         "lapidicom-reason": "refused",
+        "traceparent": "00-1",
+        "patient": "***",
     }
+
+
+@pytest.mark.parametrize("text", CUBE_TEXTS)
+def test_what_cube_is_known_to_say_is_shown_without_its_values(text: str) -> None:
+    said = text.replace(HIDDEN, "SERVICES/PACS/Schmidt Anna")
+    assert known_answer(json.dumps({"path": [said]})) == f"path: {text}"
+
+
+ANSWERS: list[tuple[Any, str]] = [
+    ({"PatientName": ["DOE^JANE is no name, Jane!"]}, "PatientName: …"),
+    (
+        {"StudyDate": ["This field is required."], "Knie links": ["no"]},
+        "…: …; StudyDate: This field is required.",
+    ),
+    ({"Modality": ["Ensure this field has no more than 15 characters.", "DOE"]}, None),
+    ({"error": "Internal server error"}, "error: Internal server error"),
+    (["A DICOM series with SeriesInstanceUID=1.2 already registered for pacs X"], None),
+    (["Failing row contains (Schmidt Anna, Knie links)"], "…"),
+    ("Failing row contains (Schmidt Anna, Knie links)", "…"),
+    ('{"StudyDescription":["Knee left is too long (401 of 400', "…"),
+    ('{"path":["Could not find this path."],"PatientName":["Schm', "Could not find this path. …"),
+    ("<html><head><title>Server Error (500)</title></head><body>DOE", "Server Error (500)"),
+    ("<html><head><title>502 Bad Gateway</title></head>", "502 Bad Gateway"),
+    ("<h1>Schmidt Anna</h1> <p>IntegrityError at /api/v1/pacsfiles/", "…"),
+    ("", ""),
+    ("[" * 100_000, "…"),
+]
+
+
+@pytest.mark.parametrize(("answer", "shown"), ANSWERS, ids=lambda one: str(one)[:40])
+def test_whatever_else_an_answer_says_is_not(answer: Any, shown: str | None) -> None:
+    told = known_answer(answer if isinstance(answer, str) else json.dumps(answer))
+    if shown is not None:
+        assert told == shown
+    assert not {part for part in ("DOE", "Jane", "Schmidt", "Knie", "Knee", "1.2") if part in told}
+
+
+def test_the_same_fault_of_two_messages_is_one_cause() -> None:
+    texts = [
+        {"Modality": [f"Ensure this field has no more than {number} characters."]} for number in (15, 16)
+    ]
+    assert known_answer(json.dumps(texts[0])) == known_answer(json.dumps(texts[1]))

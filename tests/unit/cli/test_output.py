@@ -1,11 +1,12 @@
 import io
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 
-from lapidicom.cli.output import Column, Output
+from lapidicom.cli.answers import HIDDEN, Answer, Look
+from lapidicom.cli.output import Output
 from lapidicom.cli.world import World
 
 
@@ -19,17 +20,59 @@ def _output(out: io.StringIO, err: io.StringIO | None = None, **options: Any) ->
     return Output(World(environ, out, err or io.StringIO()), **options)
 
 
-ROWS = [("a1", 5, None), ("b" * 300, 12, "x\x1b[2Jy\nz")]
-COLUMNS = ["id", Column("count", right=True, style="red"), "text"]
+class Row(Answer):
+    """A row."""
+
+    id: str
+    count: Annotated[int, Look(right=True, style="red")]
+    text: str | None = None
+    never: Annotated[str, HIDDEN] = "x"
+
+
+class Whole(Answer):
+    """An answer."""
+
+    name: str = ""
+    is_well: bool = False
+    when: Annotated[datetime | None, Look("since", form=lambda when: f"{when:%Y}")] = None
+    some: list[int] = []
+    counts: dict[str, int] = {}
+    rows: Annotated[list[Row], Look("")] = []
+
+    def headline(self) -> list[str]:
+        """Its first line."""
+        return ["Whole"]
+
+
+ROWS = [Row(id="a1", count=5), Row(id="b" * 300, count=12, text="x\x1b[2Jy\nz")]
 
 
 def test_a_piped_table_is_padded_and_neither_cut_nor_wrapped() -> None:
     out = io.StringIO()
-    _output(out).table(COLUMNS, ROWS)
-    assert out.getvalue().splitlines() == [
+    _output(out).show(Whole(rows=ROWS))
+    assert out.getvalue().splitlines()[1:] == [
         f"{'id':300}  count  text",
         f"{'a1':300}      5",
         f"{'b' * 300}     12  x [2Jy z",
+    ]
+
+
+def test_an_answer_is_its_headline_its_fields_and_its_tables_and_nothing_empty() -> None:
+    out = io.StringIO()
+    when = datetime(2026, 1, 2, tzinfo=UTC)
+    _output(out).show(
+        Whole(name="a\nb", is_well=True, when=when, some=[1, 2], counts={"x": 0}, rows=[ROWS[0]])
+    )
+    assert out.getvalue().splitlines() == [
+        "Whole",
+        "  name     a b",
+        "  is well  yes",
+        "  since    2026",
+        "  some     1, 2",
+        "counts",
+        "  x  0",
+        "id  count",
+        "a1      5",
     ]
 
 
@@ -39,7 +82,7 @@ def test_a_terminal_gets_boxes_and_colours_but_no_control_characters_of_others(
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("NO_COLOR", raising=False)
     out = _Terminal()
-    _output(out).table(COLUMNS, ROWS)
+    _output(out).show(Whole(rows=ROWS))
     assert "\x1b[31m" in out.getvalue()
     assert "─" in out.getvalue()
     assert "\x1b[2J" not in out.getvalue()
@@ -49,29 +92,20 @@ def test_a_terminal_gets_boxes_and_colours_but_no_control_characters_of_others(
 def test_no_colour_means_none(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
     out = _Terminal()
-    output = _output(out, **options)
-    output.table(COLUMNS, ROWS)
-    output.text("bad", "red")
+    _output(out, **options).show(Whole(rows=ROWS))
     assert "\x1b[3" not in out.getvalue()
-    assert "bad" in out.getvalue()
+    assert "a1" in out.getvalue()
 
 
 def test_with_json_nothing_but_the_document_reaches_standard_output() -> None:
     out = _Terminal()
     output = _output(out, as_json=True)
     output.text("title")
-    output.table(COLUMNS, ROWS)
-    output.fields([("a", 1)])
     output.note("beside")
-    output.document({"when": datetime(2026, 1, 2, tzinfo=UTC), "name": "Müller"})
-    assert json.loads(out.getvalue()) == {"when": "2026-01-02T00:00:00+00:00", "name": "Müller"}
+    output.show(Whole(when=datetime(2026, 1, 2, tzinfo=UTC), name="Müller"))
+    told = json.loads(out.getvalue())
+    assert (told["when"], told["name"], told["rows"]) == ("2026-01-02T00:00:00Z", "Müller", [])
     assert "Müller" in out.getvalue()
-
-
-def test_fields_leave_out_what_is_not_known() -> None:
-    out = io.StringIO()
-    _output(out).fields([("id", "a"), ("answer", None), ("reason", "b\nc")])
-    assert out.getvalue() == "  id      a\n  reason  b c\n"
 
 
 def test_piped_there_are_no_notes_and_no_progress_but_warnings() -> None:
@@ -93,20 +127,8 @@ def test_at_a_terminal_progress_is_on_standard_error() -> None:
     assert "replaying" in err.getvalue()
 
 
-def test_what_is_no_json_is_a_fault() -> None:
-    with pytest.raises(TypeError):
-        _output(io.StringIO()).document({"bad": {1, 2}})
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
-def test_a_document_is_json_whatever_stands_in_a_message_and_the_terminal_knows(encoding: str) -> None:
+def test_a_document_is_json_whatever_the_terminal_knows() -> None:
     written = io.BytesIO()
-    out = io.TextIOWrapper(written, encoding=encoding, write_through=True)
-    Output(World({}, out, io.StringIO()), as_json=True).document({"half": "\ud800", "name": "Müller"})
-    assert json.loads(written.getvalue()) == {"half": "\ud800", "name": "Müller"}
-
-
-def test_half_a_surrogate_pair_does_not_break_a_line() -> None:
-    out = io.StringIO()
-    _output(out).fields([("name", "a\ud800b")])
-    assert out.getvalue() == "  name  a b\n"
+    out = io.TextIOWrapper(written, encoding="ascii", write_through=True)
+    Output(World({}, out, io.StringIO()), as_json=True).show(Row(id="Müller", count=1))
+    assert json.loads(written.getvalue())["id"] == "Müller"

@@ -4,14 +4,16 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Annotated
 
 import pytest
 import typer
 
-from lapidicom.cli import app as application
+from lapidicom.cli import __main__ as application
+from lapidicom.cli.answers import Answer
 from lapidicom.cli.errors import ExitStatus, OperatorError
-from lapidicom.cli.shell import OptionsOf, Shell, command
+from lapidicom.cli.shell import Shell, command
 from lapidicom.cli.world import World
 from lapidicom.common.broker import ConnectionLost, Refused
 from tests.support.command import Ended, in_process, surroundings
@@ -19,14 +21,32 @@ from tests.support.command import Ended, in_process, surroundings
 URL = "amqp://who:secret@broker.example:5672/"
 
 
-def make_sum(a: Annotated[int, typer.Option()] = 1, b: Annotated[int, typer.Option()] = 2) -> int:
-    return a + b
+@dataclass(frozen=True)
+class Numbers:
+    """Two options."""
+
+    a: Annotated[int, typer.Option()] = 1
+    b: Annotated[int, typer.Option()] = 2
+
+
+class Told(Answer):
+    """What the probe says."""
+
+    total: int
+    verb: str
+    is_json: bool
+
+
+class Line(Answer):
+    """A line."""
+
+    def headline(self) -> list[str]:
+        """It."""
+        return ["Müller…"]
 
 
 @command("lapidicom dlq probe --a 3")
-def probe(
-    shell: Shell, total: Annotated[int, OptionsOf(make_sum)], fault: Annotated[str, typer.Option()] = ""
-) -> ExitStatus:
+def probe(shell: Shell, numbers: Numbers, fault: Annotated[str, typer.Option()] = "") -> ExitStatus:
     """Do something."""
     match fault:
         case "operator":
@@ -37,20 +57,20 @@ def probe(
             shell.run(_fail(ConnectionLost("no answer within 10 s")))
         case "refused":
             shell.run(_fail(Refused("no right")))
-    shell.output.document({"total": total, "command": shell.command, "json": shell.output.json})
+    shell.output.show(Told(total=numbers.a + numbers.b, verb=shell.verb, is_json=shell.output.json))
     return ExitStatus.FAILED
 
 
 @command()
 def broken(shell: Shell) -> None:
     """Fail."""
-    raise KeyError(f"DOE^JANE {shell.command}")
+    raise KeyError(f"DOE^JANE {shell.verb}")
 
 
 @command()
 def tell(shell: Shell) -> None:
     """Say something."""
-    shell.output.text("Müller…")
+    shell.output.show(Line())
 
 
 async def _fail(error: Exception) -> None:
@@ -67,10 +87,10 @@ def probed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
 
 
 def test_a_command_gets_its_shell_its_options_and_ends_with_its_status(probed: Callable[..., Ended]) -> None:
-    ended = probed("--a", "40")
+    ended = probed("--a", "40", "--json")
     assert ended.status == 1
-    assert ended.document == {"total": 42, "command": "dlq probe", "json": False}
-    assert probed("--json").document["json"] is True
+    assert ended.document == {"total": 42, "verb": "dlq probe", "is_json": True}
+    assert probed("--a", "40").lines == ["  total  42", "  verb   dlq probe"]
 
 
 def test_an_operators_error_is_one_line_that_names_the_remedy(probed: Callable[..., Ended]) -> None:
@@ -182,7 +202,7 @@ def test_a_reader_that_has_seen_enough_is_no_failure() -> None:
 
 
 def test_what_is_slow_to_import_is_not_imported_before_it_is_needed() -> None:
-    program = "import sys; from lapidicom.cli.app import build; build(); print(*sys.modules)"
+    program = "import sys; from lapidicom.cli.__main__ import build; build(); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, check=True)
     slow = {"aio_pika", "httpx", "pydantic", "rich", "structlog"}
     assert slow & set(done.stdout.split()) == set()

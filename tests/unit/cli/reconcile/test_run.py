@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from lapidicom.cli.cube import Listing, RegisteredFile
 from lapidicom.cli.errors import OperatorError
+from lapidicom.cli.letter import read_letter
 from lapidicom.cli.output import Advance
 from lapidicom.cli.queues import Waiting
 from lapidicom.cli.reconcile import run as module
@@ -25,6 +25,7 @@ from lapidicom.cli.reconcile.run import Places, Run, Wishes
 from lapidicom.common.headers import HEADER_ID
 from lapidicom.registrar.consumer.headers import REASON
 from tests.support.instances import instance
+from tests.support.letters import properties
 
 CALLING = "MODALITY"
 SCOPE = {"root": "x"}
@@ -35,10 +36,8 @@ class Ended(Exception):
 
 
 def letter_of(path: str, name: str, reason: str) -> Any:
-    """A dead letter as a look gives it."""
-    headers = {HEADER_ID: name, REASON: reason}
-    properties = SimpleNamespace(headers=headers, message_id="m", message_type="", timestamp=None)
-    return SimpleNamespace(body=json.dumps({"path": path}).encode(), properties=properties)
+    """A dead letter."""
+    return read_letter(json.dumps({"path": path}).encode(), properties({HEADER_ID: name, REASON: reason}))
 
 
 class FakeCube:
@@ -88,13 +87,9 @@ class Rig:
         monkeypatch.setattr(module, "waiting", self._waiting)
         monkeypatch.setattr(module, "_LOOK_SECONDS", 0.001)
 
-    @asynccontextmanager
     async def _look(self, _: object) -> AsyncIterator[Any]:
-        async def letters() -> AsyncIterator[Any]:
-            for path, (name, reason) in self.dead.items():
-                yield letter_of(path, name, reason)
-
-        yield letters()
+        for path, (name, reason) in self.dead.items():
+            yield letter_of(path, name, reason), None
 
     async def _waiting(self, _: object, __: object) -> Waiting:
         return Waiting(self.waits.pop(0) if len(self.waits) > 1 else self.waits[0], 0)

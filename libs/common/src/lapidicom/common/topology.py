@@ -11,8 +11,6 @@ EXCHANGE = "lapidicom"
 DEAD_LETTER_EXCHANGE = "lapidicom.dead-letter"
 WORK_QUEUE = "lapidicom.registrations"
 DEAD_LETTER_QUEUE = "lapidicom.dead-letters"
-AUDIT_QUEUE = "lapidicom.audit"
-REPLAY_QUEUE = "lapidicom.replays"
 
 UNLIMITED = 2_147_483_647
 """A delivery limit that is never reached. -1 would make RabbitMQ 3.10 drop at the first requeue."""
@@ -91,12 +89,11 @@ def topology(retry_delays: Iterable[int], park_delay: int) -> Topology:
         "x-delivery-limit": UNLIMITED,
         "x-overflow": "reject-publish",
     }
-    stores = tuple(Queue(name, dict(kept)) for name in (DEAD_LETTER_QUEUE, AUDIT_QUEUE, REPLAY_QUEUE))
     events = ("instance.stored", "series.started", "series.received")
-    own_keys = (WORK_QUEUE, *(queue.name for queue in waiting), AUDIT_QUEUE, REPLAY_QUEUE)
+    own_keys = (WORK_QUEUE, *(queue.name for queue in waiting))
     return Topology(
         exchanges=(EXCHANGE, DEAD_LETTER_EXCHANGE),
-        queues=(work, *waiting, *stores),
+        queues=(work, *waiting, Queue(DEAD_LETTER_QUEUE, kept)),
         bindings=(
             *(Binding(EXCHANGE, key, WORK_QUEUE) for key in events),
             *(Binding(EXCHANGE, key, key) for key in own_keys),

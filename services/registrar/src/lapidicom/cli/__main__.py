@@ -1,19 +1,192 @@
-"""Entry point of `lapidicom`: imports the rest itself, so that Ctrl-C ends it quietly from the start on."""
+"""The composition of `lapidicom`: its verbs, loaded when they are asked for, and how a run of it ends."""
 
+import contextlib
+import os
 import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Annotated, Any, Final
 
-INTERRUPTED = 130
+try:
+    import typer
+    from typer.core import TyperGroup
+
+    from lapidicom.cli.errors import ExitStatus, OperatorError
+    from lapidicom.cli.world import World
+except KeyboardInterrupt:  # typer takes a moment to be imported
+    sys.stderr.write("lapidicom: interrupted\n")
+    sys.exit(130)
+
+NAME = "lapidicom"
+
+HELP = """Look at lapidicom, find what failed and why, and mend it.
+
+\b
+What is set in the environment is what can be seen: AMQP_URL always; CHRIS_URL, CHRIS_USERNAME,
+CHRIS_PASSWORD for CUBE; CHRIS_FILES_ROOT for the volume; AMQP_MANAGEMENT_URL for rates and policies.
+
+\b
+Exit status: 0 done or healthy; 1 degraded, not found, or some failed; 2 wrong use or settings, or
+RabbitMQ or CUBE down; 3 another operator is at work; 70 an internal error; 130 ended by Ctrl-C.
+"""
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A verb, or a group of them; nothing of it is imported before it is asked for.
+
+    Attributes:
+        summary: its line in the list of verbs.
+        place: module and function, made by `shell.command`; empty for a group.
+        verbs: of the group.
+    """
+
+    summary: str
+    place: str = ""
+    verbs: "Mapping[str, Verb]" = field(default_factory=dict)
+
+    def load(self, name: str) -> Any:
+        """Import it; what comes of it is a command or a group of typer's."""
+        app = typer.Typer(name=name, cls=_group(self.verbs), rich_markup_mode=None, add_completion=False)
+        if self.verbs:
+            app.callback(help=self.summary)(lambda: None)
+            return typer.main.get_group(app)
+        module, _, function = self.place.partition(":")
+        found = getattr(import_module(module), function)
+        app.command(name, epilog=found.epilog)(found)
+        return typer.main.get_command(app)
+
+
+_VERBS: Final = "lapidicom.cli.verbs"
+
+LETTERS: Final = {
+    "list": Verb("List dead letters, oldest first, or groups of them.", f"{_VERBS}.dlq_list:list_letters"),
+    "show": Verb("Show one: its history, CUBE's answer, what to do.", f"{_VERBS}.dlq_show:show"),
+    "replay": Verb("Send them back to the work queue.", f"{_VERBS}.dlq_replay:replay"),
+    "export": Verb("Write them to a file.", f"{_VERBS}.dlq_transfer:export"),
+    "import": Verb("Put exported ones back.", f"{_VERBS}.dlq_transfer:import_letters"),
+    "drop": Verb("Take them out for good.", f"{_VERBS}.dlq_drop:drop"),
+}
+
+VERBS: Final = {
+    "status": Verb("Is it well? The whole system on one screen.", f"{_VERBS}.status:status"),
+    "doctor": Verb("Is it well? Everything that lapidicom needs, checked.", f"{_VERBS}.doctor:doctor"),
+    "dlq": Verb("What failed and why? Send it again, or take it away.", verbs=LETTERS),
+    "trace": Verb("Where is this instance, series or study?", f"{_VERBS}.trace:trace"),
+    "reconcile": Verb("Is everything there? Enqueue what was lost.", f"{_VERBS}.reconcile:reconcile"),
+}
+
+
+def _group(verbs: Mapping[str, Verb]) -> type[TyperGroup]:
+    class Group(TyperGroup):
+        """Lists its verbs by their summaries, and loads the one that is asked for."""
+
+        def __init__(self, **attributes: Any) -> None:
+            super().__init__(**attributes)
+            self.commands.update(dict.fromkeys(verbs))  # type: ignore[arg-type]  # their names alone
+
+        def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 (typer names it)
+            return verbs[cmd_name].load(cmd_name) if cmd_name in verbs else None
+
+        def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
+            with formatter.section("Commands"):
+                formatter.write_dl([(name, verb.summary) for name, verb in verbs.items()])
+
+    return Group
+
+
+def build() -> Any:
+    """The command, of which no verb is loaded yet."""
+    app = typer.Typer(name=NAME, cls=_group(VERBS), rich_markup_mode=None)
+    app.callback(help=HELP)(_root)
+    return typer.main.get_command(app)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"{NAME} {version('lapidicom-registrar')}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """What stands before all verbs."""
+
+
+def run(arguments: Sequence[str], world: World) -> int:
+    """Run one command line; returns the exit status and never raises for what an operator may meet.
+
+    Args:
+        arguments: without the program's name.
+        world: environment and streams.
+    """
+    try:
+        with contextlib.redirect_stdout(world.out):
+            status = build().main(
+                list(arguments) or ["--help"], prog_name=NAME, standalone_mode=False, obj=world
+            )
+        world.out.flush()
+    except OperatorError as error:
+        world.err.write(f"{NAME}: {error.line}\n")
+        return error.status
+    except typer.TyperException as error:
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context is not None else NAME
+        told = " ".join(error.format_message().replace("Value error, ", "").split())
+        world.err.write(f"{path}: {told} (see `{path} --help`)\n")
+        return ExitStatus.UNUSABLE
+    except SystemExit as error:
+        if isinstance(error.__context__, BrokenPipeError):  # typer makes status 1 of it
+            raise error.__context__ from None
+        raise
+    except typer.Abort:
+        status = ExitStatus.INTERRUPTED
+    if status == ExitStatus.INTERRUPTED:  # typer has made it of the KeyboardInterrupt
+        world.err.write(f"{NAME}: interrupted\n")
+    return int(status or ExitStatus.OK)
+
+
+def _start_logging() -> None:
+    """Troubles are lines of standard error; imported late: --help needs no log."""
+    from lapidicom.common import logs
+    from lapidicom.common.settings import LogSection, SettingsError, load
+
+    try:
+        section = load(LogSection, os.environ)
+    except SettingsError as error:
+        raise OperatorError(str(error), "see docs/settings.md") from None
+    logs.configure(section, service=NAME)
 
 
 def main() -> None:
-    """Run the command."""
+    """Entry point; no traceback reaches an operator, whose data it might show."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a character is no reason to fail
     try:
-        from lapidicom.cli import app
+        status = run(sys.argv[1:], World(os.environ, start_logging=_start_logging))
+    except BrokenPipeError:  # the reader (head, less) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = ExitStatus.OK
+    except Exception as error:  # noqa: BLE001 (the last one: what is not foreseen is a fault of ours)
+        sys.stderr.write(f"{NAME}: {_fault(error)}\n")
+        status = ExitStatus.FAULT
+    sys.exit(status)
 
-        app.main()
-    except KeyboardInterrupt:
-        sys.stderr.write("lapidicom: interrupted\n")
-        sys.exit(INTERRUPTED)
+
+def _fault(error: Exception) -> str:
+    """Where it happened, and no value: texts of exceptions may quote patient data."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    place = "/".join(Path(last.filename).parts[-3:])
+    return f"internal error, {type(error).__name__} in {place}:{last.lineno}: please report this line"
 
 
 if __name__ == "__main__":

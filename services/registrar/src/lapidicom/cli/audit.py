@@ -1,151 +1,166 @@
-"""Audit: who changed what, when and why. Told to the queue `lapidicom.audit` before the act and after it.
+"""Who did what, when and why: a line of LAPIDICOM_AUDIT_LOG before each act, and one after it.
 
-An act that cannot be told beforehand is not begun. Its end is one line of the log, too. What may hold
-patient data stands in `private`, which is in the queue but never in a log line.
+Acts change something; looks at patient data (--show-phi, an export) are written down like acts. An act
+whose line cannot be written within 5 s is not begun. No line holds patient data, and none is longer than
+4,096 bytes: so many a pipe takes in one piece.
 """
 
 import asyncio
 import json
+import os
+import select
+import socket
+import stat
+import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
-import structlog
+from lapidicom.cli.errors import OperatorError
+from lapidicom.cli.in_thread import in_thread
 
-from lapidicom.cli.connection import operator
-from lapidicom.cli.filters import Filters
-from lapidicom.common.broker import BrokerError, Envelope, Publisher
-from lapidicom.common.topology import AUDIT_QUEUE, EXCHANGE
+SECONDS: Final = 5.0
+MOST_BYTES: Final = 4096
+MOST_CHARACTERS: Final = 300
+"""Of one text; what is longer is cut."""
 
-log = structlog.get_logger(__name__)
-
-TYPE = "OperatorAct"
-VERSION = 1
-
-
-class Phase(StrEnum):
-    """Where an act was when it was told."""
-
-    BEGUN = "begun"
-    ENDED = "ended"
-    FAILED = "failed"
-    INTERRUPTED = "interrupted"
+STDERR: Final = "stderr"
+SYSLOG: Final = "syslog"
+_SYSLOG_SOCKET: Final = "/dev/log"
+_AUTHPRIV_NOTICE: Final = 10 * 8 + 5
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One entry of the audit.
+@dataclass(frozen=True)
+class Act:
+    """What an operator is about to do.
 
     Attributes:
-        id: of the act; the entries of one act have it in common.
-        act: the command, such as `dlq replay`.
-        phase: before the act, or how it ended.
-        who: user@host.
-        when: ISO 8601, UTC.
-        why: the operator's --reason; empty if none was given.
-        told: what is done or was done: counts, filters, ids. No patient data.
-        private: what may hold patient data, such as new values of fields.
+        log: LAPIDICOM_AUDIT_LOG.
+        operator: LAPIDICOM_OPERATOR, if it is set.
+        command: such as `dlq replay`.
+        reason: why, in the operator's words.
+        what: options that say what is meant; no patient data.
+        count: how many messages or files, if known.
     """
 
-    id: str
-    act: str
-    phase: Phase
-    who: str
-    when: str
-    why: str
-    told: Mapping[str, Any] = field(default_factory=dict)
-    private: Mapping[str, Any] = field(default_factory=dict, repr=False)
-
-    @property
-    def time(self) -> datetime:
-        """When it was told."""
-        return datetime.fromisoformat(self.when)
-
-
-async def record(publisher: Publisher, entry: Entry) -> None:
-    """Put an entry into the audit; returns once it is on the broker's disks.
-
-    Raises:
-        BrokerError: it may not have been stored.
-    """
-    body = json.dumps(asdict(entry), default=str, ensure_ascii=False).encode()
-    await publisher.publish(Envelope(EXCHANGE, AUDIT_QUEUE, TYPE, VERSION, uuid.uuid4().hex, body))
+    log: str
+    operator: str
+    command: str
+    reason: str = ""
+    what: str = ""
+    count: int | None = None
 
 
 @asynccontextmanager
-async def audited(
-    publisher: Publisher,
-    act: str,
-    *,
-    why: str = "",
-    before: Mapping[str, Any] | None = None,
-    private: Mapping[str, Any] | None = None,
-) -> AsyncIterator[dict[str, Any]]:
-    """Do an act of an operator within the audit.
-
-        async with audited(publisher, "topology apply", why=reason, before={"missing": 2}) as after:
-            ...
-            after["declared"] = 2
-
-    Args:
-        publisher: for the entries.
-        act: the command.
-        why: the operator's reason.
-        before: what will be done, or how things are.
-        private: the same, of what may hold patient data.
+async def audited(act: Act) -> AsyncIterator[dict[str, Any]]:
+    """Do something within the audit.
 
     Yields:
-        A dictionary for what was done; it is told at the end, however the act ends.
+        A dictionary for what was done: counts and names without patient data.
 
     Raises:
-        BrokerError: the act could not be told beforehand, so it is not begun.
+        OperatorError: nobody says who the operator is, or the line cannot be written: nothing is begun.
     """
-    name, who = uuid.uuid4().hex[:12], operator()
-    after: dict[str, Any] = {}
-
-    def entry(phase: Phase, told: Mapping[str, Any], hidden: Mapping[str, Any]) -> Entry:
-        return Entry(name, act, phase, who, _now(), why, told, hidden)
-
-    await record(publisher, entry(Phase.BEGUN, before or {}, private or {}))
-    phase = Phase.FAILED
+    fields = {"id": uuid.uuid4().hex[:12], "operator": operator(act.operator), "act": act.command}
+    fields["reason"] = _cut(act.reason)
+    intent: dict[str, Any] = {"what": _cut(act.what)}
+    if act.count is not None:
+        intent["count"] = act.count
+    done: dict[str, Any] = {}
     try:
-        yield after
-        phase = Phase.ENDED
+        await _write(act.log, {**fields, "phase": "begun", **intent})
+    except OSError as error:
+        what = f"not begun: the audit log {act.log} takes no line ({_why(error)})"
+        remedy = f"set LAPIDICOM_AUDIT_LOG to a file, `{STDERR}` or `{SYSLOG}` that takes one within 5 s"
+        raise OperatorError(what, remedy) from None
+    phase = "failed"
+    try:
+        yield done
+        phase = "ended"
     except (asyncio.CancelledError, KeyboardInterrupt):
-        phase = Phase.INTERRUPTED
+        phase = "interrupted"
         raise
     finally:
-        with suppress(BrokerError):
-            await record(publisher, entry(phase, after, {}))
-        log.info("operator_act", id=name, act=act, phase=phase.value, who=who, why=why, **after)
+        try:
+            await _write(act.log, {**fields, "phase": phase, **done})
+        except OSError as error:
+            if phase == "ended":  # else what ended it is what an operator must hear of
+                what = f"done, but the audit log {act.log} did not take the result ({_why(error)})"
+                raise OperatorError(what) from error
 
 
-def parse(body: bytes) -> Entry | None:
-    """Read an entry; None for what is none."""
+def operator(given: str) -> str:
+    """Who is at work, as name@host.
+
+    Raises:
+        OperatorError: the login says nothing, as in a container, and LAPIDICOM_OPERATOR is not set.
+    """
+    name = given or _login()
+    if not name:
+        raise OperatorError("nobody says who you are", "set LAPIDICOM_OPERATOR to your name")
+    return f"{_cut(name)}@{socket.gethostname()}"
+
+
+def _login() -> str:
+    """Who logged in to this session; empty in a container, where everybody is the service's user."""
     try:
-        fields = json.loads(body)
-        texts = {name: str(fields[name]) for name in ("id", "act", "who", "when", "why")}
-        told, private = dict(fields["told"]), dict(fields["private"])
-        entry = Entry(phase=Phase(fields["phase"]), told=told, private=private, **texts)
-        return entry if entry.time.tzinfo else None
-    except (ValueError, KeyError, TypeError):
-        return None
+        return os.getlogin()
+    except OSError:
+        return ""
 
 
-def told_filters(filters: Filters) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Filters as an entry tells them: what is harmless, and what may hold patient data."""
-    given = {name: value for name, value in asdict(filters).items() if value}
-    where = dict(filters.where)
-    given.pop("where", None)
-    told: dict[str, Any] = {"filters": given} if given else {}
-    if where:
-        told["where"] = sorted(where)
-    return told, {"where": where} if where else {}
+async def _write(log: str, fields: Mapping[str, Any]) -> None:
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    line = json.dumps(
+        {"timestamp": now, "event": "operator_act", **fields}, default=str, ensure_ascii=False
+    ).encode()
+    if len(line) >= MOST_BYTES:
+        raise OSError(0, "the line is too long")
+    until = time.monotonic() + SECONDS
+    try:
+        await in_thread(lambda: _write_now(log, line + b"\n", until), SECONDS)
+    except TimeoutError:
+        raise OSError(0, f"not written within {SECONDS:g} s") from None
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+def _write_now(log: str, line: bytes, until: float) -> None:
+    """Write in one piece; what blocks for too long writes nothing later either."""
+    if log == SYSLOG:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
+            connection.settimeout(SECONDS)
+            connection.sendto(b"<%d>lapidicom: %b" % (_AUTHPRIV_NOTICE, line), _SYSLOG_SOCKET)
+        return
+    fd = os.dup(2) if log == STDERR else _opened(log)
+    try:
+        is_file = stat.S_ISREG(os.fstat(fd).st_mode)
+        writable = is_file or select.select([], [fd], [], max(0.0, until - time.monotonic()))[1]
+        if not writable or time.monotonic() >= until:
+            raise TimeoutError
+        if os.write(fd, line) != len(line):
+            raise OSError(0, "the line was cut")
+        if is_file:
+            os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _opened(log: str) -> int:
+    """A descriptor of the log; of standard error where the log is our own output, which must stay clean."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+    fd = os.open(log, flags, 0o640)
+    if os.path.samestat(os.fstat(fd), os.fstat(1)):
+        os.close(fd)
+        return os.dup(2)
+    return fd
+
+
+def _why(error: OSError) -> str:
+    return error.strerror or type(error).__name__
+
+
+def _cut(text: str) -> str:
+    line = "".join(one if one.isprintable() else " " for one in " ".join(text.split()))
+    return line if len(line) <= MOST_CHARACTERS else f"{line[:MOST_CHARACTERS]}…"

@@ -1,23 +1,18 @@
 """Why a message is a dead letter, what that means and what to do: one table. Pure code.
 
 The table holds every reason that a registrar or the broker can give; docs/runbook.md has a section for
-each. A cause is normalised: what differs from message to message (numbers, UIDs, names, paths) is taken
-out of CUBE's answer, so that one fault is one group.
+each.
 """
 
-import html
-import json
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from lapidicom.cli.dead_letters.letter import BY_BROKER, DELIVERY_LIMIT, UNTOLD, DeadLetter, short_id
+from lapidicom.cli.letter import BY_BROKER, DELIVERY_LIMIT, UNKNOWN_REASON, DeadLetter, short_id
 from lapidicom.registrar.cube.contract import IDENTITY_LIMITS
 
 ANY_OTHER_STATUS: Final = "http_*"
-TAKEN_OUT: Final = "…"
 
 IDENTITY_REFUSED: Final = (
     "Identity is never edited: have it corrected at the sender and sent again, then "
@@ -144,10 +139,10 @@ CAUSES: Final = (
         BY_BROKER,
         "RabbitMQ took it out of the work queue for another reason: a policy of the site, or a foreign "
         "consumer.",
-        "Find the policy with `lapidicom topology check`; then `lapidicom dlq replay --id ID`.",
+        "Find the policy with `lapidicom doctor`; then `lapidicom dlq replay --id ID`.",
     ),
     Cause(
-        UNTOLD,
+        UNKNOWN_REASON,
         "Nobody said why: it was not published by a registrar.",
         "Look at it with `lapidicom dlq show ID`; replay it, or drop it with an export.",
     ),
@@ -161,7 +156,7 @@ def cause_of(reason: str) -> Cause:
     rows = {cause.reason: cause for cause in CAUSES}
     if key.startswith("http_") and key not in rows:
         return rows[ANY_OTHER_STATUS]
-    return rows.get(key, rows[UNTOLD])
+    return rows.get(key, rows[UNKNOWN_REASON])
 
 
 def remedy(letter: DeadLetter, *, of_group: bool = False) -> str:
@@ -179,84 +174,3 @@ def remedy(letter: DeadLetter, *, of_group: bool = False) -> str:
         text = text.replace("--id ID", f"--reason {shlex.quote(letter.reason)}")
     text = text.replace("REASON", key)
     return re.sub(r"\bID\b", lambda _: short_id(letter.id), text)
-
-
-def normalised(letter: DeadLetter) -> str:
-    """Reason and CUBE's answer, without what differs between messages and without patient data."""
-    told = normalise(letter.answer, letter.fields)
-    return f"{letter.reason} ({told})" if told else letter.reason
-
-
-def normalise(answer: str, fields: Mapping[str, Any]) -> str:
-    """Take out of CUBE's answer what belongs to one message.
-
-    Args:
-        answer: JSON, HTML or text; perhaps cut off.
-        fields: of the message: their values are taken out wherever they stand.
-    """
-    text = " ".join(_plain(answer).split())
-    lower = text.lower()
-    present = {value for value in _values(fields) if value.lower() in lower}
-    for value in sorted(present, key=len, reverse=True):
-        text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", TAKEN_OUT, text, flags=re.IGNORECASE)
-    for pattern in _ONE_MESSAGE_ONLY:
-        text = pattern.sub(TAKEN_OUT, text)
-    return re.sub(rf"{TAKEN_OUT}(?:[\s,./:-]*{TAKEN_OUT})+", TAKEN_OUT, text)[:200].strip()
-
-
-_ONE_MESSAGE_ONLY: Final = (
-    re.compile(
-        r"\"[^\"]*\"|“[^”]*”|\u2018[^\u2019]*\u2019|«[^»]*»|`[^`]*`|(?<!\w)'[^']*'(?!\w)"
-    ),  # quoted values
-    re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE),  # URLs
-    re.compile(r"[^\s@]+@[^\s@]+"),  # e-mail addresses
-    re.compile(r"\S*/\S*/\S*"),  # paths
-    re.compile(r"\b0x[0-9a-f]+\b|\b(?=[a-f-]*[0-9])[0-9a-f-]{8,}\b", re.IGNORECASE),  # object ids, UUIDs
-    re.compile(r"\b[0-9]+(?:[.:,/-][0-9]+)*\b"),  # numbers, dates, times, UIDs, addresses
-    re.compile(r"\b\w*[0-9]\w*\b"),  # names with numbers in them
-)
-
-
-def _plain(answer: str) -> str:
-    """CUBE's errors by field as `field: text`; of a page its title, or else its text."""
-    if answer.lstrip().startswith("{"):
-        try:
-            errors = json.loads(answer)
-        except (ValueError, RecursionError):
-            # Cut off: the quotes of JSON must not count as quotes of values.
-            return re.sub(r'(?<!\\)["{}\[\]]', " ", answer).replace('\\"', '"')
-        if isinstance(errors, dict):
-            return "; ".join(f"{key}: {' '.join(_texts(value))}" for key, value in sorted(errors.items()))
-    if "<" in answer:
-        title = re.search(r"<title[^>]*>(.*?)</title>", answer, re.IGNORECASE | re.DOTALL)
-        return html.unescape(title[1] if title else re.sub(r"<[^>]*>?", " ", answer))
-    return answer
-
-
-def _texts(value: object) -> Iterator[str]:
-    match value:
-        case list():
-            for item in value:
-                yield from _texts(item)
-        case dict():
-            for key, item in value.items():
-                yield f"{key}:"
-                yield from _texts(item)
-        case _:
-            yield str(value)
-
-
-_NO_PATIENT_DATA: Final = frozenset(
-    {"pacs_name", "Modality", "receiver", "calling_ae_title", "called_ae_title"}
-)
-
-
-def _values(fields: Mapping[str, Any]) -> Iterable[str]:
-    """The values of a message that may stand in an answer about it, and the parts of a person's name."""
-    for name, value in fields.items():
-        if not isinstance(value, str) or name in _NO_PATIENT_DATA:
-            continue
-        if len(value) > 1:
-            yield value
-        if name == "PatientName":
-            yield from (part for part in re.split(r"[\^=\s,]+", value) if len(part) > 1)

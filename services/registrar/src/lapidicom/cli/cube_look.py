@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from lapidicom.cli.doctor.check import Check, Result, failed, passed, unseen
+from lapidicom.cli.check import Check, Result, failed, passed, unseen
 from lapidicom.cli.errors import NotVisible
 from lapidicom.common.settings import CubeSection
 from lapidicom.registrar.cube.availability import WRONG_ACCOUNT, trouble
@@ -143,7 +143,7 @@ def _right(user: str, refused: Reply) -> Check:
 
 def _storage(refused: Reply, stored: str | NotVisible) -> Check:
     if isinstance(stored, NotVisible):
-        return unseen(AREA, STORAGE, stored)
+        return unseen(AREA, STORAGE, stored.reason)
     if PATH_NOT_FOUND in _fields(refused).get("path", ()):
         told = "CUBE does not find a file that is on the volume here: it looks at another storage"
         return failed(AREA, STORAGE, told, "let CUBE mount the volume that receivers write to")

@@ -1,34 +1,33 @@
-"""Everything that a command prints: tables, text and JSON on stdout; notes and progress on stderr.
+"""One renderer for the answers of all verbs: pydantic models, shown as JSON or as text.
 
-At a terminal there are colours, boxes and progress bars. Piped there are none: columns are padded with
-blanks, never wrapped and never cut. With --json stdout holds one JSON document and nothing else.
+With --json standard output holds the model's dump and nothing else. As text a model is its headline, its
+plain fields as names and values, and a table for each list of models in it; how a field looks stands
+beside it in the model (`Look`). At a terminal there are colours and boxes; piped there are none, and
+columns are padded with blanks, never wrapped and never cut.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from lapidicom.cli.answers import Answer, Look
 from lapidicom.cli.world import World
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
 Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table.
-
-    Attributes:
-        title: its heading.
-        right: numbers are aligned on the right.
-        style: rich's style at a terminal.
-    """
+    """A column of a table."""
 
     title: str
     right: bool = False
@@ -60,52 +59,25 @@ class Output:
             file=self._streams.out, no_color=self._no_color, highlight=False, emoji=False, markup=False
         )
 
-    def document(self, document: Any) -> None:
-        """Print one JSON document; times become ISO 8601."""
-        text = json.dumps(document, indent=2, default=_plain, ensure_ascii=False)
-        try:
-            text.encode(self._streams.out.encoding or "utf-8")
-        except UnicodeEncodeError:  # half a surrogate pair in a message, or a terminal that knows no Unicode
-            text = json.dumps(document, indent=2, default=_plain)
-        self._streams.out.write(f"{text}\n")
+    def show(self, answer: Answer) -> None:
+        """Print an answer, in the one form or the other."""
+        if self.json:
+            self._document(answer.model_dump(mode="json"))
+        elif self.terminal:
+            for part in self.rendered(answer):
+                self.console.print(part)
+        else:
+            self._streams.out.writelines(f"{line}\n" for line in self._lines(answer))
+        self._streams.out.flush()
 
-    def text(self, text: str = "", style: str = "") -> None:
-        """Print a line, or several; nothing with --json."""
+    def text(self, text: str = "", style: str = "") -> None:  # noqa: ARG002
+        """Print a line; nothing with --json."""
         if self.json:
             return
         if self.terminal:
-            self.console.print(text, style=style or None, soft_wrap=True, markup=False)
+            self.console.print(text, soft_wrap=True, markup=False)
         else:
             self._streams.out.write(f"{text}\n")
-
-    def table(
-        self, columns: Sequence[Column | str], rows: Iterable[Sequence[object]], title: str = ""
-    ) -> None:
-        """Print a table; None is an empty cell. Nothing with --json."""
-        if self.json:
-            return
-        heads = [Column(column) if isinstance(column, str) else column for column in columns]
-        cells = [["" if cell is None else _one_line(str(cell)) for cell in row] for row in rows]
-        if self.terminal:
-            self._rich_table(heads, cells, title)
-        else:
-            self._plain_table(heads, cells, title)
-
-    def fields(self, rows: Iterable[tuple[str, object]]) -> None:
-        """Print names and values, one pair a line; what is None is left out. Nothing with --json."""
-        if self.json:
-            return
-        pairs = [(name, _one_line(str(value))) for name, value in rows if value is not None]
-        if self.terminal:
-            self._rich_fields(pairs)
-            return
-        width = max((len(name) for name, _ in pairs), default=0)
-        for name, value in pairs:
-            self._streams.out.write(f"  {name.ljust(width)}  {value}".rstrip() + "\n")
-
-    def flush(self) -> None:
-        """Let a reader at the other end of a pipe have what was printed so far."""
-        self._streams.out.flush()
 
     def note(self, text: str) -> None:
         """Tell something beside the result, on stderr; nothing when piped or with --json."""
@@ -118,7 +90,7 @@ class Output:
 
     def ask(self, text: str) -> None:
         """Put a question on stderr, behind all that was printed; its answer is the caller's business."""
-        self.flush()
+        self._streams.out.flush()
         self._streams.err.write(f"{_one_line(text)} ")
         self._streams.err.flush()
 
@@ -145,55 +117,152 @@ class Output:
             task = bar.add_task(what, total=total)
             yield lambda more: bar.advance(task, more)
 
-    def _rich_table(self, columns: Sequence[Column], rows: list[list[str]], title: str) -> None:
+    def document(self, document: Any) -> None:
+        """Print one JSON document; times become ISO 8601."""
+        self._document(json.loads(json.dumps(document, default=lambda value: value.isoformat())))
+
+    def table(
+        self, columns: Sequence["Column | str"], rows: Iterable[Sequence[object]], title: str = ""
+    ) -> None:
+        """Print a table; None is an empty cell. Nothing with --json."""
+        heads = [column if isinstance(column, Column) else Column(column) for column in columns]
+        cells = [["" if cell is None else _one_line(str(cell)) for cell in row] for row in rows]
+        lines = [[head.title for head in heads], *cells]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        if title:
+            self.text(title)
+        for line in lines:
+            padded = (
+                cell.rjust(width) if head.right else cell.ljust(width)
+                for cell, width, head in zip(line, widths, heads, strict=True)
+            )
+            self.text("  ".join(padded).rstrip())
+
+    def rendered(self, answer: Answer) -> "Iterator[RenderableType]":
+        """An answer as parts that rich prints."""
         from rich import box
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-        for column in columns:
-            table.add_column(
-                column.title,
-                justify="right" if column.right else "left",
-                style=column.style or None,
-                overflow="fold",
-            )
-        for row in rows:
-            table.add_row(*map(Text, row))
-        self.console.print(table)
+        for line in answer.headline():
+            yield Text(line, "bold")
+        for title, rows in _parts(answer, short=True):
+            table = Table(box=box.SIMPLE_HEAD, show_header=rows.has_head, pad_edge=False)
+            table.title, table.title_justify = title or None, "left"
+            for head, look in rows.columns:
+                table.add_column(head, justify="right" if look.right else "left", overflow="fold")
+            for row in rows.cells:
+                cells = zip(row, rows.columns, strict=True)
+                table.add_row(*(Text(cell, _style(look, cell)) for cell, (_, look) in cells))
+            yield table
 
-    def _rich_fields(self, pairs: Sequence[tuple[str, str]]) -> None:
-        from rich.padding import Padding
-        from rich.table import Table
-        from rich.text import Text
+    def _lines(self, answer: Answer) -> Iterator[str]:
+        yield from answer.headline()
+        for title, rows in _parts(answer, short=False):
+            if title:
+                yield title
+            lines = [[head for head, _ in rows.columns], *rows.cells] if rows.has_head else rows.cells
+            widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+            for line in lines:
+                padded = (
+                    cell.rjust(width) if look.right else cell.ljust(width)
+                    for cell, width, (_, look) in zip(line, widths, rows.columns, strict=True)
+                )
+                yield "  ".join(padded).rstrip()
 
-        grid = Table.grid(padding=(0, 2))
-        grid.add_column(style="cyan", no_wrap=True)
-        grid.add_column(overflow="fold")
-        for name, value in pairs:
-            grid.add_row(name, Text(value))
-        self.console.print(Padding(grid, (0, 0, 0, 2)))
+    def _document(self, document: Any) -> None:
+        text = json.dumps(document, indent=2, ensure_ascii=False)
+        try:
+            text.encode(self._streams.out.encoding or "utf-8")
+        except UnicodeEncodeError:  # a terminal that knows no Unicode
+            text = json.dumps(document, indent=2)
+        self._streams.out.write(f"{text}\n")
 
-    def _plain_table(self, columns: Sequence[Column], rows: list[list[str]], title: str) -> None:
-        lines = [[column.title for column in columns], *rows]
-        widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
-        write = self._streams.out.write
-        if title:
-            write(f"{title}\n")
-        for line in lines:
-            padded = (
-                cell.rjust(width) if column.right else cell.ljust(width)
-                for cell, width, column in zip(line, widths, columns, strict=True)
-            )
-            write(f"{'  '.join(padded).rstrip()}\n")
+
+@dataclass(frozen=True)
+class _Rows:
+    """A table, ready to be printed: of models, or of names and values."""
+
+    columns: Sequence[tuple[str, Look]]
+    cells: Sequence[Sequence[str]]
+    has_head: bool = True
+
+
+def _parts(answer: BaseModel, title: str = "", *, short: bool) -> Iterator[tuple[str, _Rows]]:
+    """The tables of an answer: its plain fields first, then its parts in their order."""
+    plain, parts = [], []
+    for name, look, value in _fields(answer):
+        if isinstance(value, BaseModel | Mapping) or _has_models(value):
+            parts.append((name, value))
+        else:
+            plain.append((f"  {name}", _cell(value, look, short=short)))
+    if plain:
+        yield title, _names_and_values(plain)
+    for name, value in parts:
+        if isinstance(value, BaseModel):
+            yield from _parts(value, name, short=short)
+        elif isinstance(value, Mapping):
+            pairs = [(f"  {key}", _cell(one, Look(), short=short)) for key, one in value.items()]
+            yield name, _names_and_values([pair for pair in pairs if pair[1]])
+        else:
+            yield name, _table(value, short=short)
+
+
+def _names_and_values(pairs: Sequence[tuple[str, str]]) -> _Rows:
+    return _Rows((("", Look(style="cyan")), ("", Look())), pairs, has_head=False)
+
+
+def _table(rows: Sequence[BaseModel], *, short: bool) -> _Rows:
+    """Columns are the fields that any of the rows has."""
+    found = [{name: _cell(value, look, short=short) for name, look, value in _fields(row)} for row in rows]
+    infos = type(rows[0]).model_fields.items()
+    columns = [(_title(name, _look(info)), _look(info)) for name, info in infos]
+    columns = [column for column in columns if any(column[0] in row for row in found)]
+    cells = [[row.get(name, "") for name, _ in columns] for row in found]
+    return _Rows(columns, cells)
+
+
+def _fields(model: BaseModel) -> Iterator[tuple[str, Look, Any]]:
+    """The fields that are shown and have something to show, by their titles."""
+    for name, info in type(model).model_fields.items():
+        look, value = _look(info), getattr(model, name)
+        names = model.shown if isinstance(model, Answer) else ()
+        has_value = bool(value) or (isinstance(value, int | float) and not isinstance(value, bool))
+        if not look.hidden and (not names or name in names) and has_value:
+            yield _title(name, look), look, value
+
+
+def _cell(value: Any, look: Look, *, short: bool) -> str:
+    form = look.short if short and look.short is not None else look.form
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case Mapping():
+            return ", ".join(f"{name} {number}" for name, number in value.items())
+        case list() | tuple():
+            return _one_line(", ".join(map(form, value)))
+        case _:
+            return _one_line(form(value))
+
+
+def _look(info: FieldInfo) -> Look:
+    return next((one for one in info.metadata if isinstance(one, Look)), Look())
+
+
+def _title(name: str, look: Look) -> str:
+    return name.replace("_", " ") if look.title is None else look.title
+
+
+def _style(look: Look, cell: str) -> str:
+    return look.style if isinstance(look.style, str) else look.style.get(cell, "")
+
+
+def _has_models(value: Any) -> bool:
+    return isinstance(value, list | tuple) and bool(value) and isinstance(value[0], BaseModel)
 
 
 def _one_line(text: str) -> str:
     """What others wrote must not move the cursor, colour the terminal, or break a line."""
     return "".join(character if character.isprintable() else " " for character in text)
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    raise TypeError(f"{type(value).__name__} is not JSON")

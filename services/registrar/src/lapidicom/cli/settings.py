@@ -71,6 +71,19 @@ class CommandSettings(AmqpSection, DelaySection, UnitSection):
         description="Free space below which receivers refuse, as they have it set.",
     )
 
+    audit_log: str = Field(
+        default="stderr",
+        alias="LAPIDICOM_AUDIT_LOG",
+        description="Where acts of operators, and looks at patient data, are written down: a file, `stderr` "
+        "or `syslog`. In a container /proc/1/fd/1, its own log.",
+    )
+    operator: str = Field(
+        default="",
+        alias="LAPIDICOM_OPERATOR",
+        description="Who operates, for the audit log. Unset: who logged in; in a container nobody did, so "
+        "that it must be set.",
+    )
+
     @property
     def spool(self) -> Path | None:
         """The receiver's spool, if it can be seen from here."""

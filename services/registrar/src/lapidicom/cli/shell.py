@@ -1,63 +1,76 @@
-"""What every command gets: --json and --no-color, its output, its settings, its way to RabbitMQ.
+"""What every verb gets: common options, its output, its settings, its way to RabbitMQ and to the audit log.
 
-A command is a function of a Shell and of typer's parameters; `command` puts the common options in place
-of the Shell. Modules of commands are imported when they are asked for (`app`), so they import as they like.
+A verb is a function of a Shell and of typer's parameters; `command` puts the common options in place of the
+Shell. A parameter whose type is a dataclass stands for the options that are its fields.
 """
 
 import asyncio
 import inspect
+import sys
 import typing
-from collections.abc import Callable, Coroutine
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+import uuid
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
 from functools import cached_property, wraps
-from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar
+from typing import Annotated, Any, Concatenate, Final, ParamSpec, TypeVar
 
 import typer
 from aio_pika.abc import AbstractConnection
 
-from lapidicom.cli.connection import connected
+from lapidicom.cli.audit import Act, audited, operator
 from lapidicom.cli.errors import OperatorError
+from lapidicom.cli.in_thread import in_thread
 from lapidicom.cli.output import Output
 from lapidicom.cli.settings import CommandSettings, read_settings
 from lapidicom.cli.world import World
-from lapidicom.common.broker import BrokerError, ConnectionLost, redacted
+from lapidicom.common.broker import BrokerError, ConnectionLost, Publisher, connection, redacted
+from lapidicom.common.broker.publisher import open_publisher
 from lapidicom.common.settings import SettingsError
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+APP_ID: Final = "lapidicom"
+ANSWER_SECONDS: Final = 900.0
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 NoColor = Annotated[bool, typer.Option("--no-color", help="No colours, as with NO_COLOR set.")]
+Because = Annotated[str, typer.Option("--because", help="Why; goes into the audit log.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; do nothing.")]
+Limit = Annotated[int, typer.Option(min=0, help="Show no more than so many rows; 0: all.")]
+ShowPhi = Annotated[
+    bool,
+    typer.Option(
+        "--show-phi", help="Show patient data: identity, paths, CUBE's words. Goes into the audit log."
+    ),
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
-@dataclass(frozen=True)
-class OptionsOf:
-    """Marks a command's parameter that several options make: `Annotated[Filters, OptionsOf(make_filters)]`.
-
-    Attributes:
-        make: its parameters are the options, its result is the argument.
-    """
-
-    make: Callable[..., object]
+def run_id() -> str:
+    """Names one run of an act, in headers and in the audit."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
 
 
 class Shell:
-    """One run of one command.
+    """One run of one verb.
 
     Args:
         world: environment and streams.
-        command: its name without `lapidicom`, such as `dlq list`.
+        verb: its name without `lapidicom`, such as `dlq list`.
         as_json: print one JSON document.
         no_color: no colours.
 
     Attributes:
+        environ: environment variables.
         output: where everything that it prints goes.
     """
 
-    def __init__(self, world: World, command: str, *, as_json: bool = False, no_color: bool = False) -> None:
+    def __init__(self, world: World, verb: str, *, as_json: bool = False, no_color: bool = False) -> None:
         self.environ = world.environ
-        self.command = command
+        self.verb = verb
         self.output = Output(world, as_json=as_json, no_color=no_color)
         self._start_logging = world.start_logging
 
@@ -79,15 +92,50 @@ class Shell:
         return self.settings.amqp_url.get_secret_value()
 
     def connection(self) -> AbstractAsyncContextManager[AbstractConnection]:
-        """A connection to RabbitMQ, closed at the end of the block.
+        """A connection to RabbitMQ, under a name that its management shows.
 
         Raises:
             BrokerError: there is none; `run` makes an operator's line of it.
         """
-        return connected(self.amqp_url, self.command)
+        try:
+            who = operator(self.settings.operator)
+        except OperatorError:
+            who = "somebody"
+        return connection(self.amqp_url, f"lapidicom {self.verb} {who}")
+
+    @asynccontextmanager
+    async def publishing(self) -> AsyncIterator[Publisher]:
+        """A publisher, on a connection apart from the one that reads.
+
+        A broker in alarm stops reading from connections that publish, and acknowledgements must get through.
+        """
+        async with self.connection() as link:
+            yield await open_publisher(link, APP_ID)
+
+    def audited(
+        self, because: str, what: str, count: int | None = None
+    ) -> AbstractAsyncContextManager[dict[str, Any]]:
+        """Do something within the audit; see `audit.audited`."""
+        settings = self.settings
+        return audited(Act(settings.audit_log, settings.operator, self.verb, because, what, count))
+
+    def seeing_patient_data(
+        self, show_phi: bool, because: str, what: str
+    ) -> AbstractAsyncContextManager[dict[str, Any]]:
+        """Within the audit if patient data will be shown."""
+        return self.audited(because, f"{what} --show-phi") if show_phi else nullcontext({})
+
+    async def is_wanted(self, question: str) -> bool:
+        """Ask the operator; no answer within 15 min is a no."""
+        self.output.ask(f"{question} [y/N]")
+        try:
+            answer = await in_thread(sys.stdin.readline, ANSWER_SECONDS)
+        except TimeoutError:
+            return False
+        return answer.strip().lower() in {"y", "yes"}
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run what talks to RabbitMQ or CUBE. Ctrl-C cancels it, so that its connections are closed.
+        """Run what talks to others. Ctrl-C cancels it, so that its connections are closed.
 
         Raises:
             OperatorError: RabbitMQ did not do what was asked.
@@ -125,21 +173,21 @@ def command(*examples: str) -> Callable[[Callable[Concatenate[Shell, P], T]], Ca
 
 def _with_shell(function: Callable[..., T]) -> Callable[..., T]:
     """The function as typer must see it: with a context and the common options in place of the shell."""
-    made: dict[str, Callable[..., object]] = {}
     options: list[inspect.Parameter] = []
+    made: dict[str, Any] = {}
     for parameter in _parameters(function)[1:]:
-        if (several := _options_of(parameter)) is None:
-            options.append(parameter)
+        if is_dataclass(parameter.annotation):
+            made[parameter.name] = several = typing.cast(Callable[..., object], parameter.annotation)
+            options += _parameters(several)
         else:
-            made[parameter.name] = several.make
-            options += _parameters(several.make)
+            options.append(parameter)
 
     @wraps(function)
-    def run(context: typer.Context, as_json: bool, no_color: bool, **arguments: object) -> T:
-        name = context.command_path.removeprefix("lapidicom").strip()
-        shell = Shell(context.find_root().obj, name, as_json=as_json, no_color=no_color)
+    def run(context: typer.Context, as_json: bool, no_color: bool, **arguments: Any) -> T:
+        verb = context.command_path.removeprefix("lapidicom").strip()
+        shell = Shell(context.find_root().obj, verb, as_json=as_json, no_color=no_color)
         for name, make in made.items():
-            arguments[name] = make(**{part.name: arguments.pop(part.name) for part in _parameters(make)})
+            arguments[name] = make(**{one.name: arguments.pop(one.name) for one in fields(make)})
         return function(shell, **arguments)
 
     common = [
@@ -160,8 +208,3 @@ def _parameters(function: Callable[..., object]) -> list[inspect.Parameter]:
         parameter.replace(annotation=hints[parameter.name], kind=inspect.Parameter.KEYWORD_ONLY)
         for parameter in inspect.signature(function).parameters.values()
     ]
-
-
-def _options_of(parameter: inspect.Parameter) -> OptionsOf | None:
-    marks = getattr(parameter.annotation, "__metadata__", ())
-    return next((mark for mark in marks if isinstance(mark, OptionsOf)), None)

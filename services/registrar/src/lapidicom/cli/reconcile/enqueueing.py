@@ -6,14 +6,12 @@ from contextlib import AbstractAsyncContextManager
 from itertools import groupby
 from typing import Any, Final
 
-from lapidicom.cli.audit import audited
 from lapidicom.cli.cube import Catalogue
 from lapidicom.cli.output import Advance
 from lapidicom.cli.reconcile.findings import Findings
 from lapidicom.cli.reconcile.message import Made
 from lapidicom.common.broker import Publisher
 
-ACT: Final = "reconcile"
 IN_FLIGHT: Final = 100
 
 
@@ -22,23 +20,19 @@ class Enqueueing:
 
     Args:
         publishing: makes a publisher.
+        audited: does something within the audit, given how many are lost.
         run: id of this run; goes into a header of each message.
-        why: the operator's reason.
-        told: what the audit tells of the run besides; no patient data.
     """
 
     def __init__(
         self,
         publishing: Callable[[], AbstractAsyncContextManager[Publisher]],
+        audited: Callable[[int], AbstractAsyncContextManager[dict[str, Any]]],
         run: str,
-        *,
-        why: str,
-        told: dict[str, Any],
     ) -> None:
         self._publishing = publishing
+        self._audited = audited
         self._run = run
-        self._why = why
-        self._told = told
 
     async def enqueue(
         self, lost: Sequence[Made], cube: Catalogue, findings: Findings, advance: Advance
@@ -55,10 +49,9 @@ class Enqueueing:
             BrokerError: not all were confirmed; what was is counted, and another run finds the rest.
             OperatorError: CUBE went away.
         """
-        before = {"run": self._run, "lost": len(lost), **self._told}
         async with (
             self._publishing() as publisher,
-            audited(publisher, ACT, why=self._why, before=before) as after,
+            self._audited(len(lost)) as after,
         ):
             count = findings.enqueued
             try:

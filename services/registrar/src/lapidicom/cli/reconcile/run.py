@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -13,8 +13,7 @@ from typing import Final
 from aio_pika.abc import AbstractConnection
 
 from lapidicom.cli.cube import Catalogue, Listing
-from lapidicom.cli.dead_letters.letter import read_letter
-from lapidicom.cli.dead_letters.look import look
+from lapidicom.cli.dead_letters import look
 from lapidicom.cli.errors import ExitStatus, OperatorError
 from lapidicom.cli.in_thread import Pulse, of_volume
 from lapidicom.cli.output import Advance
@@ -308,9 +307,8 @@ def is_utf_8(path: str) -> bool:
 
 
 async def _read_letters(link: "AbstractConnection", window: Mapping[str, Missing]) -> None:
-    async with look(link) as letters:
-        async for held in letters:
-            letter = read_letter(held.body, held.properties)
+    async with aclosing(look(link)) as letters:
+        async for letter, _ in letters:
             missing = window.get(letter.path)
             if missing is not None:
                 missing.letter = (letter.id, letter.reason)

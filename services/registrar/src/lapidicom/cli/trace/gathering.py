@@ -7,6 +7,7 @@ import errno
 import os
 import re
 from collections.abc import Iterable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -17,10 +18,10 @@ from aio_pika.abc import AbstractConnection
 
 from lapidicom.cli.causes import cause_of, remedy
 from lapidicom.cli.cube import Catalogue, RegisteredFile, catalogue
-from lapidicom.cli.dead_letters.letter import DeadLetter, read_letter
-from lapidicom.cli.dead_letters.look import look
+from lapidicom.cli.dead_letters import look
 from lapidicom.cli.errors import NotVisible, OperatorError
 from lapidicom.cli.in_thread import Pulse, of_volume
+from lapidicom.cli.letter import DeadLetter
 from lapidicom.cli.queues import Waiting, waiting
 from lapidicom.cli.shell import Shell
 from lapidicom.cli.trace.journals import AssociationEnd, Found, Subject, search
@@ -166,19 +167,19 @@ async def _ask(shell: Shell, trace: Trace) -> None:
 
 
 async def _read_letters(link: "AbstractConnection", trace: Trace) -> None:
-    async with look(link) as letters:
-        async for held in letters:
-            letter = read_letter(held.body, held.properties)
-            if trace.uid not in (letter.sop_uid, letter.series_uid):
+    async with aclosing(look(link)) as letters:
+        async for letter, _ in letters:
+            sop_uid, series_uid = letter.uid("SOPInstanceUID"), letter.uid("SeriesInstanceUID")
+            if trace.uid not in (sop_uid, series_uid):
                 continue
-            if trace.uid == letter.sop_uid:
+            if trace.uid == sop_uid:
                 trace.subject = Subject.INSTANCE
             elif trace.subject is not Subject.INSTANCE:
                 trace.subject = Subject.SERIES
             if letter.type == SeriesReceived.TYPE or not letter.path:
                 trace.letters.append(_letter(letter))
             else:
-                trace.story_of(letter.path, letter.series_uid).letters.append(_letter(letter))
+                trace.story_of(letter.path, series_uid).letters.append(_letter(letter))
 
 
 def _letter(letter: DeadLetter) -> Letter:

@@ -1,1 +1,0 @@
-"""Everything that lapidicom needs, checked one by one, each failure with its remedy."""

@@ -1,0 +1,201 @@
+"""One dead letter as a value: what its properties, its headers and its body tell. Pure.
+
+Whatever is wrong with it there is a letter: an undecodable body or a foreign message has empty fields.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any, Final, Protocol
+
+from lapidicom.common.headers import HEADER_ID, HEADER_VERSION, Header, own_headers
+from lapidicom.common.topology import WORK_QUEUE
+from lapidicom.registrar.consumer import headers as told
+
+DELIVERY_LIMIT: Final = "delivery-limit"
+"""The broker itself gave the message up: it was delivered again and again and never ended."""
+
+BY_BROKER: Final = "by-broker"
+"""The broker dead-lettered it for another reason, such as a policy's; the reason follows a colon."""
+
+UNKNOWN_REASON: Final = "untold"
+"""Nobody said why: not published by a registrar."""
+
+_REASON: Final = re.compile(r"[a-z0-9_-]{1,60}(: [ -~]{0,200})?", re.ASCII)
+_UID: Final = re.compile(r"[0-9.]{1,64}", re.ASCII)
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+_SHORT: Final = 8
+"""Characters of a life that a short id keeps."""
+
+
+def is_named(letter_id: str, wanted: str) -> bool:
+    """Whether an operator who types `wanted` means this id.
+
+    An id is `<life>.<sequence>`: of the life a beginning will do, the sequence is whole (17 is not 170).
+    Without a dot it is the beginning of the id.
+    """
+    life, dot, sequence = wanted.partition(".")
+    if not dot:
+        return letter_id.startswith(wanted)
+    its_life, _, its_sequence = letter_id.partition(".")
+    return its_life.startswith(life) and its_sequence == sequence
+
+
+def short_id(letter_id: str) -> str:
+    """A short form that `is_named` understands."""
+    life, dot, sequence = letter_id.partition(".")
+    return f"{life[:_SHORT]}.{sequence}" if dot else life[: 2 * _SHORT]
+
+
+class Properties(Protocol):
+    """AMQP's properties of a message, as far as they are read here."""
+
+    headers: dict[str, Any] | None
+    message_id: str | None
+    message_type: str | None
+    timestamp: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that could not be registered.
+
+    Attributes:
+        id: by which an operator names it: the stable id, else what there is.
+        lapidicom_id: the stable id; empty for a foreign message.
+        message_id: of this publish.
+        type: message type.
+        version: of the body's format; 0 if none was given.
+        body: as it came.
+        fields: of the body; empty if it cannot be decoded. Patient data.
+        headers: our own ones, fit to be published again.
+        reason: why it is here, a stable text without values; see lapidicom.cli.causes.
+        http_status: of CUBE's last answer.
+        answer: the beginning of CUBE's last answer. May hold patient data.
+        attempts: spent before it was given up.
+        first_attempt: when the first attempt failed.
+        last_attempt: when the last one did.
+        died_at: when it became a dead letter, as far as is known.
+        registrar: which registrar gave it up.
+    """
+
+    id: str
+    lapidicom_id: str
+    message_id: str
+    type: str
+    version: int
+    body: bytes = field(repr=False)
+    fields: Mapping[str, Any] = field(repr=False)
+    headers: Mapping[str, Header] = field(repr=False)
+    reason: str
+    http_status: int | None
+    answer: str = field(repr=False)
+    attempts: int
+    first_attempt: datetime | None
+    last_attempt: datetime | None
+    died_at: datetime | None
+    registrar: str
+
+    @property
+    def pacs_name(self) -> str:
+        """Sanitised calling AE title."""
+        return _text(self.fields.get("pacs_name"))
+
+    @property
+    def path(self) -> str:
+        """Of the file or series folder, relative to CUBE's storage root. Patient data."""
+        return _text(self.fields.get("path")) or _text(self.fields.get("folder"))
+
+    @property
+    def copy(self) -> str:
+        """Names this copy of a message: its message_id is new in each publish."""
+        return self.message_id or self.id
+
+    def uid(self, keyword: str) -> str:
+        """A UID of the message; empty if none stands there: whatever else does may be patient data."""
+        text = _text(self.fields.get(keyword))
+        return text if _UID.fullmatch(text) else ""
+
+    def without_body(self) -> "DeadLetter":
+        """The same without the body, where many are kept."""
+        return replace(self, body=b"")
+
+
+def read_letter(body: bytes, properties: Properties) -> DeadLetter:
+    """Read a message of the dead-letter queue; never fails.
+
+    Args:
+        body: as it came.
+        properties: as they came, the broker's headers included.
+    """
+    headers: Mapping[str, Any] = properties.headers or {}
+    own = own_headers(headers)
+    broker_reason, broker_time = _broker_death(headers)
+    last = _time(headers.get(told.LAST_ATTEMPT))
+    reason = _text(headers.get(told.REASON))
+    stable, message_id = _text(headers.get(HEADER_ID)), _text(properties.message_id)
+    return DeadLetter(
+        id=stable or message_id or f"sha256-{sha256(body).hexdigest()[:16]}",
+        lapidicom_id=stable,
+        message_id=message_id,
+        type=_text(properties.message_type),
+        version=_whole(headers.get(HEADER_VERSION)) or 0,
+        body=body,
+        fields=_fields(body),
+        headers=own,
+        reason=broker_reason or (reason if _REASON.fullmatch(reason) else UNKNOWN_REASON),
+        http_status=None if broker_reason else _whole(headers.get(told.HTTP_STATUS)),
+        answer="" if broker_reason else _text(headers.get(told.ANSWER)),
+        attempts=told.history(own).attempts,
+        first_attempt=_time(headers.get(told.FIRST_ATTEMPT)),
+        last_attempt=last,
+        died_at=broker_time or last or _time(properties.timestamp),
+        registrar=_text(headers.get(told.REGISTRAR)),
+    )
+
+
+def _broker_death(headers: Mapping[str, Any]) -> tuple[str, datetime | None]:
+    """Why and when the broker itself took it out of the work queue; a registrar leaves no such trace."""
+    deaths = headers.get("x-death")
+    for death in deaths if isinstance(deaths, list) else ():
+        if isinstance(death, dict) and death.get("queue") == WORK_QUEUE:
+            reason = _text(death.get("reason"))
+            named = DELIVERY_LIMIT if reason == "delivery_limit" else f"{BY_BROKER}: {reason or 'unknown'}"
+            return named, _time(death.get("time"))
+    return "", None
+
+
+def _fields(body: bytes) -> dict[str, Any]:
+    try:
+        if _SURROGATE.search(body):  # half a pair is JSON, but no text: nothing could show it
+            body = json.dumps(json.loads(body), ensure_ascii=False).encode("utf-8", "replace")
+        fields = json.loads(body, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return {}
+    return fields if isinstance(fields, dict) else {}
+
+
+def _refuse(constant: str) -> object:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _time(value: object) -> datetime | None:
+    """AMQP and our headers tell UTC."""
+    try:
+        when = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        return None
+    if not isinstance(when, datetime):
+        return None
+    return when if when.tzinfo else when.replace(tzinfo=UTC)
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

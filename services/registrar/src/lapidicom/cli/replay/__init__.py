@@ -1,1 +1,0 @@
-"""Replay: dead letters go back to the work queue, none is lost, and none goes twice without being told."""

@@ -1,1 +1,0 @@
-"""The state of the whole system at one moment: looked at, judged, shown."""

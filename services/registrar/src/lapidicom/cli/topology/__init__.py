@@ -1,1 +1,0 @@
-"""The declared topology beside the broker's: what is missing, what differs, what a policy breaks."""

@@ -1,0 +1,165 @@
+"""`lapidicom dlq list`: dead letters, or groups of them, looked at. Nothing is changed."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Final
+
+import typer
+
+from lapidicom.cli.answers import HIDDEN, Answer, Look
+from lapidicom.cli.causes import cause_of, remedy
+from lapidicom.cli.dead_letters import look
+from lapidicom.cli.filters import Filters
+from lapidicom.cli.letter import DeadLetter, short_id
+from lapidicom.cli.letter_row import Row
+from lapidicom.cli.masking import known_answer
+from lapidicom.cli.shell import Because, Limit, Shell, ShowPhi, command
+from lapidicom.cli.times import age
+
+UNKNOWN: Final = "unknown"
+
+
+class Letters(Answer):
+    """The list."""
+
+    total: Annotated[int, HIDDEN]
+    matching: Annotated[int, HIDDEN]
+    dead_letters: Annotated[list[Row], Look("")]
+
+
+class Group(Answer):
+    """Dead letters that have something in common.
+
+    `example` is the first one's id; remedy and section of the runbook are the example's.
+    """
+
+    count: Annotated[int, Look(style="bold", right=True)]
+    key: Annotated[str, Look("group", style="red")]
+    reasons: dict[str, int]
+    oldest: Annotated[datetime | None, Look("oldest", right=True, form=age)]
+    youngest: Annotated[datetime | None, HIDDEN]
+    example: Annotated[str, Look(short=short_id)]
+    remedy: Annotated[str, Look("what to do")]
+    runbook: Annotated[str, HIDDEN]
+
+
+class Groups(Answer):
+    """All groups, the largest first."""
+
+    total: Annotated[int, HIDDEN]
+    matching: Annotated[int, HIDDEN]
+    group_by: Annotated[str, HIDDEN]
+    groups: Annotated[list[Group], Look("")]
+
+
+class GroupBy(StrEnum):
+    """What makes a group."""
+
+    REASON = "reason"
+    """Reason, and what CUBE is known to say."""
+    STATUS = "status"
+    SERIES = "series"
+    PACS = "pacs"
+    HOUR = "hour"
+
+
+KEYS: Final[Mapping[GroupBy, Callable[[DeadLetter], str]]] = {
+    GroupBy.REASON: lambda letter: _cause(letter),
+    GroupBy.STATUS: lambda letter: "none" if letter.http_status is None else str(letter.http_status),
+    GroupBy.SERIES: lambda letter: letter.uid("SeriesInstanceUID") or UNKNOWN,
+    GroupBy.PACS: lambda letter: letter.pacs_name or UNKNOWN,
+    GroupBy.HOUR: lambda letter: _hour(letter.died_at),
+}
+
+
+@dataclass
+class Gathered:
+    """A group, while letters are looked at one by one; none of these is kept but the example."""
+
+    example: DeadLetter
+    reasons: Counter[str] = field(default_factory=Counter)
+    times: list[datetime] = field(default_factory=list)
+
+    def add(self, letter: DeadLetter) -> None:
+        """Count one more."""
+        self.reasons[letter.reason] += 1
+        if letter.died_at is not None:
+            self.times = [min([*self.times, letter.died_at]), max([*self.times, letter.died_at])]
+
+    def group(self, key: str) -> Group:
+        """What is shown of it."""
+        return Group(
+            key=key,
+            count=self.reasons.total(),
+            reasons=dict(self.reasons.most_common()),
+            oldest=self.times[0] if self.times else None,
+            youngest=self.times[-1] if self.times else None,
+            example=self.example.id,
+            remedy=remedy(self.example, of_group=True),
+            runbook=cause_of(self.example.reason).section,
+        )
+
+
+@command(
+    "lapidicom dlq list --group-by reason",
+    "lapidicom dlq list --since 2h --reason refused --where Modality=MR",
+    "lapidicom dlq list --pacs PACS1 --limit 20 --json",
+)
+def list_letters(
+    shell: Shell,
+    filters: Filters,
+    group_by: Annotated[
+        GroupBy | None,
+        typer.Option(help="Count them by cause (reason), HTTP status, series, PACS, or hour, largest first."),
+    ] = None,
+    limit: Limit = 0,
+    show_phi: ShowPhi = False,
+    because: Because = "",
+) -> None:
+    """List dead letters, oldest first, or groups of them.
+
+    Looking changes nothing: the messages keep their place, and no count that could end them goes up.
+    """
+    shell.run(_list(shell, filters, group_by, limit, show_phi=show_phi, because=because))
+
+
+async def _list(
+    shell: Shell, filters: Filters, group_by: GroupBy | None, limit: int, *, show_phi: bool, because: str
+) -> None:
+    rows: list[Row] = []
+    groups: dict[str, Gathered] = {}
+    total = matching = 0
+    async with shell.seeing_patient_data(show_phi, because, str(filters)) as seen, shell.connection() as link:
+        async with aclosing(look(link)) as letters:
+            async for letter, _ in letters:
+                total += 1
+                if not filters.matches(letter):
+                    continue
+                matching += 1
+                if group_by is not None:
+                    key = KEYS[group_by](letter)
+                    groups.setdefault(key, Gathered(letter.without_body())).add(letter)
+                elif not limit or len(rows) < limit:
+                    rows.append(Row.of(letter, show_phi=show_phi))
+        seen["letters"] = len(rows)
+    if group_by is None:
+        shell.output.show(Letters(total=total, matching=matching, dead_letters=rows))
+        shell.output.note(f"{len(rows)} shown of {matching} that match; {total} in all")
+        return
+    largest = sorted((one.group(key) for key, one in groups.items()), key=lambda one: -one.count)
+    shown = largest[: limit or None]
+    shell.output.show(Groups(total=total, matching=matching, group_by=group_by, groups=shown))
+    shell.output.note(f"{len(shown)} of {len(groups)} groups; {matching} letters match, of {total} in all")
+
+
+def _cause(letter: DeadLetter) -> str:
+    said = known_answer(letter.answer)
+    return f"{letter.reason} ({said})" if said else letter.reason
+
+
+def _hour(when: datetime | None) -> str:
+    return UNKNOWN if when is None else f"{when.astimezone(UTC):%Y-%m-%d %H}:00Z"

@@ -1,0 +1,137 @@
+"""`lapidicom dlq show`: one dead letter, with all that is known of it. Nothing is changed."""
+
+import posixpath
+from collections.abc import Mapping
+from contextlib import aclosing
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from lapidicom.cli.answers import NUMBER
+from lapidicom.cli.causes import cause_of, remedy
+from lapidicom.cli.dead_letters import look
+from lapidicom.cli.errors import ExitStatus, OperatorError
+from lapidicom.cli.in_thread import of_volume
+from lapidicom.cli.letter import DeadLetter, is_named
+from lapidicom.cli.letter_row import Row
+from lapidicom.cli.masking import known_answer, masked_fields, masked_headers
+from lapidicom.cli.shell import Because, Shell, ShowPhi, command
+from lapidicom.common.messages import SeriesReceived
+from lapidicom.registrar.cube.contract import PATH_PREFIX
+from lapidicom.registrar.cube.outcomes import Sight
+from lapidicom.registrar.cube.volume import look as look_at_file
+
+LOOK_SECONDS: Final = 5.0
+"""For one file: an operator waits for it."""
+
+
+class Shown(Row):
+    """One dead letter."""
+
+    meaning: str
+    remedy: str
+    runbook: str
+    copies: Annotated[int, NUMBER]
+    file: str
+    message_id: str
+    version: int
+    answer: str | None
+    message: dict[str, Any]
+    headers: dict[str, Any]
+
+
+class Seen(StrEnum):
+    """What is known of the file."""
+
+    THERE = "on the volume"
+    ABSENT = "not on the volume"
+    NO_PATH = "the message names no path below SERVICES/PACS"
+    NO_FILE = "a message about a series, not about a file"
+    INVISIBLE = "not visible from here"
+
+
+@command("lapidicom dlq show 0b3f62c1.17", "lapidicom dlq show 0b3f62c1.17 --show-phi")
+def show(
+    shell: Shell,
+    letter_id: Annotated[
+        str, typer.Argument(metavar="ID", help="Its id; a beginning will do, of `life.17` that of the life.")
+    ],
+    show_phi: ShowPhi = False,
+    because: Because = "",
+) -> None:
+    """Show one dead letter: its history, CUBE's answer, whether its file is there, and what to do.
+
+    Patient data is masked unless --show-phi is given.
+    """
+    shell.output.show(shell.run(_show(shell, letter_id, show_phi=show_phi, because=because)))
+
+
+async def _show(shell: Shell, wanted: str, *, show_phi: bool, because: str) -> Shown:
+    async with shell.seeing_patient_data(show_phi, because, wanted):
+        letter, copies = await _find(shell, wanted)
+        file = await _sight(shell.settings.files_root, letter)
+    fields, cause = letter.fields, cause_of(letter.reason)
+    return Shown.of(
+        letter,
+        show_phi=show_phi,
+        meaning=cause.meaning,
+        remedy=remedy(letter),
+        runbook=cause.section,
+        copies=copies,
+        file=file,
+        message_id=letter.message_id,
+        version=letter.version,
+        answer=(letter.answer if show_phi else known_answer(letter.answer)) or None,
+        message=dict(fields) if show_phi else masked_fields(fields),
+        headers=_texts(letter.headers if show_phi else masked_headers(letter.headers)),
+    )
+
+
+async def _find(shell: Shell, wanted: str) -> tuple[DeadLetter, int]:
+    """The letter that is meant, and how many copies of it there are (delivery is at least once).
+
+    Raises:
+        OperatorError: there is none, or several are meant.
+    """
+    found: dict[str, DeadLetter] = {}
+    copies = 0
+    async with shell.connection() as link, aclosing(look(link)) as letters:
+        async for letter, _ in letters:
+            if wanted and is_named(letter.id, wanted):
+                found.setdefault(letter.id, letter)
+                copies += 1
+    match list(found.values()):
+        case [only]:
+            return only, copies
+        case []:
+            remedy = "`lapidicom dlq list` shows which there are"
+            raise OperatorError(f"no dead letter {wanted!r}", remedy, ExitStatus.FAILED)
+        case _:
+            remedy = f"give more of the id, such as {', '.join(list(found)[:3])}"
+            raise OperatorError(f"{len(found)} dead letters begin with {wanted!r}", remedy, ExitStatus.FAILED)
+
+
+async def _sight(files_root: Path | None, letter: DeadLetter) -> Seen:
+    """Whether the file is on this process's mount of CUBE's storage root, as far as that can be seen."""
+    if letter.type == SeriesReceived.TYPE:
+        return Seen.NO_FILE
+    path = letter.path
+    if not path.startswith(PATH_PREFIX) or posixpath.normpath(path) != path or "\0" in path:
+        return Seen.NO_PATH
+    if files_root is None:
+        return Seen.INVISIBLE
+    try:
+        found = await of_volume(partial(look_at_file, files_root, path), seconds=LOOK_SECONDS)
+    except TimeoutError:
+        return Seen.INVISIBLE
+    return {Sight.THERE: Seen.THERE, Sight.ABSENT: Seen.ABSENT}.get(found, Seen.INVISIBLE)
+
+
+def _texts(headers: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+        for name, value in headers.items()
+    }

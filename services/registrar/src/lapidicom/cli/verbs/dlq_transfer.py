@@ -1,0 +1,187 @@
+"""`lapidicom dlq export` and `dlq import`: dead letters to a file and back, exactly as they were."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import aclosing
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from aio_pika.abc import AbstractConnection
+
+from lapidicom.cli.answers import Answer
+from lapidicom.cli.dead_letters import FORMER_QUEUES, look
+from lapidicom.cli.errors import OperatorError
+from lapidicom.cli.export import FORMAT, OF_QUEUE, Exported, NoExport, read_export, written
+from lapidicom.cli.filters import Filters
+from lapidicom.cli.shell import Because, DryRun, Shell, command
+from lapidicom.common.broker import BrokerError
+from lapidicom.common.broker.connection import open_channel
+from lapidicom.common.broker.errors import UnknownOutcome, boundary
+from lapidicom.common.broker.publisher import PUBLISH_SECONDS
+from lapidicom.common.topology import DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE
+
+IN_FLIGHT: Final = 200
+
+
+def _queue(name: str) -> str:
+    """Only queues of which nobody but the command consumes: never the work queue or a delay queue."""
+    if name not in {DEAD_LETTER_QUEUE, *FORMER_QUEUES}:
+        raise ValueError(f"{name!r} cannot be exported: give {' or '.join(FORMER_QUEUES)}")
+    return name
+
+
+class ExportAnswer(Answer):
+    """What was written."""
+
+    file: str
+    exported: int
+    queue: str
+
+    def headline(self) -> list[str]:
+        """That it holds patient data."""
+        what = "dead letters" if self.queue == DEAD_LETTER_QUEUE else f"messages of {self.queue}"
+        return [f"{self.exported} {what} exported to {self.file}; it holds patient data"]
+
+
+class ImportAnswer(Answer):
+    """What was, or would be, put back."""
+
+    file: str
+    messages: int
+    imported: int
+    dry_run: bool
+
+    def headline(self) -> list[str]:
+        """How many."""
+        return [f"{self.messages} messages {'would be' if self.dry_run else 'are'} dead letters again"]
+
+
+@command("lapidicom dlq export letters.jsonl", "lapidicom dlq export mr.jsonl --where Modality=MR")
+def export(
+    shell: Shell,
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="A new file, JSON lines, mode 0600.")],
+    filters: Filters,
+    queue: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            parser=_queue,
+            help=f"Another queue, which an earlier version left: {' or '.join(FORMER_QUEUES)}.",
+        ),
+    ] = DEAD_LETTER_QUEUE,
+    because: Because = "",
+) -> None:
+    """Write dead letters to a file: whole messages, patient data included. They stay dead letters."""
+    exported = shell.run(_export(shell, path, filters, queue, because))
+    shell.output.show(ExportAnswer(file=str(path), exported=exported, queue=queue))
+
+
+async def _export(shell: Shell, path: Path, filters: Filters, queue: str, because: str) -> int:
+    count = 0
+    is_former = queue != DEAD_LETTER_QUEUE
+    what = f"{path} {filters}" + (f" --queue {queue}" if is_former else "")
+    async with shell.audited(because, what) as after, shell.connection() as link:
+        with written(path, OF_QUEUE.format(queue) if is_former else FORMAT) as add:
+            async with aclosing(look(link, queue)) as letters:
+                async for letter, held in letters:
+                    if filters.matches(letter):
+                        add(Exported.of(held.routing_key, held.body, held.properties))
+                        count += 1
+        after["count"] = count
+    return count
+
+
+@command(
+    "lapidicom dlq import letters.jsonl --dry-run",
+    "lapidicom dlq import letters.jsonl --because 'dropped by mistake'",
+)
+def import_letters(
+    shell: Shell,
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="Written by `lapidicom dlq export`.")],
+    dry_run: DryRun = False,
+    because: Because = "",
+) -> None:
+    """Put exported messages back into the dead letters, as they were.
+
+    The whole file is checked first. What is a dead letter already is there twice then, which does no harm.
+    """
+    try:
+        messages = sum(1 for _ in read_export(path))
+    except NoExport as error:
+        what, remedy = f"{path} cannot be imported: {error}", "name a file that `lapidicom dlq export` wrote"
+        raise OperatorError(what, remedy) from None
+    except OSError as error:
+        raise OperatorError(f"{path} cannot be read ({error.strerror})", "name an export") from None
+    if not dry_run:
+        shell.run(_import(shell, path, messages, because))
+    imported = 0 if dry_run else messages
+    shell.output.show(ImportAnswer(file=str(path), messages=messages, imported=imported, dry_run=dry_run))
+
+
+async def _import(shell: Shell, path: Path, messages: int, because: str) -> None:
+    stored = 0
+    async with shell.audited(because, str(path), messages) as after, shell.connection() as link:
+        with shell.output.progress("imported", messages) as advance:
+
+            def on_stored(more: int) -> None:
+                nonlocal stored
+                stored += more
+                advance(more)
+
+            try:
+                await _put_back(link, read_export(path), on_stored)
+            except BrokerError as error:
+                raise OperatorError(
+                    f"RabbitMQ failed after {stored} of {messages} messages were imported ({error})",
+                    f"up to {IN_FLIGHT} more may be dead letters; a further import makes copies of all",
+                ) from error
+            finally:
+                after["imported"] = stored
+
+
+async def _put_back(
+    link: AbstractConnection, messages: Iterable[Exported], on_stored: Callable[[int], None]
+) -> None:
+    """Publish to the dead-letter exchange, confirmed, on a connection of nobody else who publishes.
+
+    Two things of a message are left out, for RabbitMQ would act on them: an expiration, which would let the
+    dead letter vanish, and a user id, which must be that of the connection.
+    """
+    channel = await (await open_channel(link, confirms=True)).get_underlay_channel()
+
+    async def publish(message: Exported) -> None:
+        properties = message.amqp()
+        properties.expiration = properties.user_id = None
+        async with boundary(PUBLISH_SECONDS, UnknownOutcome):
+            await channel.basic_publish(
+                message.body,
+                exchange=DEAD_LETTER_EXCHANGE,
+                routing_key=message.routing_key,
+                properties=properties,
+                mandatory=True,
+            )
+
+    upcoming = iter(messages)
+    while batch := list(islice(upcoming, IN_FLIGHT)):
+        for group in _with_different_ids(batch):
+            results = await asyncio.gather(*map(publish, group), return_exceptions=True)
+            on_stored(sum(result is None for result in results))
+            for result in results:
+                if result is not None:
+                    raise result
+
+
+def _with_different_ids(batch: Iterable[Exported]) -> Iterator[list[Exported]]:
+    """Groups in which no message_id occurs twice: the client library mixes up returns of equal ids."""
+    group: list[Exported] = []
+    ids: set[object] = set()
+    for message in batch:
+        name = message.properties.get("message_id")
+        if name is not None and name in ids:
+            yield group
+            group, ids = [], set()
+        group.append(message)
+        ids.add(name)
+    yield group

@@ -1,0 +1,183 @@
+"""The checks that need no broker: version, flags, policies, settings, the volume."""
+
+import errno
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+
+from lapidicom.cli.broker_checks import BREAKS, _differences, check_flags, check_policies, check_version
+from lapidicom.cli.check import Check, Result
+from lapidicom.cli.errors import NotVisible
+from lapidicom.cli.settings import CommandSettings
+from lapidicom.cli.verbs.doctor import check_settings
+from lapidicom.cli.volume import check_volume
+from lapidicom.common.file_system import FileSystem
+from lapidicom.common.topology import DEAD_LETTER_QUEUE, WORK_QUEUE, topology
+from lapidicom.receiver.settings import ReceiverSettings
+from lapidicom.registrar.settings import RegistrarSettings
+
+DECLARED = topology((1,), 1)
+WORK = DECLARED.queues[0]
+
+
+@pytest.mark.parametrize(
+    ("told", "result"),
+    [
+        ("3.9.29", Result.FAIL),
+        ("3.10.0", Result.PASS),
+        ("4.0.5", Result.PASS),
+        ("3.13.0-rc.1", Result.PASS),
+        ("", Result.NOT_VISIBLE),
+    ],
+)
+def test_rabbitmq_must_be_3_10_or_later(told: str, result: Result) -> None:
+    assert check_version(told).result is result
+
+
+def test_feature_flags_that_are_off_are_named_with_the_command_that_enables_them() -> None:
+    on, off = {"name": "quorum_queue", "state": "enabled"}, {"name": "stream_queue", "state": "disabled"}
+    assert check_flags([on]).result is Result.PASS
+    check = check_flags([on, off])
+    assert check.result is Result.FAIL
+    assert check.remedy == "rabbitmqctl enable_feature_flag stream_queue"
+    other = {"name": "another", "state": "disabled"}
+    assert check_flags([other]).result is Result.PASS  # newer ones list none that all have
+    assert check_flags(NotVisible("no")).result is Result.NOT_VISIBLE
+
+
+def test_a_misspelt_setting_is_told_with_the_one_that_is_meant() -> None:
+    models = {"receiver": ReceiverSettings, "cli": CommandSettings}
+    *_, check = check_settings(models, {"CHRIS_SCP_AETT": "x", "CHRIS_URL": "y", "PATH": ""})
+    assert check.result is Result.FAIL
+    assert check.remedy == "CHRIS_SCP_AETT: is CHRIS_SCP_AET meant?"
+    assert check_settings(models, {"CHRIS_SCP_AET": "x"})[-1].result is Result.PASS
+
+
+def test_settings_with_which_a_service_could_not_start_are_told() -> None:
+    models = {"registrar": RegistrarSettings}
+    wrong = {"AMQP_URL": "amqp://h", "CHRIS_RETRY_DELAYS": "soon"}
+    assert check_settings(models, wrong)[0].result is Result.FAIL
+    assert "CHRIS_RETRY_DELAYS='soon'" in check_settings(models, wrong)[0].told
+    assert check_settings(models, {})[0].result is Result.NOT_VISIBLE  # they may stand elsewhere
+
+
+def test_without_the_receivers_model_nobody_knows_its_names() -> None:
+    assert check_settings({"cli": CommandSettings}, {"CHRIS_SCP_AET": "x"})[-1].result is Result.NOT_VISIBLE
+
+
+def results(checks: list[Check]) -> Mapping[str, Result]:
+    return {check.name: check.result for check in checks}
+
+
+def test_a_volume_that_a_receiver_uses_passes_and_nothing_is_left_on_it(tmp_path: Path) -> None:
+    spool = tmp_path / ".lapidicom"
+    spool.mkdir()
+    (spool / "volume-id").write_text("5a0b6d0e-0000")
+    assert set(results(check_volume(tmp_path, spool, 1)).values()) == {Result.PASS}
+    assert [path.name for path in spool.iterdir()] == ["volume-id"]
+
+
+def test_an_empty_mount_point_fails_by_its_missing_sentinel(tmp_path: Path) -> None:
+    found = results(check_volume(tmp_path, tmp_path / ".lapidicom", 1 << 62))
+    assert found["mounted"] is Result.FAIL
+    assert found["free space"] is Result.FAIL
+    assert "writable" not in found
+
+
+def test_a_spool_elsewhere_fails(tmp_path: Path) -> None:
+    with TemporaryDirectory(dir="/dev/shm") as spool:
+        found = results(check_volume(tmp_path, Path(spool), 1))
+    assert found["one file system for spool and SERVICES/PACS"] is Result.FAIL
+    assert found["hard links"] is Result.PASS
+
+
+def test_a_volume_that_only_receivers_may_write_to_is_not_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> int:
+        raise PermissionError(errno.EROFS, "Read-only file system")
+
+    (tmp_path / ".lapidicom").mkdir()
+    monkeypatch.setattr(FileSystem, "write", refuse)
+    check = next(one for one in check_volume(tmp_path, tmp_path / ".lapidicom", 1) if one.name == "writable")
+    assert check.result is Result.NOT_VISIBLE
+    assert check.told.startswith("the spool takes no files (Read-only file system) for uid")
+
+
+def test_a_volume_that_is_not_set_is_not_visible() -> None:
+    assert results(check_volume(None, None, 1)) == {"mounted": Result.NOT_VISIBLE}
+    assert results(check_volume(Path("/no such"), Path("/no such"), 1)) == {"mounted": Result.FAIL}
+
+
+def test_each_argument_of_a_queue_that_differs_is_named_with_both_values() -> None:
+    arguments = WORK.arguments | {"x-delivery-limit": 7, "x-expires": 60000}
+    del arguments["x-overflow"]
+    assert list(_differences(WORK, {"type": "quorum", "durable": False, "arguments": arguments})) == [
+        "not durable, declared durable",
+        "x-delivery-limit is 7, declared 20",
+        "x-expires is 60000, declared absent",
+        "x-overflow is absent, declared reject-publish",
+    ]
+    assert list(_differences(WORK, {"type": "quorum", "durable": True, "arguments": WORK.arguments})) == []
+
+
+def policy(name: str = "p", pattern: str = ".*", **changes: Any) -> dict[str, Any]:
+    return {"name": name, "pattern": pattern, "apply-to": "queues", "definition": {"max-length": 3}} | changes
+
+
+def broken(*policies: dict[str, Any], operators: Any = (), queues: Any = None) -> list[tuple[str, str]]:
+    found = check_policies(DECLARED, queues or {}, policies, operators)
+    return [(check.told.partition(":")[0], check.remedy) for check in found if check.result is Result.FAIL]
+
+
+@pytest.mark.parametrize("key", BREAKS)
+def test_each_key_that_breaks_a_guarantee_is_found_with_its_reason(key: str) -> None:
+    only = policy(pattern=f"^{WORK_QUEUE}$", definition={key: 1, "ha-mode": "all"})
+    (check,) = check_policies(DECLARED, {}, [only], [])
+    assert check.told == f"p sets {key}=1 on {WORK_QUEUE}: {BREAKS[key]}"
+    assert check.remedy == "rabbitmqctl clear_policy -p VHOST p"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pattern": "^other"},
+        {"apply-to": "exchanges"},
+        {"apply-to": "classic_queues"},
+        {"definition": {"queue-leader-locator": "balanced"}},
+        {"pattern": "(unbalanced"},
+    ],
+)
+def test_a_policy_for_other_things_breaks_nothing(changes: dict[str, Any]) -> None:
+    assert broken(policy(**changes)) == []
+
+
+def test_of_several_policies_the_one_of_the_highest_priority_counts_and_one_operator_policy_beside_it() -> (
+    None
+):
+    only = f"^{WORK_QUEUE}$"
+    found = broken(
+        policy("low", only, priority=1),
+        policy("high", only, priority=2, definition={"expires": 1}),
+        operators=[policy("operators", only, definition={"delivery-limit": 2})],
+    )
+    assert found == [
+        (f"high sets expires=1 on {WORK_QUEUE}", "rabbitmqctl clear_policy -p VHOST high"),
+        (
+            f"operators sets delivery-limit=2 on {WORK_QUEUE}",
+            "rabbitmqctl clear_operator_policy -p VHOST operators",
+        ),
+    ]
+
+
+def test_what_a_queue_itself_says_is_in_effect_counts_too_but_once() -> None:
+    effective = {"max-length": 3, "overflow": "drop-head"}
+    queues = {DEAD_LETTER_QUEUE: {"policy": "p", "effective_policy_definition": effective}}
+    found = broken(policy(pattern=f"^{DEAD_LETTER_QUEUE}$"), queues=queues)
+    assert [told.split(" on ")[0] for told, _ in found] == [
+        "p sets max-length=3",
+        "p sets overflow=drop-head",
+    ]

@@ -1,0 +1,126 @@
+"""What of the journals is not known to be in RabbitMQ."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from lapidicom.cli.errors import NotVisible
+from lapidicom.cli.journals import look_at_journals, look_for_left_alone
+from lapidicom.cli.looks import Corrupted, JournalLook, LeftAlone
+from lapidicom.common.journal.format import Heartbeat, Position, encode_position, frame
+from lapidicom.common.journal.records import association_ended
+from tests.support.journal_records import ended, instance, started
+
+LIFE = "receiver-1.0b3f62c19f3e4d6a8f5b2c7d1e9a4b60"
+REFUSED = association_ended(
+    association_id="a",
+    calling_ae_title="A",
+    called_ae_title="B",
+    peer_address="c",
+    how="lost",
+    received=0,
+    refused=1,
+)
+
+
+def journal(spool: Path, *bodies: bytes, segment: int = 1, done: bool = False) -> Path:
+    folder = spool / "journals/2" / LIFE
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "heartbeat").write_bytes(Heartbeat(3).encode())
+    lines = b"".join(frame(number, body) for number, body in enumerate(bodies, segment * 100))
+    (folder / f"{segment:08d}.{'done' if done else 'log'}").write_bytes(lines)
+    return folder
+
+
+def only(spool: Path) -> JournalLook:
+    found = look_at_journals(spool)
+    assert not isinstance(found, NotVisible)
+    (one,) = found
+    return one
+
+
+def test_a_record_behind_the_cursor_waits_since_it_was_made(tmp_path: Path) -> None:
+    folder = journal(tmp_path, started(), instance(1), instance(2), ended(2))
+    first = len(frame(100, started())) + len(frame(101, instance(1)))
+    (folder / "cursor").write_bytes(encode_position(Position(1, first)))
+    one = only(tmp_path)
+    assert one.name == LIFE
+    assert one.oldest == datetime(2024, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
+    assert one.unrelayed_bytes == (folder / "00000001.log").stat().st_size - first
+    assert not one.finished
+    assert one.beat is not None
+
+
+def test_the_end_of_a_series_is_a_message_too_but_not_what_leads_to_none(tmp_path: Path) -> None:
+    journal(tmp_path, started(), REFUSED, ended(2), instance(3))
+    assert only(tmp_path).oldest == datetime(2024, 1, 2, 3, 4, 6, tzinfo=UTC)
+
+
+def test_without_a_cursor_all_that_is_not_done_waits(tmp_path: Path) -> None:
+    journal(tmp_path, instance(1), done=True)
+    journal(tmp_path, REFUSED, segment=2)
+    folder = journal(tmp_path, instance(2), segment=4)
+    one = only(tmp_path)
+    assert one.oldest is not None
+    assert one.unrelayed_bytes == sum(segment.stat().st_size for segment in folder.glob("*.log"))
+
+
+def test_a_cursor_at_the_end_leaves_nothing(tmp_path: Path) -> None:
+    folder = journal(tmp_path, instance(1))
+    size = (folder / "00000001.log").stat().st_size
+    (folder / "cursor").write_bytes(encode_position(Position(1, size)))
+    assert (only(tmp_path).oldest, only(tmp_path).unrelayed_bytes) == (None, 0)
+
+
+def test_a_finished_journal_waits_for_nothing_even_if_its_cursor_was_held_back(tmp_path: Path) -> None:
+    folder = journal(tmp_path, instance(1), instance(2))
+    size = (folder / "00000001.log").stat().st_size
+    (folder / "finished").write_bytes(encode_position(Position(1, size)))
+    one = only(tmp_path)
+    assert one.finished
+    assert (one.oldest, one.unrelayed_bytes) == (None, 0)
+
+
+def test_a_finished_journal_that_has_grown_is_not_finished(tmp_path: Path) -> None:
+    folder = journal(tmp_path, instance(1), instance(2))
+    (folder / "finished").write_bytes(encode_position(Position(1, len(frame(100, instance(1))))))
+    assert not only(tmp_path).finished
+
+
+def test_records_set_aside_are_counted(tmp_path: Path) -> None:
+    folder = journal(tmp_path, REFUSED)
+    (folder / "00000001.aside").write_bytes(b"{}\n{}\n")
+    assert only(tmp_path).set_aside == 2
+
+
+@pytest.mark.parametrize("damage", [b"", b"torn", b"00000000 {}\n"])
+def test_a_damaged_line_ends_a_segment_and_is_no_record(tmp_path: Path, damage: bytes) -> None:
+    folder = journal(tmp_path, started())
+    with (folder / "00000001.log").open("ab") as segment:
+        segment.write(damage)
+    assert only(tmp_path).oldest is None
+
+
+def test_a_spool_without_journals_has_none(tmp_path: Path) -> None:
+    assert look_at_journals(tmp_path) == []
+
+
+def test_what_is_not_mounted_is_not_visible(tmp_path: Path) -> None:
+    assert look_at_journals(None) == NotVisible("CHRIS_FILES_ROOT is not set")
+    assert isinstance(look_at_journals(tmp_path / "absent"), NotVisible)
+
+
+def test_places_that_a_relay_found_corrupted_are_shown_with_their_time(tmp_path: Path) -> None:
+    folder = journal(tmp_path, started(), instance(1))
+    note = '{"offset": 40, "length": 9, "after": null, "before": "2024-01-02T03:04:05+00:00"}\n'
+    (folder / "00000001.bad").write_text(note)
+    before = datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC)
+    assert only(tmp_path).corrupted == [Corrupted(after=None, before=before)]
+
+
+def test_journals_of_a_newer_version_are_left_alone_and_shown(tmp_path: Path) -> None:
+    journal(tmp_path, started(), instance(1))
+    (tmp_path / "journals" / "3" / LIFE).mkdir(parents=True)
+    assert look_for_left_alone(tmp_path) == [LeftAlone(path=f"journals/3/{LIFE}", reason="format 3")]
+    only(tmp_path)
