@@ -19,7 +19,7 @@ from lapidicom.common.journal.format import COMMITTED, Position, decode_position
 from tests.support import journal_promises as promises
 from tests.support.journal_perils import Peril
 from tests.support.journal_processes import (
-    DIRECTORY_CACHE,
+    DIRECTORY_CACHES,
     ROOT,
     SPOOL,
     TAKEOVER,
@@ -70,7 +70,11 @@ class History:
         self.is_long = Peril.LONG_LIST in perils and self.chance.random() < 0.02
         self.segment_limit = _LONG_SEGMENT if self.is_long else self.chance.choice(_SHORT_SEGMENTS)
         self.clock = Clock()
-        self.disk = Disk(self.clock, is_network=self.chance.random() < 0.5, directory_cache=DIRECTORY_CACHE)
+        self.disk = Disk(
+            self.clock,
+            is_network=self.chance.random() < 0.5,
+            directory_cache=self.chance.choice(DIRECTORY_CACHES),
+        )
         self.disk.make_folders(f"{ROOT}/.lapidicom/incoming")
         self.disk.make_folders(f"{ROOT}/{posixpath.dirname(posixpath.dirname(instance_path(0)))}")
         self.broker = SimulatedBroker(self)
