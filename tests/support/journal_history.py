@@ -36,6 +36,8 @@ _EFFECTS = ("power", "kill", "error", "full", "short", "pause")
 _CREATING = ("open", "write", "writev", "mkdir", "rename", "link", "fsync", "fdatasync")
 _ELSEWHERE = "another host"
 _SHORT_SEGMENTS = (2000, 5000, 1 << 20)
+_LONGEST_WAIT = max(*DIRECTORY_CACHES, TAKEOVER) + 60.0
+"""Seconds without a message or an event after which a relay has nothing left to do."""
 _LONG_SEGMENT = 4_500_000
 """Bytes: less than a long list of open series."""
 
@@ -321,9 +323,12 @@ class History:
         last = RelayProcess(self, "supervisor-last")
         last.step()
         self.clock.now += TAKEOVER + 1
-        for _ in range(12):
+        quiet = seen = 0
+        while quiet < _LONGEST_WAIT / 20.0:
             last.step()
-            self.clock.now += 20
+            self.clock.now += 20.0
+            quiet = quiet + 1 if seen == len(self.broker.stored) + len(last.events) else 0
+            seen = len(self.broker.stored) + len(last.events)
         self.last = last
 
     # --- the promises ---
