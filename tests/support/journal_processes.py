@@ -370,11 +370,13 @@ class SeriesInAssociation:
         yield
         while entry.failure is None and not entry.durable:
             yield
-        group.settle(entry)
         one.journal = group.folder
         one.answered = in_folder and entry.failure is None
         self._is_started |= one.answered
         self._count += one.answered
+        yield
+        group.settle(entry)
+        file.close()
         yield
 
     def end(self) -> None:
