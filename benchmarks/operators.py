@@ -94,7 +94,7 @@ class Bench:
         self._watch.purge()
         self._watch.publish(_letter(number) for number in range(1, letters + 1))
         eventually(lambda: look(self._url, DEAD_LETTER_QUEUE).ready == letters, 60, every=0.5)
-        listed = self._run("dlq", "list")
+        listed = self._run("dlq", "list", "--limit", "0")
         if len(listed.out.splitlines()) != letters + 1:
             raise RunError("a list does not show all")
         figures.listed.append(listed)

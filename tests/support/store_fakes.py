@@ -56,8 +56,7 @@ class FakeFile:
         self._store = store
         self.content = bytearray()
         self.writes: list[int] = []
-        self.discarded = self.closed = False
-        self.is_fresh = True
+        self.discarded = False
 
     @property
     def size(self) -> int:
@@ -81,14 +80,9 @@ class FakeFile:
         self._store.files[path] = bytes(self.content)
         return folder, placed
 
-    def close(self) -> None:
-        """Close it."""
-        self._store.happened("close")
-        self.closed = True
-
     def discard(self) -> None:
         """Drop it."""
-        self.discarded = self.closed = True
+        self.discarded = True
 
 
 class FakeInstanceStore:

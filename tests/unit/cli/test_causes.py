@@ -5,11 +5,20 @@ from typing import Any
 
 import pytest
 
-from lapidicom.cli.causes import ANY_OTHER_STATUS, CAUSES, cause_of, remedy
-from lapidicom.cli.letter import BY_BROKER, DELIVERY_LIMIT, UNKNOWN_REASON
+from lapidicom.cli.causes import (
+    ANY_OTHER_STATUS,
+    BY_BROKER,
+    CAUSES,
+    DELIVERY_LIMIT,
+    UNKNOWN_REASON,
+    cause_of,
+    known_reason,
+    remedy,
+)
 from lapidicom.registrar import consumer
 from lapidicom.registrar.consumer.retry import REFUSED_ON_THE_WAY
 from lapidicom.registrar.cube import outcomes
+from lapidicom.registrar.cube.contract import PATH_PREFIX
 from lapidicom.registrar.cube.outcomes import (
     Outcome,
     Question,
@@ -20,7 +29,6 @@ from lapidicom.registrar.cube.outcomes import (
     judge_after_probe,
 )
 from lapidicom.registrar.cube.replies import Answer, Fault, NoAnswer, Reply
-from tests.support.letters import letter
 
 DEADLY = {"RETRY", "PERMANENT", "INVALID", "NOT_YET_VISIBLE"}
 """Outcomes that can end in the dead letters."""
@@ -28,6 +36,7 @@ DEADLY = {"RETRY", "PERMANENT", "INVALID", "NOT_YET_VISIBLE"}
 OF_EARLIER_REGISTRARS = {"unknown-type", "unsupported-version"}
 """Reasons that dead letters may still bear."""
 
+ID = "0b3f62c1.7"
 RUNBOOK = Path(__file__).parents[3] / "docs/runbook.md"
 
 
@@ -83,6 +92,30 @@ def test_the_table_knows_the_reason_of_every_answer_that_can_end_in_the_dead_let
     assert {reason for reason in deadly if cause_of(reason).reason == UNKNOWN_REASON} == set()
 
 
+def test_every_reason_that_a_registrar_gives_is_shown_whole() -> None:
+    given = {verdict.reason for verdict in _verdicts() if verdict.outcome.name in DEADLY}
+    given |= {f"{REFUSED_ON_THE_WAY}: http_403", "refused: StudyDate,path", "internal-error: ReadTimeout"}
+    for fault in ("PatientID: blank", "path: longer than 512 characters", "path: not a normal path below "):
+        given.add(f"unregistrable: {fault}" + (PATH_PREFIX if fault.endswith(" ") else ""))
+    assert {reason for reason in given if known_reason(reason) != reason} == set()
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("refused: Schmidt Anna", "refused"),
+        ("refused: StudyDate,Schmidt", "refused"),
+        ("unregistrable: PatientID: Schmidt", "unregistrable"),
+        ("internal-error: SchmidtAnna", "internal-error"),
+        ("schmidt-anna", UNKNOWN_REASON),
+        ("http_5000", UNKNOWN_REASON),
+        ("", UNKNOWN_REASON),
+    ],
+)
+def test_a_reason_that_nobody_of_us_gives_is_not_shown(given: str, shown: str) -> None:
+    assert known_reason(given) == shown
+
+
 def test_every_row_of_the_table_can_be_met() -> None:
     met = {verdict.reason for verdict in _verdicts() if verdict.outcome in {Outcome.RETRY, Outcome.PERMANENT}}
     met |= _reasons_in_code() | OF_EARLIER_REGISTRARS | {f"{REFUSED_ON_THE_WAY}: http_403"}
@@ -116,7 +149,7 @@ def test_a_reason_is_found_by_what_stands_before_its_colon(reason: str, row: str
 
 
 def test_the_remedy_names_the_letter_so_that_it_can_be_copied() -> None:
-    told = remedy(letter(7, "refused: Modality"))
+    told = remedy("refused: Modality", ID)
     assert "`lapidicom dlq replay --id 0b3f62c1.7 --set Field=value`" in told
 
 
@@ -125,12 +158,12 @@ def test_the_remedy_names_the_letter_so_that_it_can_be_copied() -> None:
     [("refused: Modality,PatientName", True), ("refused: Modality,StudyDate", False), ("refused", True)],
 )
 def test_identity_is_mended_at_the_sender_and_never_here(reason: str, mendable: bool) -> None:
-    assert ("--set" in remedy(letter(7, reason))) is mendable
-    assert ("at the sender" in remedy(letter(7, reason))) is not mendable
+    assert ("--set" in remedy(reason, ID)) is mendable
+    assert ("at the sender" in remedy(reason, ID)) is not mendable
 
 
 def test_the_remedy_of_a_group_names_its_reason_quoted_for_a_shell() -> None:
-    told = remedy(letter(7, "refused: Modality"), of_group=True)
+    told = remedy("refused: Modality", ID, of_group=True)
     assert "--reason 'refused: Modality' --set" in told
     assert "dlq show 0b3f62c1.7" in told
 

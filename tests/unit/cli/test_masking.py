@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from lapidicom.cli import replay_plan
 from lapidicom.cli.masking import (
     CUBE_TEXTS,
     HARMLESS_FIELDS,
@@ -12,7 +13,9 @@ from lapidicom.cli.masking import (
     masked_headers,
     masked_path,
 )
+from lapidicom.cli.reconcile.message import RECONCILE
 from lapidicom.common.messages import InstanceStored, SeriesReceived
+from lapidicom.registrar.consumer import headers as consumer_headers
 
 PATIENT_DATA = {
     *("PatientID", "PatientName", "PatientBirthDate", "PatientAge", "PatientSex", "AccessionNumber"),
@@ -36,6 +39,17 @@ def test_patient_data_is_masked_and_what_is_absent_stays_absent() -> None:
     }
 
 
+def test_every_header_that_the_command_and_the_registrar_write_is_listed() -> None:
+    ours = [*vars(consumer_headers).values(), *vars(replay_plan).values()]
+    written = {value for value in ours if isinstance(value, str) and value.startswith("lapidicom-")}
+    shown = masked_headers(dict.fromkeys(written | {RECONCILE}, "refused"))
+    assert {name for name, value in shown.items() if value == "***"} == {consumer_headers.ANSWER}
+
+
+def test_a_pacs_name_that_no_receiver_makes_is_masked() -> None:
+    assert masked_fields({"pacs_name": "Schmidt Anna"}) == {"pacs_name": "***"}
+
+
 def test_a_uid_that_is_none_is_masked() -> None:
     fields = {"SOPInstanceUID": "DOE^JANE", "StudyInstanceUID": ["DOE"], "Modality": {"DOE": 1}}
     assert set(masked_fields(fields).values()) == {"***"}
@@ -57,13 +71,17 @@ def test_any_other_path_is_masked_whole() -> None:
 def test_only_our_headers_and_those_of_a_trace_are_shown_and_never_cubes_answer() -> None:
     headers = {
         "lapidicom-answer": "DOE",
-        "lapidicom-reason": "refused",
+        "lapidicom-reason": "refused: DOE",
+        "lapidicom-attempts": 3,
+        "lapidicom-patient": "DOE",
         "traceparent": "00-1",
         "patient": "DOE",
     }
     assert masked_headers(headers) == {
         "lapidicom-answer": "***",
         "lapidicom-reason": "refused",
+        "lapidicom-attempts": 3,
+        "lapidicom-patient": "***",
         "traceparent": "00-1",
         "patient": "***",
     }

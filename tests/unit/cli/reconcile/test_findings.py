@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lapidicom.cli.reconcile.findings import MOST_SHOWN, Fate, Findings, Kept, Missing, Recorded
+from lapidicom.cli.reconcile.findings import MOST_SHOWN, Fate, Findings, Missing, Recorded, Sample
 from lapidicom.common.journal.survey import Relay
 
 NOW = 1_700_000_000.0
@@ -47,7 +47,7 @@ def test_the_fate_of_a_missing_file(missing: Missing, may_wait: bool, fate: Fate
 
 
 def test_all_are_counted_and_only_the_first_are_kept() -> None:
-    kept = Kept()
+    kept = Sample()
     for number in range(MOST_SHOWN + 5):
         kept.add(str(number))
     assert (kept.count, len(kept.first)) == (MOST_SHOWN + 5, MOST_SHOWN)
@@ -74,8 +74,8 @@ def test_what_is_left_alone_is_missing_still(fate: Fate) -> None:
 def test_what_only_cube_or_only_a_journal_has_is_not_sound() -> None:
     for findings in (
         Findings(lost_by_cube=1),
-        Findings(only_in_cube=Kept(1)),
-        Findings(only_in_journal=Kept(1)),
+        Findings(only_in_cube=Sample(1)),
+        Findings(only_in_journal=Sample(1)),
     ):
         assert not findings.is_sound
     elsewhere = Findings()

@@ -19,16 +19,16 @@ from lapidicom.cli.output import Advance
 from lapidicom.cli.queues import Waiting
 from lapidicom.cli.reconcile import run as module
 from lapidicom.cli.reconcile.findings import Fate, Findings
-from lapidicom.cli.reconcile.message import Made
-from lapidicom.cli.reconcile.resume import StateFile
-from lapidicom.cli.reconcile.run import Places, Run, Wishes
+from lapidicom.cli.reconcile.message import Registration
+from lapidicom.cli.reconcile.resume import State, StateFile
+from lapidicom.cli.reconcile.run import Options, Places, Run
 from lapidicom.common.headers import HEADER_ID
 from lapidicom.registrar.consumer.headers import REASON
 from tests.support.instances import instance
 from tests.support.letters import properties
 
 CALLING = "MODALITY"
-SCOPE = {"root": "x"}
+BEGIN = State(scope={"root": "x"})
 
 
 class Ended(Exception):
@@ -48,7 +48,7 @@ class FakeCube:
 
     async def list(self, fname: str) -> Listing:
         found = [path for path in self.known if path.startswith(fname)]
-        return Listing({path: RegisteredFile(path, "", "") for path in found})
+        return Listing({path: RegisteredFile(path, "", "", "") for path in found})
 
     async def count(self, fname: str) -> int:
         return len((await self.list(fname)).files)
@@ -61,7 +61,7 @@ class FakeEnqueueing:
         self.windows: list[list[str]] = []
         self._ends_at = ends_at
 
-    async def enqueue(self, lost: Sequence[Made], _: object, findings: Findings, __: Advance) -> None:
+    async def enqueue(self, lost: Sequence[Registration], _: object, findings: Findings, __: Advance) -> None:
         self.windows.append([made.message.path for made in lost])
         if len(self.windows) == self._ends_at:
             raise Ended
@@ -73,7 +73,7 @@ class Rig:
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.root = root
-        self.state = StateFile(root / "state", SCOPE)
+        self.state = StateFile(root / "state", BEGIN)
         self.cube = FakeCube()
         self.waits = [0]
         self.asked: list[int] = []
@@ -117,9 +117,9 @@ class Rig:
             self.asked.append(count)
             return says and (not at_most or findings.enqueued + count <= at_most)
 
-        wishes = Wishes(pacs, None, settled_before or datetime.now(UTC), dry_run, False, 0.05)
+        options = Options(pacs, None, settled_before or datetime.now(UTC), dry_run, False, 0.05)
         places = Places(self.root, None, self.cube, connection, (1,))  # type: ignore[arg-type]
-        work = Run(places, wishes, self.state, enqueueing, may_enqueue, progress, window=window)  # type: ignore[arg-type]
+        work = Run(places, options, self.state, enqueueing, may_enqueue, progress, window=window)  # type: ignore[arg-type]
         return asyncio.run(work.run())
 
 
@@ -140,7 +140,7 @@ def test_a_run_that_was_ended_goes_on_behind_what_is_settled(rig: Rig) -> None:
     with pytest.raises(Ended):
         rig.run(FakeEnqueueing(ends_at=2))
     enqueueing = FakeEnqueueing()
-    rig.state = StateFile(rig.root / "state", SCOPE)
+    rig.state = StateFile(rig.root / "state", BEGIN)
     rig.run(enqueueing)
     assert enqueueing.windows == [rig.paths[4:8], rig.paths[8:]]
 
@@ -152,7 +152,7 @@ def test_what_was_left_alone_is_looked_at_again_by_the_next_run(rig: Rig, how: s
     young = datetime.now(UTC) - timedelta(hours=1) if how == "they are too young" else None
     left = rig.run(FakeEnqueueing(), says=how != "the operator says no", settled_before=young)
     assert (left.enqueued, left.files) == (0, 10)
-    rig.waits, rig.state = [0], StateFile(rig.root / "state", SCOPE)
+    rig.waits, rig.state = [0], StateFile(rig.root / "state", BEGIN)
     enqueueing = FakeEnqueueing()
     assert rig.run(enqueueing).is_sound
     assert [path for window in enqueueing.windows for path in window] == rig.paths
@@ -168,7 +168,7 @@ def test_a_run_that_goes_on_tells_of_what_is_missing_in_the_folders_behind_it(ri
     rig.dead = {rig.paths[0]: ("life.1", "file-missing")}
     with pytest.raises(Ended):
         rig.run(FakeEnqueueing(ends_at=2))
-    rig.state = StateFile(rig.root / "state", SCOPE)
+    rig.state = StateFile(rig.root / "state", BEGIN)
     findings = rig.run(FakeEnqueueing())
     assert (findings.files, findings.left_before, findings.is_sound) == (6, 1, False)
 
@@ -178,7 +178,7 @@ def test_a_ceiling_ends_the_enqueueing_before_the_window_that_passes_it(rig: Rig
     findings = rig.run(enqueueing, at_most=5)
     assert enqueueing.windows == [rig.paths[:4]]
     assert (findings.enqueued, findings.left, findings.is_sound) == (4, 6, False)
-    rig.state = StateFile(rig.root / "state", SCOPE)
+    rig.state = StateFile(rig.root / "state", BEGIN)
     assert rig.run(FakeEnqueueing()).files == 6
 
 
@@ -261,7 +261,7 @@ def test_a_file_that_disappears_meanwhile_is_not_missing_in_cube(
 ) -> None:
     read = module.message_of
 
-    def gone(root: Path, missing: Any) -> Made:
+    def gone(root: Path, missing: Any) -> Registration:
         if missing.path == rig.paths[0]:
             (root / missing.path).unlink()
         return read(root, missing)

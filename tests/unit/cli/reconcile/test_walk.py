@@ -2,12 +2,13 @@
 
 import os
 from contextlib import nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from lapidicom.cli.errors import OperatorError
-from lapidicom.cli.reconcile.resume import StateFile
+from lapidicom.cli.reconcile.resume import State, StateFile
 from lapidicom.cli.reconcile.volume import PROGRESS_FILES, _files, series_folders
 
 FOLDERS = [
@@ -107,16 +108,17 @@ def test_a_file_that_disappears_during_the_look_takes_none_of_the_others_along(
     assert list(_files(folder)) == ["0002-1.3.dcm"]
 
 
-SCOPE = {"root": "/data", "pacs": ""}
+BEGIN = State(scope={"root": "/data", "pacs": ""})
 
 
 def test_the_state_is_read_again_and_only_by_its_owner(tmp_path: Path) -> None:
     path = tmp_path / "state"
-    state = StateFile(path, SCOPE)
-    assert state.read() == ("", 0)
+    state = StateFile(path, BEGIN)
+    assert state.after == ""
     state.write(FOLDERS[0], 3)
     assert path.stat().st_mode & 0o777 == 0o600
-    assert StateFile(path, SCOPE).read() == (FOLDERS[0], 3)
+    again = StateFile(path, BEGIN)
+    assert (again.after, again.state.left) == (FOLDERS[0], 3)
     state.remove()
     assert not path.exists()
 
@@ -126,9 +128,18 @@ def test_another_file_is_no_state(tmp_path: Path, text: str) -> None:
     path = tmp_path / "state"
     path.write_text(text)
     with pytest.raises(OperatorError):
-        StateFile(path, SCOPE).read()
+        StateFile(path, BEGIN)
+
+
+def test_a_run_that_goes_on_looks_back_as_far_as_the_one_before(tmp_path: Path) -> None:
+    first, later = datetime(2024, 1, 2, tzinfo=UTC), datetime(2024, 1, 3, tzinfo=UTC)
+    path = tmp_path / "state"
+    StateFile(path, State(scope={}, since=first)).write("x", 0)
+    assert StateFile(path, State(scope={}, since=later)).state.since == first
+    with pytest.raises(OperatorError, match="of a run with other options"):
+        StateFile(path, State(scope={}))
 
 
 def test_a_state_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match="cannot be written"):
-        StateFile(tmp_path / "none" / "state", SCOPE).write("x", 0)
+        StateFile(tmp_path / "none" / "state", BEGIN).write("x", 0)

@@ -39,8 +39,8 @@ def refused(uids: dict[str, str | None], **changes: Any) -> bytes:
     )
 
 
-def look(spool: Path, uid: str) -> Found:
-    return search(Survey(FileSystem(), str(spool)), uid)
+def look(spool: Path, uid: str, *, by_accession: bool = False) -> Found:
+    return search(Survey(FileSystem(), str(spool)), Found(uid, by_accession))
 
 
 def at(number: int, when: str) -> bytes:
@@ -61,7 +61,7 @@ def test_receptions_of_one_instance_in_two_journals_are_told_in_the_order_of_tim
 def test_a_refusal_belongs_to_the_instance_that_was_received_later(tmp_path: Path) -> None:
     write(tmp_path, LIVES[0], refused({"SOPInstanceUID": "1.2.3.1.1"}), instance(1))
     [story] = look(tmp_path, "1.2.3.1.1").merged()
-    assert {event.kind for event in story.events} == {Kind.RECEIVED, Kind.REFUSED}
+    assert {event.event for event in story.events} == {Kind.RECEIVED, Kind.REFUSED}
 
 
 def test_a_refusal_alone_is_a_story_with_its_reason(tmp_path: Path) -> None:
@@ -72,9 +72,9 @@ def test_a_refusal_alone_is_a_story_with_its_reason(tmp_path: Path) -> None:
     assert (event.status, event.reason, event.tags) == (
         "0xC000",
         "PatientID (0010,0020) is missing",
-        ("(0010,0020)",),
+        ["(0010,0020)"],
     )
-    assert sorted(story.sop_uid for story in by_series) == ["1.2.3.1.1", "1.2.3.1.9"]
+    assert sorted(story.SOPInstanceUID for story in by_series) == ["1.2.3.1.1", "1.2.3.1.9"]
 
 
 def test_a_series_comes_with_the_associations_that_brought_it(tmp_path: Path) -> None:
@@ -85,25 +85,32 @@ def test_a_series_comes_with_the_associations_that_brought_it(tmp_path: Path) ->
     assert len(found.merged()) == 2
 
 
-def test_a_study_names_its_series(tmp_path: Path) -> None:
+def test_a_study_has_the_instances_of_its_series(tmp_path: Path) -> None:
     write(tmp_path, LIVES[0], instance(1, series=1), instance(1, series=2))
     found = look(tmp_path, "1.2.3")
-    assert (found.subject, sorted(found.series), found.merged()) == (
-        Subject.STUDY,
-        ["1.2.3.1", "1.2.3.2"],
-        [],
-    )
+    assert found.subject is Subject.STUDY
+    assert [one.SeriesInstanceUID for one in found.merged()] == ["1.2.3.1", "1.2.3.2"]
+
+
+def test_an_accession_number_is_looked_for_only_where_that_is_asked_for(tmp_path: Path) -> None:
+    message = records.parse(b"0\t" + instance(1)).fields() | {"AccessionNumber": "Ü-17"}
+    write(tmp_path, LIVES[0], records.instance_received(json.dumps(message).encode()), instance(2))
+    assert look(tmp_path, "Ü-17").merged() == []
+    found = look(tmp_path, "Ü-17", by_accession=True)
+    assert found.subject is Subject.ACCESSION
+    assert [one.path for one in found.merged()] == [instance_path(1)]
 
 
 def test_a_record_behind_the_mark_is_not_relayed(tmp_path: Path) -> None:
     write(tmp_path, LIVES[0], instance(1), instance(2), mark=1)
     [story] = look(tmp_path, "1.2.3.1.2").merged()
+    story.judge(sees_cube=True)
     assert story.state is State.NOT_RELAYED
 
 
 def test_uids_that_only_begin_alike_are_others(tmp_path: Path) -> None:
     write(tmp_path, LIVES[0], instance(1), instance(11))
-    assert [story.sop_uid for story in look(tmp_path, "1.2.3.1.1").merged()] == ["1.2.3.1.1"]
+    assert [story.SOPInstanceUID for story in look(tmp_path, "1.2.3.1.1").merged()] == ["1.2.3.1.1"]
     assert look(tmp_path, "1.2.3.1.").merged() == []
 
 

@@ -1,68 +1,79 @@
 """From what is known of an instance to its state, and from its instances to that of a series."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
-from lapidicom.cli.errors import NotVisible
 from lapidicom.cli.trace.story import (
     EXIT_STATUSES,
+    MEANINGS,
     MOST_EVENTS,
     Event,
     InCube,
+    Instance,
     Kind,
     Letter,
     State,
-    Story,
     counts,
     worst,
 )
 from lapidicom.common.journal.survey import Relay
 
-LETTER = Letter("life.1", "refused", "", "", None, 400, 1)
-REGISTERED = InCube("http://cube/1/", "")
-UNSEEN = NotVisible("set CHRIS_URL")
+LETTER = Letter(
+    id="life.1", reason="refused", meaning="", remedy="", died_at=None, http_status=400, attempts=1
+)
+REGISTERED = InCube(url="http://cube/1/")
 
 
-def event(kind: Kind = Kind.RECEIVED, relay: Relay = Relay.RELAYED, second: int = 0) -> Event:
+def event(kind: Kind = Kind.RECEIVED, relay: Relay | None = Relay.RELAYED, second: int = 0) -> Event:
     when = datetime(2024, 1, 2, 3, 4, second, tzinfo=UTC)
-    return Event(kind, when, "A", "B", "127.0.0.1:1", "receiver-1", "a1", relay)
+    return Event(
+        event=kind,
+        when=when,
+        calling_ae_title="A",
+        peer_address="127.0.0.1:1",
+        receiver="receiver-1",
+        association_id="a1",
+        relay=relay,
+    )
 
 
-def story(*events: Event, **known: object) -> Story:
-    return Story("1.2", "A", "path", events=list(events), **known)  # type: ignore[arg-type]
+def known(*events: Event, **more: Any) -> Instance:
+    return Instance(SOPInstanceUID="1.2", pacs_name="A", path="path", events=list(events), **more)
 
 
-REFUSED = event(Kind.REFUSED)
+REFUSED = event(Kind.REFUSED, None)
 
 CASES = [
-    (story(event(), cube=REGISTERED), State.REGISTERED),
-    (story(event(), cube=REGISTERED, letters=[LETTER]), State.REGISTERED),
-    (story(cube=REGISTERED), State.REGISTERED),
-    (story(event(), letters=[LETTER]), State.DEAD_LETTER),
-    (story(event(), letters=[LETTER], cube=UNSEEN), State.DEAD_LETTER),
-    (story(event()), State.WAITING),
-    (story(event(), cube=UNSEEN), State.UNSEEN),
-    (story(event(relay=Relay.NOT_RELAYED)), State.NOT_RELAYED),
-    (story(event(relay=Relay.NOT_RELAYED), cube=UNSEEN), State.NOT_RELAYED),
-    (story(event(relay=Relay.BEHIND_MARK)), State.NOT_RELAYED),
-    (story(event(), event(relay=Relay.NOT_RELAYED)), State.NOT_RELAYED),
-    (story(event(relay=Relay.SET_ASIDE)), State.SET_ASIDE),
-    (story(event(relay=Relay.SET_ASIDE), event()), State.WAITING),
-    (story(event(relay=Relay.NEVER_ANSWERED_OR_RELAYED)), State.WAITING),
-    (story(REFUSED), State.REFUSED),
-    (story(REFUSED, event()), State.WAITING),
-    (story(event(), REFUSED), State.WAITING),
-    (story(file=10), State.STORED),
-    (story(file=10, cube=UNSEEN), State.UNSEEN),
-    (story(file=None), State.UNKNOWN),
-    (story(file=UNSEEN, cube=UNSEEN), State.UNKNOWN),
+    (known(event(), cube=REGISTERED), True, State.REGISTERED),
+    (known(event(), cube=REGISTERED, dead_letters=[LETTER]), True, State.REGISTERED),
+    (known(cube=REGISTERED), True, State.REGISTERED),
+    (known(event(), dead_letters=[LETTER]), True, State.DEAD_LETTER),
+    (known(event(), dead_letters=[LETTER]), False, State.DEAD_LETTER),
+    (known(event()), True, State.WAITING),
+    (known(event()), False, State.UNSEEN),
+    (known(event(relay=Relay.NOT_RELAYED)), True, State.NOT_RELAYED),
+    (known(event(relay=Relay.NOT_RELAYED)), False, State.NOT_RELAYED),
+    (known(event(relay=Relay.BEHIND_MARK)), True, State.NOT_RELAYED),
+    (known(event(), event(relay=Relay.NOT_RELAYED)), True, State.NOT_RELAYED),
+    (known(event(relay=Relay.SET_ASIDE)), True, State.SET_ASIDE),
+    (known(event(relay=Relay.SET_ASIDE), event()), True, State.WAITING),
+    (known(event(relay=Relay.NEVER_ANSWERED_OR_RELAYED)), True, State.WAITING),
+    (known(REFUSED), True, State.REFUSED),
+    (known(REFUSED, event()), True, State.WAITING),
+    (known(event(), REFUSED), True, State.WAITING),
+    (known(file_size=10), True, State.STORED),
+    (known(file_size=10), False, State.UNSEEN),
+    (known(), True, State.UNKNOWN),
+    (known(), False, State.UNKNOWN),
 ]
 
 
-@pytest.mark.parametrize(("known", "state"), CASES)
-def test_the_state_of_an_instance(known: Story, state: State) -> None:
-    assert known.state is state
+@pytest.mark.parametrize(("one", "sees_cube", "state"), CASES)
+def test_the_state_of_an_instance(one: Instance, sees_cube: bool, state: State) -> None:
+    one.judge(sees_cube=sees_cube)
+    assert one.state is state
 
 
 def test_a_series_is_as_its_worst_instance() -> None:
@@ -77,9 +88,15 @@ def test_each_state_has_an_exit_status_of_its_own_and_none_of_those_of_all_comma
     assert not {2, 3, 130} & set(EXIT_STATUSES.values())
 
 
+def test_each_state_is_explained() -> None:
+    assert set(MEANINGS) == set(State)
+
+
 def test_instances_are_counted_by_state_the_worst_first() -> None:
-    stories = [story(cube=REGISTERED), story(event()), story(cube=REGISTERED), story(letters=[LETTER])]
-    assert list(counts(stories).items()) == [
+    found = [known(cube=REGISTERED), known(event()), known(cube=REGISTERED), known(dead_letters=[LETTER])]
+    for one in found:
+        one.judge(sees_cube=True)
+    assert list(counts(found).items()) == [
         (State.DEAD_LETTER, 1),
         (State.WAITING, 1),
         (State.REGISTERED, 2),
@@ -87,13 +104,13 @@ def test_instances_are_counted_by_state_the_worst_first() -> None:
 
 
 def test_of_endless_receptions_the_first_and_the_last_are_kept() -> None:
-    known = story()
+    one = known()
     for number in range(MOST_EVENTS + 50):
-        known.add(event(second=number % 60))
-    assert (len(known.events), known.omitted) == (MOST_EVENTS, 50)
+        one.add(event(second=number % 60))
+    assert (len(one.events), one.events_omitted) == (MOST_EVENTS, 50)
 
 
 def test_events_of_several_journals_come_in_the_order_of_time() -> None:
-    known = story(event(second=3), event(second=1), event(second=2))
-    known.sort()
-    assert [one.when.second for one in known.events if one.when] == [1, 2, 3]
+    one = known(event(second=3), event(second=1), event(second=2))
+    one.sort()
+    assert [event.when.second for event in one.events if event.when] == [1, 2, 3]

@@ -9,10 +9,18 @@ import shlex
 from dataclasses import dataclass
 from typing import Final
 
-from lapidicom.cli.letter import BY_BROKER, DELIVERY_LIMIT, UNKNOWN_REASON, DeadLetter, short_id
-from lapidicom.registrar.cube.contract import IDENTITY_LIMITS
+from lapidicom.registrar.cube.contract import FIELDS, IDENTITY_LIMITS, PATH_PREFIX
 
 ANY_OTHER_STATUS: Final = "http_*"
+
+DELIVERY_LIMIT: Final = "delivery-limit"
+"""The broker itself gave the message up: it was delivered again and again and never ended."""
+
+BY_BROKER: Final = "by-broker"
+"""The broker dead-lettered it for another reason, such as a policy's; the reason follows a colon."""
+
+UNKNOWN_REASON: Final = "untold"
+"""Nobody said why: not published by a registrar."""
 
 IDENTITY_REFUSED: Final = (
     "Identity is never edited: have it corrected at the sender and sent again, then "
@@ -150,6 +158,26 @@ CAUSES: Final = (
 """In the order of the runbook."""
 
 
+_FIELD: Final = f"(?:{'|'.join(sorted(FIELDS))})"
+_FAULT: Final = f"blank|longer than [0-9]+ characters|not a normal path below {PATH_PREFIX}"
+_DETAILS: Final = {
+    "refused": f"{_FIELD}(?:,{_FIELD})*",
+    "unregistrable": f"{_FIELD}: (?:{_FAULT})",
+    "refused-on-the-way": "http_[0-9]{3}",
+    "internal-error": "[A-Za-z]+(?:Error|Exception|Exit|Group|Interrupt|Iteration|Timeout)",
+    BY_BROKER: "expired|maxlen|rejected",
+}
+"""What may follow the colon of a reason; anything else is not shown: a foreign publisher wrote it."""
+
+
+def known_reason(text: str) -> str:
+    """Of a reason what a registrar or the broker is known to give."""
+    key, _, detail = text.partition(": ")
+    if key not in {cause.reason for cause in CAUSES} and not re.fullmatch("http_[0-9]{3}", key, re.ASCII):
+        return UNKNOWN_REASON
+    return text if detail and re.fullmatch(_DETAILS.get(key, "(?!)"), detail, re.ASCII) else key
+
+
 def cause_of(reason: str) -> Cause:
     """The row of a reason; a reason of a newer registrar's is as one that nobody told."""
     key = reason.partition(":")[0]
@@ -159,18 +187,19 @@ def cause_of(reason: str) -> Cause:
     return rows.get(key, rows[UNKNOWN_REASON])
 
 
-def remedy(letter: DeadLetter, *, of_group: bool = False) -> str:
-    """What to do about this letter, with its id and reason in the commands.
+def remedy(reason: str, letter_id: str, *, of_group: bool = False) -> str:
+    """What to do about a letter, with its id and reason in the commands.
 
     Args:
-        letter: or the example of a group.
+        reason: its reason.
+        letter_id: as an operator types it; of a group that of the example.
         of_group: name all letters of the reason where a command allows it.
     """
-    key, _, names = letter.reason.partition(": ")
-    text = cause_of(letter.reason).remedy
+    key, _, names = reason.partition(": ")
+    text = cause_of(reason).remedy
     if key == "refused" and _IDENTITY.intersection(names.split(",")):
         text = IDENTITY_REFUSED
     if of_group:
-        text = text.replace("--id ID", f"--reason {shlex.quote(letter.reason)}")
+        text = text.replace("--id ID", f"--reason {shlex.quote(reason)}")
     text = text.replace("REASON", key)
-    return re.sub(r"\bID\b", lambda _: short_id(letter.id), text)
+    return re.sub(r"\bID\b", lambda _: letter_id, text)

@@ -20,7 +20,7 @@ from lapidicom.registrar.cube.generation import Generation
 from lapidicom.registrar.cube.http import http_client
 from lapidicom.registrar.cube.replies import Answer, NoAnswer, Reply
 
-CONNECT_SECONDS: Final = 5.0
+CONNECT_SECONDS: Final = 3.0
 READ_SECONDS: Final = 60.0
 """A search without an index takes long in a large CUBE."""
 
@@ -63,11 +63,13 @@ class RegisteredFile:
         path: relative to CUBE's storage root.
         url: the link to it.
         registered_at: as CUBE tells it.
+        series_uid: its SeriesInstanceUID.
     """
 
     path: str = field(repr=False)
     url: str
     registered_at: str
+    series_uid: str
 
 
 @dataclass(slots=True)
@@ -169,7 +171,8 @@ class Catalogue:
         body = self._body(reply)
         for row in body.get("results", ()):
             path = str(row["fname"])
-            listing.files[path] = RegisteredFile(path, str(row["url"]), str(row.get("creation_date", "")))
+            registered_at, series = str(row.get("creation_date", "")), str(row.get("SeriesInstanceUID", ""))
+            listing.files[path] = RegisteredFile(path, str(row["url"]), registered_at, series)
         return int(body["count"])
 
     async def _ask_until_answered(self, parameters: Mapping[str, str]) -> dict[str, Any]:
@@ -237,10 +240,22 @@ async def catalogue(section: CubeSection, rate: float) -> AsyncIterator[Catalogu
         section: CUBE's address and account.
         rate: requests a second; 0: no limit.
     """
+    async with cube_client(section, READ_SECONDS) as cube:
+        yield Catalogue(cube, section.cube_url, Rate(rate))
+
+
+@asynccontextmanager
+async def cube_client(section: CubeSection, read_seconds: float) -> AsyncIterator[Cube]:
+    """A client that keeps its token: the second question costs CUBE no password check.
+
+    Args:
+        section: CUBE's address and account.
+        read_seconds: the longest wait for an answer.
+    """
     url = section.cube_url if section.cube_url.endswith("/") else f"{section.cube_url}/"
     tls = ssl.create_default_context()
     async with http_client(
-        connect_seconds=CONNECT_SECONDS, read_seconds=READ_SECONDS, tls=tls, transport=None
+        connect_seconds=CONNECT_SECONDS, read_seconds=read_seconds, tls=tls, transport=None
     ) as http:
         token = Token(http, url, section.cube_username, section.cube_password.get_secret_value())
-        yield Catalogue(Cube(http, url, token), url, Rate(rate))
+        yield Cube(http, url, token)

@@ -6,19 +6,15 @@ that are missing, and a request that lacks fields registers nothing.
 """
 
 import json
-import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from lapidicom.cli.check import Check, Result, failed, passed, unseen
 from lapidicom.cli.errors import NotVisible
 from lapidicom.common.settings import CubeSection
 from lapidicom.registrar.cube.availability import WRONG_ACCOUNT, trouble
-from lapidicom.registrar.cube.client import Cube, Token
+from lapidicom.registrar.cube.client import Cube
 from lapidicom.registrar.cube.contract import PATH_NOT_FOUND
 from lapidicom.registrar.cube.generation import Generation
-from lapidicom.registrar.cube.http import http_client
 from lapidicom.registrar.cube.replies import Answer, Fault, NoAnswer, Reply
 
 NO_CUBE: Final = NotVisible("CHRIS_URL, CHRIS_USERNAME and CHRIS_PASSWORD are not all set")
@@ -31,25 +27,10 @@ DATABASE: Final = "database"
 RIGHT: Final = "right to register"
 STORAGE: Final = "storage"
 
-_CONNECT_SECONDS: Final = 3.0
-_READ_SECONDS: Final = 5.0
+READ_SECONDS: Final = 5.0
 _NAME: Final = "chris"
 _REQUIRED: Final = "PatientID"
 """A field that CUBE misses in the last question: so it is CUBE that answers."""
-
-
-@asynccontextmanager
-async def cube_client(section: CubeSection) -> AsyncIterator[Cube]:
-    """A client that keeps its token: the second look costs CUBE no password check."""
-    url = section.cube_url if section.cube_url.endswith("/") else f"{section.cube_url}/"
-    async with http_client(
-        connect_seconds=_CONNECT_SECONDS,
-        read_seconds=_READ_SECONDS,
-        tls=ssl.create_default_context(),
-        transport=None,
-    ) as http:
-        token = Token(http, url, section.cube_username, section.cube_password.get_secret_value())
-        yield Cube(http, url, token)
 
 
 async def ask_cube(cube: Cube, section: CubeSection, unit: str, stored: str | NotVisible) -> list[Check]:

@@ -11,20 +11,11 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Final, Protocol
 
+from lapidicom.cli.causes import BY_BROKER, DELIVERY_LIMIT, known_reason
 from lapidicom.common.headers import HEADER_ID, HEADER_VERSION, Header, own_headers
 from lapidicom.common.topology import WORK_QUEUE
 from lapidicom.registrar.consumer import headers as told
 
-DELIVERY_LIMIT: Final = "delivery-limit"
-"""The broker itself gave the message up: it was delivered again and again and never ended."""
-
-BY_BROKER: Final = "by-broker"
-"""The broker dead-lettered it for another reason, such as a policy's; the reason follows a colon."""
-
-UNKNOWN_REASON: Final = "untold"
-"""Nobody said why: not published by a registrar."""
-
-_REASON: Final = re.compile(r"[a-z0-9_-]{1,60}(: [ -~]{0,200})?", re.ASCII)
 _UID: Final = re.compile(r"[0-9.]{1,64}", re.ASCII)
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _SHORT: Final = 8
@@ -135,7 +126,6 @@ def read_letter(body: bytes, properties: Properties) -> DeadLetter:
     own = own_headers(headers)
     broker_reason, broker_time = _broker_death(headers)
     last = _time(headers.get(told.LAST_ATTEMPT))
-    reason = _text(headers.get(told.REASON))
     stable, message_id = _text(headers.get(HEADER_ID)), _text(properties.message_id)
     return DeadLetter(
         id=stable or message_id or f"sha256-{sha256(body).hexdigest()[:16]}",
@@ -146,7 +136,7 @@ def read_letter(body: bytes, properties: Properties) -> DeadLetter:
         body=body,
         fields=_fields(body),
         headers=own,
-        reason=broker_reason or (reason if _REASON.fullmatch(reason) else UNKNOWN_REASON),
+        reason=broker_reason or known_reason(_text(headers.get(told.REASON))),
         http_status=None if broker_reason else _whole(headers.get(told.HTTP_STATUS)),
         answer="" if broker_reason else _text(headers.get(told.ANSWER)),
         attempts=told.history(own).attempts,
@@ -163,7 +153,7 @@ def _broker_death(headers: Mapping[str, Any]) -> tuple[str, datetime | None]:
     for death in deaths if isinstance(deaths, list) else ():
         if isinstance(death, dict) and death.get("queue") == WORK_QUEUE:
             reason = _text(death.get("reason"))
-            named = DELIVERY_LIMIT if reason == "delivery_limit" else f"{BY_BROKER}: {reason or 'unknown'}"
+            named = DELIVERY_LIMIT if reason == "delivery_limit" else known_reason(f"{BY_BROKER}: {reason}")
             return named, _time(death.get("time"))
     return "", None
 

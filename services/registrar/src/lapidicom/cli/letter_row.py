@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Self
 
 from lapidicom.cli.answers import HIDDEN, NUMBER, Answer, Look
 from lapidicom.cli.letter import DeadLetter, short_id
-from lapidicom.cli.masking import known_answer
+from lapidicom.cli.masking import known_answer, known_pacs
 from lapidicom.cli.times import age
 
 UID_TAIL: Final = 12
@@ -58,7 +58,7 @@ class Row(Answer):
             first_attempt=letter.first_attempt,
             last_attempt=letter.last_attempt,
             registrar=letter.registrar or None,
-            pacs_name=letter.pacs_name or None,
+            pacs_name=known_pacs(letter.pacs_name) or None,
             SeriesInstanceUID=letter.uid("SeriesInstanceUID") or None,
             SOPInstanceUID=letter.uid("SOPInstanceUID") or None,
             **more,

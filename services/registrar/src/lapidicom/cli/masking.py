@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
+from lapidicom.cli.causes import known_reason
 from lapidicom.common.headers import HEADER_ID, HEADER_VERSION
-from lapidicom.registrar.consumer.headers import ANSWER
+from lapidicom.registrar.consumer import headers as told
 from lapidicom.registrar.cube.contract import IDENTITY_LIMITS, TEXT_LIMITS
 
 MASK: Final = "***"
@@ -26,7 +27,17 @@ HARMLESS_FIELDS: Final = frozenset(
 )
 """Fields of a message that tell nothing about a patient."""
 
-_HARMLESS_HEADERS: Final = frozenset({HEADER_ID, HEADER_VERSION, "traceparent", "tracestate"})
+_HARMLESS_HEADERS: Final = frozenset(
+    {
+        *(HEADER_ID, HEADER_VERSION, "traceparent", "tracestate"),
+        *(told.ATTEMPTS, told.FIRST_ATTEMPT, told.LAST_ATTEMPT, told.HTTP_STATUS, told.REGISTRAR),
+        *(told.WAITING_SINCE, told.REFUSALS, "lapidicom-reconcile"),
+        *("lapidicom-replay", "lapidicom-replays", "lapidicom-replayed-at", "lapidicom-edited"),
+        *("lapidicom-former-http-status", "lapidicom-former-attempts"),
+    }
+)
+_REASONS: Final = frozenset({told.REASON, told.WAITING_FOR, "lapidicom-former-reason"})
+"""Headers of which known reasons are shown."""
 
 CUBE_TEXTS: Final = (
     "This field is required.",
@@ -103,7 +114,9 @@ def masked_headers(headers: Mapping[str, Any]) -> dict[str, Any]:
     """Our headers; of others only those of a trace."""
     return {
         name: value
-        if name in _HARMLESS_HEADERS or (name.startswith("lapidicom-") and name != ANSWER)
+        if name in _HARMLESS_HEADERS
+        else known_reason(value)
+        if name in _REASONS and isinstance(value, str)
         else MASK
         for name, value in headers.items()
     }
@@ -116,6 +129,11 @@ def masked_path(path: str) -> str:
         return MASK
     is_file = _FILE_NAME.fullmatch(parts[-1]) is not None
     return "/".join((*parts[:3], *(MASK for _ in parts[4:]), parts[-1] if is_file else MASK))
+
+
+def known_pacs(name: str) -> str:
+    """A PACS name; what cannot be a sanitised AE title is masked."""
+    return name if not name or _PACS.fullmatch(name) else MASK
 
 
 def known_answer(answer: str) -> str:
@@ -165,6 +183,8 @@ def _masked(name: str, value: Any) -> Any:
         return masked_path(value) if isinstance(value, str) else MASK
     if name not in HARMLESS_FIELDS:
         return MASK
+    if name == "pacs_name":
+        return known_pacs(value) if isinstance(value, str) else MASK
     if name.endswith("UID") and not (isinstance(value, str) and _UID.fullmatch(value)):
         return MASK
     return value if isinstance(value, str | int | float | bool) else MASK

@@ -7,7 +7,7 @@ columns are padded with blanks, never wrapped and never cut.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,15 +23,6 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 Advance = Callable[[int], None]
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of a table."""
-
-    title: str
-    right: bool = False
-    style: str = ""
 
 
 class Output:
@@ -62,7 +53,7 @@ class Output:
     def show(self, answer: Answer) -> None:
         """Print an answer, in the one form or the other."""
         if self.json:
-            self._document(answer.model_dump(mode="json"))
+            self._document(answer.model_dump(mode="json", by_alias=True))
         elif self.terminal:
             for part in self.rendered(answer):
                 self.console.print(part)
@@ -116,27 +107,6 @@ class Output:
         with Progress(*columns, console=console, transient=True) as bar:
             task = bar.add_task(what, total=total)
             yield lambda more: bar.advance(task, more)
-
-    def document(self, document: Any) -> None:
-        """Print one JSON document; times become ISO 8601."""
-        self._document(json.loads(json.dumps(document, default=lambda value: value.isoformat())))
-
-    def table(
-        self, columns: Sequence["Column | str"], rows: Iterable[Sequence[object]], title: str = ""
-    ) -> None:
-        """Print a table; None is an empty cell. Nothing with --json."""
-        heads = [column if isinstance(column, Column) else Column(column) for column in columns]
-        cells = [["" if cell is None else _one_line(str(cell)) for cell in row] for row in rows]
-        lines = [[head.title for head in heads], *cells]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        if title:
-            self.text(title)
-        for line in lines:
-            padded = (
-                cell.rjust(width) if head.right else cell.ljust(width)
-                for cell, width, head in zip(line, widths, heads, strict=True)
-            )
-            self.text("  ".join(padded).rstrip())
 
     def rendered(self, answer: Answer) -> "Iterator[RenderableType]":
         """An answer as parts that rich prints."""
@@ -237,7 +207,7 @@ def _cell(value: Any, look: Look, *, short: bool) -> str:
     match value:
         case None:
             return ""
-        case bool():
+        case bool() if form is str:
             return "yes" if value else "no"
         case Mapping():
             return ", ".join(f"{name} {number}" for name, number in value.items())

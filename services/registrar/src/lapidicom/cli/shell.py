@@ -34,12 +34,16 @@ T = TypeVar("T")
 
 APP_ID: Final = "lapidicom"
 ANSWER_SECONDS: Final = 900.0
+ROWS: Final = 20
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 NoColor = Annotated[bool, typer.Option("--no-color", help="No colours, as with NO_COLOR set.")]
 Because = Annotated[str, typer.Option("--because", help="Why; goes into the audit log.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; do nothing.")]
-Limit = Annotated[int, typer.Option(min=0, help="Show no more than so many rows; 0: all.")]
+Limit = Annotated[
+    int | None,
+    typer.Option(min=0, help=f"Rows to show; 0: all. By default {ROWS}, and all with --json."),
+]
 ShowPhi = Annotated[
     bool,
     typer.Option(
@@ -90,6 +94,15 @@ class Shell:
     def amqp_url(self) -> str:
         """AMQP_URL, with credentials."""
         return self.settings.amqp_url.get_secret_value()
+
+    def rows(self, limit: int | None) -> int:
+        """How many rows to show; 0: all."""
+        return limit if limit is not None else 0 if self.output.json else ROWS
+
+    def more(self, count: int) -> None:
+        """Say that rows are left out."""
+        if count:
+            self.output.text(f"{count} more: --limit 0 shows all")
 
     def connection(self) -> AbstractAsyncContextManager[AbstractConnection]:
         """A connection to RabbitMQ, under a name that its management shows.

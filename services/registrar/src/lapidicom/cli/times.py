@@ -63,6 +63,6 @@ def age(when: datetime) -> str:
     return span(datetime.now(UTC) - when)
 
 
-def moment(when: datetime) -> str:
+def moment(when: datetime | None) -> str:
     """A time as people read it, UTC."""
-    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
+    return "unknown" if when is None else f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"

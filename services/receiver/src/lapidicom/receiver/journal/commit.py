@@ -119,17 +119,18 @@ class GroupCommit:
     def commit_instance(self, entry: Entry) -> None:
         """Commit one instance's entry now, without syncs; the shortest way for the most frequent case."""
         with self._commit_lock:
-            is_appended = False
-            if entry.starts is None and not self.needs_probe:
+            end = None
+            if entry.starts is None and not self.needs_probe and not self._mark.progress:
                 try:
-                    is_appended = self._segments.append(entry)
+                    end = self._segments.append(entry)
                 except OSError as error:
                     self._fail((entry,), error)
                     return
-            if not is_appended:
+            if end is None:
                 self._commit((entry,))
                 return
-            self._mark.note(entry)
+            entry.durable = True
+            self._mark.move_to(end)
 
     def settle(self, entry: Entry) -> None:
         """The sync of the entry's folder is done or given up: the mark may pass it."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 from lapidicom.cli.cube import Catalogue
 from lapidicom.cli.output import Advance
 from lapidicom.cli.reconcile.findings import Findings
-from lapidicom.cli.reconcile.message import Made
+from lapidicom.cli.reconcile.message import Registration
 from lapidicom.common.broker import Publisher
 
 IN_FLIGHT: Final = 100
@@ -35,7 +35,7 @@ class Enqueueing:
         self._run = run
 
     async def enqueue(
-        self, lost: Sequence[Made], cube: Catalogue, findings: Findings, advance: Advance
+        self, lost: Sequence[Registration], cube: Catalogue, findings: Findings, advance: Advance
     ) -> None:
         """Enqueue messages of files that are lost.
 
@@ -63,7 +63,7 @@ class Enqueueing:
     async def _enqueue_folder(
         self,
         folder: str,
-        lost: Sequence[Made],
+        lost: Sequence[Registration],
         publisher: Publisher,
         cube: Catalogue,
         findings: Findings,
@@ -84,5 +84,5 @@ class Enqueueing:
                 raise failures[0]
 
 
-def _batches(messages: Sequence[Made]) -> Iterable[Sequence[Made]]:
+def _batches(messages: Sequence[Registration]) -> Iterable[Sequence[Registration]]:
     return (messages[start : start + IN_FLIGHT] for start in range(0, len(messages), IN_FLIGHT))

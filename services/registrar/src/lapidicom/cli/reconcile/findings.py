@@ -109,7 +109,7 @@ class Missing:
 
 
 @dataclass(slots=True)
-class Kept:
+class Sample:
     """Paths of one kind: all counted, the first ones kept."""
 
     count: int = 0
@@ -143,11 +143,11 @@ class Findings:
     folders: int = 0
     files: int = 0
     registered: int = 0
-    missing: dict[Fate, Kept] = field(default_factory=lambda: {fate: Kept() for fate in Fate})
-    only_in_cube: Kept = field(default_factory=Kept)
+    missing: dict[Fate, Sample] = field(default_factory=lambda: {fate: Sample() for fate in Fate})
+    only_in_cube: Sample = field(default_factory=Sample)
     lost_by_cube: int = 0
     rows_elsewhere: Counter[str] = field(default_factory=Counter)
-    only_in_journal: Kept = field(default_factory=Kept)
+    only_in_journal: Sample = field(default_factory=Sample)
     enqueued: int = 0
     taken_meanwhile: int = 0
     left_before: int = 0

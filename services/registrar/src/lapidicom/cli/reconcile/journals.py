@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from lapidicom.cli.reconcile.findings import Kept, Missing, Recorded
+from lapidicom.cli.reconcile.findings import Missing, Recorded, Sample
 from lapidicom.common.file_system import FileSystem
 from lapidicom.common.journal import records
 from lapidicom.common.journal.records import time_of
@@ -49,9 +49,12 @@ class Scope:
 
 
 def attach(
-    spool: Path, window: Mapping[str, Missing], gone: "Gone | None", advance: Callable[[int], None]
+    spool: Path,
+    window: Mapping[str, Missing],
+    vanished: "VanishedFiles | None",
+    advance: Callable[[int], None],
 ) -> None:
-    """Give each missing file its latest record, and let `gone` look at all records.
+    """Give each missing file its latest record, and let `vanished` look at all records.
 
     Raises:
         OSError: the journals cannot be read.
@@ -63,8 +66,8 @@ def attach(
         missing = window.get(path)
         if missing is not None:
             _attach(missing, entry)
-        if gone is not None:
-            gone.look(path, entry)
+        if vanished is not None:
+            vanished.look(path, entry)
 
 
 def size(spool: Path) -> int:
@@ -88,7 +91,7 @@ def _attach(missing: Missing, entry: Entry) -> None:
     missing.record = Recorded(entry.lapidicom_id, entry.record.body, relay, when)
 
 
-class Gone:
+class VanishedFiles:
     """Looks for files that a journal calls stored and that are not on the volume.
 
     Args:
@@ -97,7 +100,7 @@ class Gone:
     """
 
     def __init__(self, scope: Scope, settled_before: datetime) -> None:
-        self.found = Kept()
+        self.found = Sample()
         self._scope = scope
         self._settled_before = settled_before
         self._listings: OrderedDict[str, frozenset[str]] = OrderedDict()

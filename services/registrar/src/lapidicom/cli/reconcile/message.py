@@ -34,7 +34,7 @@ class NoMessage(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class Registration:
     """A message and its stable id."""
 
     lapidicom_id: str
@@ -58,7 +58,7 @@ class Made:
         )
 
 
-def message_of(root: Path, missing: Missing) -> Made:
+def message_of(root: Path, missing: Missing) -> Registration:
     """Make the message of a file: its record's, with the same id; without a record its file's own.
 
     Raises:
@@ -72,10 +72,10 @@ def message_of(root: Path, missing: Missing) -> Made:
     return of_file(root, missing.path)
 
 
-def _of_record(lapidicom_id: str, message: bytes) -> Made | None:
+def _of_record(lapidicom_id: str, message: bytes) -> Registration | None:
     """None if no message can be made of it."""
     try:
-        return Made(lapidicom_id, InstanceStored.model_validate_json(message))
+        return Registration(lapidicom_id, InstanceStored.model_validate_json(message))
     except ValidationError:
         return None
 
@@ -85,7 +85,7 @@ def id_of_path(path: str) -> str:
     return f"reconcile.{sha256(path.encode()).hexdigest()[:32]}"
 
 
-def of_file(root: Path, path: str) -> Made:
+def of_file(root: Path, path: str) -> Registration:
     """Make the message of a file from its own header, as the receiver would have made it.
 
     Raises:
@@ -119,7 +119,7 @@ def of_file(root: Path, path: str) -> Made:
         "peer_address": UNKNOWN,
         "receiver": UNKNOWN,
     }
-    return Made(id_of_path(path), InstanceStored.model_validate(fields))
+    return Registration(id_of_path(path), InstanceStored.model_validate(fields))
 
 
 def _tags(stream: Any, data: bytes, transfer_syntax_uid: str) -> InstanceTags:

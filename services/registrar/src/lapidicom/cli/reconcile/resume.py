@@ -1,49 +1,66 @@
 """Where a run of reconcile is, kept in a file of the operator's choice, so that another run goes on there."""
 
-import json
 import os
+from datetime import datetime
 from pathlib import Path
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from lapidicom.cli.errors import ExitStatus, OperatorError
+from pydantic import BaseModel, ValidationError
+
+from lapidicom.cli.errors import OperatorError
+
+
+class State(BaseModel):
+    """How far everything is settled.
+
+    Attributes:
+        scope: what the run is about.
+        since: only what was received since then; the next run, whenever it begins, looks back as far.
+        after: the last folder that is settled (patient data), with % in place of bytes that are no text.
+        left: how much is missing up to there all the same.
+    """
+
+    scope: dict[str, str]
+    since: datetime | None = None
+    after: str = ""
+    left: int = 0
 
 
 class StateFile:
-    """A small JSON file, mode 0600: the folder that it names is patient data.
+    """A small JSON file, mode 0600.
 
     Args:
         path: None: nothing is kept.
-        scope: what the run is about; a file of another scope is refused.
+        begin: the state of a run that begins; a file of another scope is refused.
+
+    Attributes:
+        state: what is kept; at first that of the run on which this one goes on, if there is one.
+
+    Raises:
+        OperatorError: it is no such file, or one of another run.
     """
 
-    def __init__(self, path: Path | None, scope: dict[str, str]) -> None:
+    def __init__(self, path: Path | None, begin: State) -> None:
         self._path = path
-        self._scope = scope
-        self._written = ""
-
-    def read(self) -> tuple[str, int]:
-        """The last folder that is settled, empty to begin at the beginning; and what was left up to there.
-
-        Raises:
-            OperatorError: it is no such file, or one of another run.
-        """
-        if self._path is None:
-            return "", 0
+        self.state = begin
+        if path is None:
+            return
         try:
-            state = json.loads(self._path.read_text(encoding="utf-8"))
+            self.state = State.model_validate_json(path.read_bytes())
         except FileNotFoundError:
-            return "", 0
-        except (OSError, ValueError) as error:
+            return
+        except OSError as error:
             raise self._unfit("cannot be read") from error
-        if not (
-            isinstance(state, dict)
-            and isinstance(state.get("after"), str)
-            and isinstance(state.get("left", 0), int)
-        ):
-            raise self._unfit("is no state of reconcile")
-        if state.get("scope") != self._scope:
+        except ValidationError:
+            raise self._unfit("is no state of reconcile") from None
+        is_same = self.state.scope == begin.scope and (self.state.since is None) == (begin.since is None)
+        if not is_same:
             raise self._unfit("is of a run with other options")
-        self._written = state["after"]
-        return self._written, state.get("left", 0)
+
+    @property
+    def after(self) -> str:
+        """The last folder that is settled; empty to begin at the beginning."""
+        return os.fsdecode(unquote_to_bytes(self.state.after))
 
     def write(self, after: str, left: int) -> None:
         """Keep how far everything is settled, and how much is missing up to there all the same.
@@ -51,17 +68,19 @@ class StateFile:
         Raises:
             OperatorError: it cannot be written.
         """
-        if self._path is None or after == self._written:
+        if self._path is None or after == self.after:
             return
+        self.state = self.state.model_copy(
+            update={"after": quote_from_bytes(os.fsencode(after)), "left": left}
+        )
         temporary = self._path.with_name(f"{self._path.name}.new")
         try:
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump({"scope": self._scope, "after": after, "left": left}, file)
+                file.write(self.state.model_dump_json())
             temporary.replace(self._path)
         except OSError as error:
             raise self._unfit(f"cannot be written ({error.strerror})") from error
-        self._written = after
 
     def remove(self) -> None:
         """The run has come to its end."""
@@ -69,6 +88,4 @@ class StateFile:
             self._path.unlink(missing_ok=True)
 
     def _unfit(self, fault: str) -> OperatorError:
-        return OperatorError(
-            f"--state {self._path} {fault}", "remove it, or name another file", ExitStatus.UNUSABLE
-        )
+        return OperatorError(f"--state {self._path} {fault}", "remove it, or name another file")

@@ -21,8 +21,8 @@ from lapidicom.cli.queues import waiting
 from lapidicom.cli.reconcile import journals
 from lapidicom.cli.reconcile.enqueueing import Enqueueing
 from lapidicom.cli.reconcile.findings import UNSETTLED, Fate, Findings, Missing
-from lapidicom.cli.reconcile.journals import Gone, Scope
-from lapidicom.cli.reconcile.message import Made, NoMessage, message_of
+from lapidicom.cli.reconcile.journals import Scope, VanishedFiles
+from lapidicom.cli.reconcile.message import NoMessage, Registration, message_of
 from lapidicom.cli.reconcile.resume import StateFile
 from lapidicom.cli.reconcile.volume import PROGRESS_FILES, SeriesFolder, series_folders
 from lapidicom.common.instance.path import PACS_ROOT
@@ -41,8 +41,8 @@ Progress = Callable[[str, int | None], AbstractContextManager[Advance]]
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What the operator wants.
+class Options:
+    """What the operator has asked for.
 
     Attributes:
         pacs: only this PACS.
@@ -76,7 +76,7 @@ class Places:
     root: Path
     spool: Path | None
     cube: Catalogue
-    connection: "Callable[[], AbstractAsyncContextManager[AbstractConnection]]"
+    connection: Callable[[], AbstractAsyncContextManager[AbstractConnection]]
     delays: tuple[int, ...]
 
 
@@ -85,7 +85,7 @@ class Run:
 
     Args:
         places: what it looks at.
-        wishes: of the operator.
+        options: of the operator.
         state: how far everything is settled.
         enqueueing: publishes.
         may_enqueue: asks the operator, given what was found so far and how many more are lost. After a no
@@ -97,7 +97,7 @@ class Run:
     def __init__(
         self,
         places: Places,
-        wishes: Wishes,
+        options: Options,
         state: StateFile,
         enqueueing: Enqueueing,
         may_enqueue: Callable[[Findings, int], bool],
@@ -107,19 +107,19 @@ class Run:
     ) -> None:
         self.findings = Findings()
         self._places = places
-        self._wishes = wishes
+        self._options = options
         self._state = state
         self._enqueueing = enqueueing
         self._may_enqueue = may_enqueue
         self._progress = progress
         self._window_size = window
-        self._after, self.findings.left_before = state.read()
-        self._is_whole = not self._after and wishes.since is None
+        self._after, self.findings.left_before = state.after, state.state.left
+        self._is_whole = not self._after and options.since is None
         self._pacs = ""
         self._rows_of_pacs = self._rows_elsewhere = 0
         self._is_settled = self._may_ask = True
-        scope = Scope(places.root, wishes.pacs, wishes.since)
-        self._gone: Gone | None = Gone(scope, wishes.settled_before)
+        scope = Scope(places.root, options.pacs, options.since)
+        self._vanished: VanishedFiles | None = VanishedFiles(scope, options.settled_before)
 
     async def run(self) -> Findings:
         """Look at everything, and enqueue what is lost.
@@ -149,9 +149,9 @@ class Run:
             self._state.write(self._after, self.findings.unsound)
 
     async def _walk(self) -> AsyncIterator[SeriesFolder]:
-        wishes = self._wishes
-        since = wishes.since.timestamp() if wishes.since else 0.0
-        steps = series_folders(self._places.root, pacs=wishes.pacs, since=since, after=self._after)
+        options = self._options
+        since = options.since.timestamp() if options.since else 0.0
+        steps = series_folders(self._places.root, pacs=options.pacs, since=since, after=self._after)
         while (folder := await of_volume(partial(next, steps, _OVER))) is not _OVER:
             if folder is not None:
                 yield folder
@@ -174,7 +174,7 @@ class Run:
 
     async def _enter_root(self) -> None:
         """Count the rows of all PACS, or see that there is such a PACS: else nothing seems to be missing."""
-        pacs, cube = self._wishes.pacs, self._places.cube
+        pacs, cube = self._options.pacs, self._places.cube
         if pacs is not None and not await of_volume((self._places.root / PACS_ROOT / pacs).is_dir):
             rows = await cube.count(fname=f"{PACS_ROOT}/{pacs}/")
             if not rows:
@@ -213,7 +213,7 @@ class Run:
             listing = await self._places.cube.list(fname=f"{folder.path}/")
         self._rows_of_pacs -= len(listing.files) + listing.unlistable
         findings.lost_by_cube += listing.unlistable
-        since = self._wishes.since.timestamp() if self._wishes.since else 0.0
+        since = self._options.since.timestamp() if self._options.since else 0.0
         for name, file in folder.files.items():
             path = f"{folder.path}/{name}"
             if file.modified < since:
@@ -238,9 +238,9 @@ class Run:
             return
         async with self._places.connection() as link:
             await _read_letters(link, window)
-            may_wait = not self._wishes.even_if_waiting and await self._may_wait(link)
-        lost: list[Made] = []
-        settled_before = self._wishes.settled_before.timestamp()
+            may_wait = not self._options.even_if_waiting and await self._may_wait(link)
+        lost: list[Registration] = []
+        settled_before = self._options.settled_before.timestamp()
         for missing in window.values():
             if missing.judge(settled_before=settled_before, may_wait=may_wait) is Fate.LOST:
                 made = await self._make(missing)
@@ -249,7 +249,7 @@ class Run:
         self.findings.note(window.values())
         self._may_ask = (
             self._may_ask
-            and not self._wishes.dry_run
+            and not self._options.dry_run
             and (not lost or self._may_enqueue(self.findings, len(lost)))
         )
         if lost and self._may_ask:
@@ -262,20 +262,16 @@ class Run:
     async def _read_journals(self, window: Mapping[str, Missing]) -> None:
         """Once for each window; the first time all records are looked at."""
         spool, pulse = self._places.spool, Pulse()
-        if spool is None or not (window or self._gone):
+        if spool is None or not (window or self._vanished):
             return
         with self._progress("reading journals", await of_volume(partial(journals.size, spool))) as advance:
+            on_read = pulse.beating(advance)
+            await of_volume(partial(journals.attach, spool, window, self._vanished, on_read), pulse)
+        if self._vanished is not None:
+            self.findings.only_in_journal = self._vanished.found
+            self._vanished = None
 
-            def on_read(count: int) -> None:
-                pulse.beat()
-                advance(count)
-
-            await of_volume(partial(journals.attach, spool, window, self._gone, on_read), pulse)
-        if self._gone is not None:
-            self.findings.only_in_journal = self._gone.found
-            self._gone = None
-
-    async def _make(self, missing: Missing) -> Made | None:
+    async def _make(self, missing: Missing) -> Registration | None:
         missing.why = "no journal tells of it" if missing.record is None else ""
         try:
             return await of_volume(partial(message_of, self._places.root, missing))
@@ -287,9 +283,9 @@ class Run:
             missing.fate, missing.why = Fate.UNREADABLE, "it may not be read from here"
         return None
 
-    async def _may_wait(self, link: "AbstractConnection") -> bool:
+    async def _may_wait(self, link: AbstractConnection) -> bool:
         """Whether messages wait at each look: one moment without any is enough, for ours are older."""
-        until = time.monotonic() + self._wishes.wait_seconds
+        until = time.monotonic() + self._options.wait_seconds
         while (await waiting(link, self._places.delays)).total:
             if time.monotonic() >= until:
                 return True
@@ -306,7 +302,7 @@ def is_utf_8(path: str) -> bool:
     return True
 
 
-async def _read_letters(link: "AbstractConnection", window: Mapping[str, Missing]) -> None:
+async def _read_letters(link: AbstractConnection, window: Mapping[str, Missing]) -> None:
     async with aclosing(look(link)) as letters:
         async for letter, _ in letters:
             missing = window.get(letter.path)

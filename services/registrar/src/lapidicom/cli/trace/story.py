@@ -1,13 +1,15 @@
-"""What is known of one instance, and the state that follows from it. Pure."""
+"""What a trace answers: instances with what happened to them, and the state that follows from it. Pure."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final
+from typing import Annotated, ClassVar, Final
 
-from lapidicom.cli.errors import NotVisible
+from pydantic import ConfigDict, Field
+
+from lapidicom.cli.answers import HIDDEN, NUMBER, Answer, Look
+from lapidicom.cli.times import moment
 from lapidicom.common.journal.survey import Relay
 
 MOST_EVENTS: Final = 200
@@ -48,6 +50,29 @@ EXIT_STATUSES: Final = MappingProxyType(
 )
 """Of `lapidicom trace`; 2 and 3 mean what they mean everywhere."""
 
+MEANINGS: Final = MappingProxyType(
+    {
+        State.REGISTERED: "CUBE has it.",
+        State.DEAD_LETTER: "It could not be registered.",
+        State.SET_ASIDE: "Its record is faulty: look at the .aside file of the journal.",
+        State.REFUSED: "The SCU got a failure; nothing is stored, and the SCU still has its copy.",
+        State.STORED: "It is on the volume, not in CUBE, and no record, message or dead letter names it: "
+        "`lapidicom reconcile` enqueues it.",
+        State.WAITING: "Relayed, not in CUBE, not a dead letter.",
+        State.NOT_RELAYED: "It is in the journal; the relay sends it when RabbitMQ takes it.",
+        State.UNSEEN: "It is stored; whether it is registered is not visible from here.",
+        State.UNKNOWN: "Nobody who could be asked knows it.",
+    }
+)
+
+_RELAYS: Final = {
+    Relay.RELAYED: "relayed to RabbitMQ",
+    Relay.NOT_RELAYED: "not relayed yet",
+    Relay.BEHIND_MARK: "not answered yet, or never",
+    Relay.NEVER_ANSWERED_OR_RELAYED: "relayed if its file was whole, else never answered",
+    Relay.SET_ASIDE: "set aside: no message can be made of it",
+}
+
 
 class Kind(StrEnum):
     """What happened to an instance."""
@@ -56,144 +81,168 @@ class Kind(StrEnum):
     REFUSED = "refused"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Answer):
     """One reception, or one refusal.
 
-    Attributes:
-        kind: which.
-        when: by the receiver's clock; None if its record tells none.
-        calling_ae_title: of the SCU.
-        called_ae_title: as which we were called; empty for a refusal.
-        peer_address: host:port of the SCU.
-        receiver: CHRIS_RECEIVER_ID.
-        association_id: of the association.
-        relay: how far the relay is with its record.
-        status: of the C-STORE response; empty for a success.
-        reason: the Error Comment; names the tag and the fault, never a value.
-        tags: the offending elements.
+    `when` is by the receiver's clock; `relay`: how far the relay is with the record of a reception; `status`,
+    `reason` (the Error Comment: tag and fault, never a value) and `tags` are of a refusal.
     """
 
-    kind: Kind
-    when: datetime | None
-    calling_ae_title: str
-    called_ae_title: str
-    peer_address: str
+    when: Annotated[datetime | None, Look(form=moment)]
+    event: Annotated[Kind, Look("what")]
+    calling_ae_title: Annotated[str, Look("calling AE")]
+    called_ae_title: Annotated[str, Look("called AE")] = ""
+    peer_address: Annotated[str, Look("peer")]
     receiver: str
-    association_id: str
-    relay: Relay
-    status: str = ""
-    reason: str = ""
-    tags: tuple[str, ...] = ()
+    association_id: Annotated[str, HIDDEN]
+    relay: Annotated[Relay | None, Look("then", form=lambda relay: _RELAYS[relay])] = None
+    status: str | None = None
+    reason: str | None = None
+    tags: list[str] = []
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """A dead letter about this instance.
-
-    Attributes:
-        id: by which `lapidicom dlq` names it.
-        reason: why it is one.
-        meaning: of that reason.
-        remedy: what to do.
-        died_at: when it became one.
-        http_status: of CUBE's last answer.
-        attempts: spent.
-    """
+class Letter(Answer):
+    """A dead letter about an instance, or about a series as a whole."""
 
     id: str
+    died_at: Annotated[datetime | None, Look("since", form=moment)]
     reason: str
-    meaning: str
-    remedy: str
-    died_at: datetime | None
-    http_status: int | None
-    attempts: int
+    http_status: Annotated[int | None, Look("HTTP", right=True)]
+    attempts: Annotated[int, NUMBER]
+    meaning: Annotated[str, HIDDEN]
+    remedy: Annotated[str, Look("what to do")]
+
+    def __str__(self) -> str:
+        return f"{self.reason} ({self.id})"
 
 
-@dataclass(frozen=True, slots=True)
-class InCube:
-    """Its registration.
+class InCube(Answer):
+    """A registration; `url` is null if CUBE cannot list it because it does not find the file."""
 
-    Attributes:
-        url: CUBE's link; empty if CUBE cannot list it because its file is gone.
-        registered_at: as CUBE tells it.
-    """
+    url: str | None = None
+    registered_at: str | None = None
 
-    url: str
-    registered_at: str
+    def __str__(self) -> str:
+        return self.url or "registered, but CUBE does not find its file"
 
 
-@dataclass(slots=True)
-class Story:
+class Instance(Answer):
     """All that is known of one instance from one PACS, filed under one path.
 
-    Attributes:
-        sop_uid: SOPInstanceUID; empty if a refusal did not tell it.
-        pacs_name: sanitised calling AE title.
-        path: relative to the storage root; empty if it was only refused. Patient data.
-        series_uid: SeriesInstanceUID, if known.
-        size: of the file as last recorded, bytes.
-        events: in the order of time.
-        omitted: events that are not kept.
-        letters: dead letters.
-        file: size of the file on the volume; None: there is none.
-        cube: its registration; None: there is none.
+    `SOPInstanceUID` is empty if a refusal did not tell it, `path` (patient data) if it was only refused;
+    `size` is as last recorded, `file_size` that of the file on the volume, if there is one.
     """
 
-    sop_uid: str
-    pacs_name: str
-    path: str = field(default="", repr=False)
-    series_uid: str = ""
-    size: int | None = None
-    events: list[Event] = field(default_factory=list)
-    omitted: int = 0
-    letters: list[Letter] = field(default_factory=list)
-    file: int | NotVisible | None = None
-    cube: InCube | NotVisible | None = None
+    model_config = ConfigDict(frozen=False)
+
+    SOPInstanceUID: Annotated[str, Look("instance")]
+    SeriesInstanceUID: Annotated[str, HIDDEN] = ""
+    pacs_name: Annotated[str, Look("PACS")] = ""
+    path: Annotated[str, HIDDEN] = Field(default="", repr=False)
+    state: State = State.UNKNOWN
+    size: Annotated[int | None, HIDDEN] = None
+    file_size: Annotated[int | None, Look("bytes on the volume", right=True)] = None
+    cube: Annotated[InCube | None, Look("CUBE")] = None
+    dead_letters: list[Letter] = []
+    events: Annotated[list[Event], HIDDEN] = []
+    events_omitted: Annotated[int, HIDDEN] = 0
 
     def add(self, event: Event) -> None:
         """Note what happened; the first and the last events are kept."""
         self.events.append(event)
         if len(self.events) > MOST_EVENTS:
             del self.events[MOST_EVENTS // 2]
-            self.omitted += 1
+            self.events_omitted += 1
 
     def sort(self) -> None:
         """Bring the events of several journals into the order of time."""
         self.events.sort(key=lambda event: event.when.timestamp() if event.when else 0.0)
 
-    @property
-    def state(self) -> State:
-        """Where it is now."""
-        if isinstance(self.cube, InCube):
-            return State.REGISTERED
-        if self.letters:
-            return State.DEAD_LETTER
-        received = [event.relay for event in self.events if event.kind is Kind.RECEIVED]
-        if received:
-            return self._on_its_way(received)
-        if any(event.kind is Kind.REFUSED for event in self.events):
-            return State.REFUSED
-        if not isinstance(self.file, int):
-            return State.UNKNOWN
-        return State.UNSEEN if isinstance(self.cube, NotVisible) else State.STORED
+    def judge(self, *, sees_cube: bool) -> None:
+        """Say where it is now; without CUBE nobody guesses whether it is registered."""
+        self.state = self._judged(State.STORED if sees_cube else State.UNSEEN, sees_cube=sees_cube)
 
-    def _on_its_way(self, relays: Iterable[Relay]) -> State:
-        known = set(relays)
-        if known & {Relay.NOT_RELAYED, Relay.BEHIND_MARK}:
+    def _judged(self, stored: State, *, sees_cube: bool) -> State:
+        if self.cube is not None:
+            return State.REGISTERED
+        if self.dead_letters:
+            return State.DEAD_LETTER
+        relays = {event.relay for event in self.events if event.event is Kind.RECEIVED}
+        if relays & {Relay.NOT_RELAYED, Relay.BEHIND_MARK}:
             return State.NOT_RELAYED
-        if known == {Relay.SET_ASIDE}:
+        if relays == {Relay.SET_ASIDE}:
             return State.SET_ASIDE
-        return State.UNSEEN if isinstance(self.cube, NotVisible) else State.WAITING
+        if relays:
+            return State.WAITING if sees_cube else State.UNSEEN
+        if self.events:
+            return State.REFUSED
+        return State.UNKNOWN if self.file_size is None else stored
+
+
+class AssociationEnd(Answer):
+    """What one association brought of a series, as its SeriesReceived message tells."""
+
+    ended_at: Annotated[datetime | None, Look("ended", form=moment)] = None
+    calling_ae_title: Annotated[str, Look("calling AE")] = ""
+    called_ae_title: Annotated[str, Look("called AE")] = ""
+    peer_address: Annotated[str, Look("peer")] = ""
+    receiver: str = ""
+    association_id: Annotated[str, HIDDEN] = ""
+    received: Annotated[int, NUMBER] = 0
+    refused: Annotated[int, NUMBER] = 0
+    ok: Annotated[bool, Look(form=lambda ok: "" if ok else "the receiver ended before the association")] = (
+        False
+    )
+
+
+class Detail(Answer):
+    """One instance by itself, as text."""
+
+    shown: ClassVar[tuple[str, ...]] = ("series", "path", "volume", "cube", "dead_letters", "events")
+
+    title: list[str]
+    series: str
+    path: str
+    volume: str
+    cube: Annotated[str, Look("CUBE")]
+    dead_letters: list[Letter]
+    events: Annotated[list[Event], Look("")]
+
+    def headline(self) -> list[str]:
+        """Which instance, its state, and what that means."""
+        return self.title
+
+    @classmethod
+    def of(cls, one: Instance, *, sees_volume: bool, sees_cube: bool) -> "Detail":
+        """Make the texts of an instance."""
+        uid, pacs = one.SOPInstanceUID or "unknown", one.pacs_name or "unknown"
+        title = [f"SOP Instance {uid} of PACS {pacs}: {one.state}", MEANINGS[one.state]]
+        if one.events_omitted:
+            title.append(f"{one.events_omitted} events in the middle are left out")
+        return cls(
+            title=title,
+            series=one.SeriesInstanceUID,
+            path=one.path,
+            volume=_volume(one) if one.path and sees_volume else "",
+            cube=str(one.cube or "not registered") if one.path and sees_cube else "",
+            dead_letters=one.dead_letters,
+            events=one.events,
+        )
+
+
+def _volume(one: Instance) -> str:
+    if one.file_size is None:
+        return "no file"
+    differs = one.size is not None and one.size != one.file_size
+    return f"{one.file_size} bytes" + (f", {one.size} were recorded" if differs else "")
 
 
 def worst(states: Iterable[State]) -> State:
     """The state of a series."""
-    order = list(State)
-    return min(states, key=order.index, default=State.UNKNOWN)
+    return min(states, key=list(State).index, default=State.UNKNOWN)
 
 
-def counts(stories: Iterable[Story]) -> Mapping[State, int]:
+def counts(instances: Iterable[Instance]) -> Mapping[State, int]:
     """How many are in each state, the worst first."""
-    found = [story.state for story in stories]
+    found = [one.state for one in instances]
     return {state: found.count(state) for state in State if state in found}

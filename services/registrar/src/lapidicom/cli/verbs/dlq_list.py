@@ -99,7 +99,7 @@ class Gathered:
             oldest=self.times[0] if self.times else None,
             youngest=self.times[-1] if self.times else None,
             example=self.example.id,
-            remedy=remedy(self.example, of_group=True),
+            remedy=remedy(self.example.reason, short_id(self.example.id), of_group=True),
             runbook=cause_of(self.example.reason).section,
         )
 
@@ -116,7 +116,7 @@ def list_letters(
         GroupBy | None,
         typer.Option(help="Count them by cause (reason), HTTP status, series, PACS, or hour, largest first."),
     ] = None,
-    limit: Limit = 0,
+    limit: Limit = None,
     show_phi: ShowPhi = False,
     because: Because = "",
 ) -> None:
@@ -124,7 +124,7 @@ def list_letters(
 
     Looking changes nothing: the messages keep their place, and no count that could end them goes up.
     """
-    shell.run(_list(shell, filters, group_by, limit, show_phi=show_phi, because=because))
+    shell.run(_list(shell, filters, group_by, shell.rows(limit), show_phi=show_phi, because=because))
 
 
 async def _list(
@@ -148,12 +148,12 @@ async def _list(
         seen["letters"] = len(rows)
     if group_by is None:
         shell.output.show(Letters(total=total, matching=matching, dead_letters=rows))
-        shell.output.note(f"{len(rows)} shown of {matching} that match; {total} in all")
+        shell.more(matching - len(rows))
         return
     largest = sorted((one.group(key) for key, one in groups.items()), key=lambda one: -one.count)
     shown = largest[: limit or None]
     shell.output.show(Groups(total=total, matching=matching, group_by=group_by, groups=shown))
-    shell.output.note(f"{len(shown)} of {len(groups)} groups; {matching} letters match, of {total} in all")
+    shell.more(len(groups) - len(shown))
 
 
 def _cause(letter: DeadLetter) -> str:

@@ -15,7 +15,7 @@ from lapidicom.cli.causes import cause_of, remedy
 from lapidicom.cli.dead_letters import look
 from lapidicom.cli.errors import ExitStatus, OperatorError
 from lapidicom.cli.in_thread import of_volume
-from lapidicom.cli.letter import DeadLetter, is_named
+from lapidicom.cli.letter import DeadLetter, is_named, short_id
 from lapidicom.cli.letter_row import Row
 from lapidicom.cli.masking import known_answer, masked_fields, masked_headers
 from lapidicom.cli.shell import Because, Shell, ShowPhi, command
@@ -78,7 +78,7 @@ async def _show(shell: Shell, wanted: str, *, show_phi: bool, because: str) -> S
         letter,
         show_phi=show_phi,
         meaning=cause.meaning,
-        remedy=remedy(letter),
+        remedy=remedy(letter.reason, short_id(letter.id)),
         runbook=cause.section,
         copies=copies,
         file=file,

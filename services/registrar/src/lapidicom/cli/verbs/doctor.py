@@ -10,8 +10,9 @@ from aio_pika.abc import AbstractConnection
 from lapidicom.cli import broker_checks as broker
 from lapidicom.cli.answers import HIDDEN, Answer, Look
 from lapidicom.cli.check import Check, Result, failed, passed, unseen
+from lapidicom.cli.cube import cube_client
 from lapidicom.cli.cube_look import AREA as CUBE
-from lapidicom.cli.cube_look import NO_CUBE, ask_cube, cube_client
+from lapidicom.cli.cube_look import NO_CUBE, READ_SECONDS, ask_cube
 from lapidicom.cli.errors import ExitStatus, NotVisible
 from lapidicom.cli.in_thread import of_volume
 from lapidicom.cli.management import Management, management
@@ -152,7 +153,7 @@ async def _cube(shell: Shell) -> list[Check]:
         stored = await of_volume(partial(stored_file, shell.settings.files_root, shell.settings.spool))
     except OSError as error:
         stored = NotVisible(str(error.strerror))
-    async with cube_client(section) as cube:
+    async with cube_client(section, READ_SECONDS) as cube:
         return await ask_cube(cube, section, shell.settings.registration_unit, stored)
 
 

@@ -1,24 +1,26 @@
-"""`lapidicom reconcile`."""
+"""`lapidicom reconcile`: is everything there? What was lost is enqueued."""
 
 import sys
-import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lapidicom.cli.cube import catalogue
+from lapidicom.cli.cube_look import NO_CUBE
 from lapidicom.cli.errors import ExitStatus, OperatorError
 from lapidicom.cli.filters import Since
 from lapidicom.cli.in_thread import of_volume
 from lapidicom.cli.reconcile.enqueueing import Enqueueing
 from lapidicom.cli.reconcile.findings import Findings
-from lapidicom.cli.reconcile.report import document, tell
-from lapidicom.cli.reconcile.resume import StateFile
-from lapidicom.cli.reconcile.run import Places, Run, Wishes
-from lapidicom.cli.shell import Shell, command
+from lapidicom.cli.reconcile.report import reconciled
+from lapidicom.cli.reconcile.resume import State, StateFile
+from lapidicom.cli.reconcile.run import Options, Places, Run
+from lapidicom.cli.shell import Because, DryRun, Limit, Shell, ShowPhi, Yes, command, run_id
 from lapidicom.cli.times import parse_rate, parse_time
 from lapidicom.common.file_system import FileSystem
 from lapidicom.common.instance.path import PACS_ROOT
@@ -43,8 +45,8 @@ def reconcile(
             parser=parse_time, metavar="TIME", help="Leave alone what is younger: it may be on its way."
         ),
     ] = "5m",  # type: ignore[assignment]
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is missing; do nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Enqueue without asking, up to --at-most.")] = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
     at_most: Annotated[
         int,
         typer.Option(
@@ -71,52 +73,35 @@ def reconcile(
         Path | None,
         typer.Option(help="Keep in this file how far it is; with a file that exists, go on from there."),
     ] = None,
-    why: Annotated[str, typer.Option("--because", help="Why; goes into the audit.")] = "",
-    limit: Annotated[int, typer.Option(min=0, help="Files of each kind to show; 0: up to 1000.")] = 20,
-    show_phi: Annotated[
-        bool, typer.Option("--show-phi", help="Show paths in full: they hold patient data.")
-    ] = False,
+    because: Because = "",
+    limit: Limit = None,
+    show_phi: ShowPhi = False,
 ) -> ExitStatus:
     """Find what is on the volume, in the journals and in CUBE, and enqueue registrations that were lost.
 
-    What waits, is not relayed yet or is a dead letter is told and left alone. Nothing is taken from any
+    What waits, is not relayed yet or is a dead letter is shown and left alone. Nothing is taken from any
     queue; a message too many ends in one registration all the same. It can be ended at any time and begun
     again.
 
     Exit status: 0 nothing is missing, or what was lost is enqueued; 1 something is missing still;
     2 volume, journals, CUBE or RabbitMQ are not visible, or CUBE registers series (v6).
     """
-    now = datetime.now(UTC)
-    begin = since
-    if begin is not None and begin > now:
-        raise OperatorError(
-            f"--since {since!r} lies in the future", "nothing was received since", ExitStatus.UNUSABLE
-        )
-    wishes = Wishes(
+    if since is not None and since > datetime.now(UTC):
+        raise OperatorError(f"--since {since:%Y-%m-%d} lies in the future", "nothing was received since")
+    if pacs is not None and (not pacs.strip(".") or "/" in pacs):
+        raise OperatorError(f"--pacs {pacs!r} is no name of a folder", "give it as it stands in paths")
+    if not (dry_run or yes or sys.stdin.isatty()):
+        raise OperatorError("nobody can be asked here", "give --yes, or --dry-run")
+    options = Options(
         pacs=pacs,
-        since=begin,
+        since=since,
         settled_before=older_than,
         dry_run=dry_run,
         even_if_waiting=even_if_waiting,
         wait_seconds=wait,
     )
-    _check_pacs(pacs)
-    if not (dry_run or yes or sys.stdin.isatty()):
-        raise OperatorError("nobody can be asked here", "give --yes, or --dry-run", ExitStatus.UNUSABLE)
-    try:
-        section, root, spool = shell.run(_places(shell, without_journals=without_journals))
-    except OSError as error:
-        raise _volume_fails(error, shell.settings.files_root) from error
-    scope = {
-        "root": str(root),
-        "cube": section.cube_url,
-        "pacs": pacs or "",
-        "since": since.isoformat() if since else "",
-    }
-    kept = StateFile(None if dry_run else state, scope)
-    run = f"{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
 
-    def may_enqueue(found: "Findings", count: int) -> bool:
+    def may_enqueue(found: Findings, count: int) -> bool:
         known = f"CUBE has {found.registered} of the {found.files} instances looked at so far"
         if not yes:
             return typer.confirm(f"{known}. Enqueue {count} registrations?", err=True)
@@ -129,84 +114,71 @@ def reconcile(
         )
         return False
 
-    findings = shell.run(_run(shell, wishes, kept, section, root, spool, rate, run, why, may_enqueue))
-    if shell.output.json:
-        shell.output.document(document(findings, run=run, dry_run=dry_run, limit=limit, show_phi=show_phi))
-    else:
-        tell(shell.output, findings, dry_run=dry_run, limit=limit, show_phi=show_phi)
+    run = run_id()
+    start = partial(_run, shell, options, state, rate, run, because, may_enqueue)
+    findings = shell.run(start(without_journals=without_journals, show_phi=show_phi))
+    rows = shell.rows(limit)
+    shell.output.show(reconciled(findings, run=run, dry_run=dry_run, limit=rows, show_phi=show_phi))
     return ExitStatus.OK if findings.is_sound else ExitStatus.FAILED
 
 
 async def _run(
     shell: Shell,
-    wishes: "Wishes",
-    state: "StateFile",
-    section: "CubeSection",
-    root: Path,
-    spool: Path | None,
+    options: Options,
+    state: Path | None,
     per_second: float,
     run: str,
-    why: str,
-    may_enqueue: "Callable[[Findings, int], bool]",
-) -> "Findings":
+    because: str,
+    may_enqueue: Callable[[Findings, int], bool],
+    *,
+    without_journals: bool,
+    show_phi: bool,
+) -> Findings:
     settings = shell.settings
-    told = f"--pacs {wishes.pacs} --since {wishes.since}"
-    async with catalogue(section, per_second) as cube:
-        await cube.check_generation()
-        places = Places(root, spool, cube, shell.connection, (*settings.retry_delays, settings.park_delay))
-        enqueueing = Enqueueing(
-            shell.publishing, lambda count: shell.audited(why, f"run {run} {told}", count), run
-        )
-        work = Run(places, wishes, state, enqueueing, may_enqueue, shell.output.progress)
-        try:
+    what = f"run {run} --pacs {options.pacs} --since {options.since}"
+    work: Run | None = None
+    try:
+        section, root, spool = await _places(shell, without_journals=without_journals)
+        scope = {"root": str(root), "cube": section.cube_url, "pacs": options.pacs or ""}
+        kept = StateFile(None if options.dry_run else state, State(scope=scope, since=options.since))
+        options = replace(options, since=kept.state.since)
+        async with (
+            shell.seeing_patient_data(show_phi, because, what),
+            catalogue(section, per_second) as cube,
+        ):
+            await cube.check_generation()
+            places = Places(
+                root, spool, cube, shell.connection, (*settings.retry_delays, settings.park_delay)
+            )
+            audited = partial(shell.audited, because, what)
+            enqueueing = Enqueueing(shell.publishing, audited, run)
+            work = Run(places, options, kept, enqueueing, may_enqueue, shell.output.progress)
             return await work.run()
-        except BaseException as error:
-            if work.findings.enqueued:
-                done = f"run {run} had enqueued {work.findings.enqueued} registrations"
-                shell.output.warn(f"{done}; another run finds the rest")
-            if isinstance(error, OSError):
-                raise _volume_fails(error, root) from error
-            raise
+    except BaseException as error:
+        if work is not None and work.findings.enqueued:
+            done = f"run {run} had enqueued {work.findings.enqueued} registrations"
+            shell.output.warn(f"{done}; another run finds the rest")
+        if isinstance(error, OSError):
+            raise OperatorError(
+                f"the volume {settings.files_root} cannot be read: {error.strerror or type(error).__name__}",
+                "check its mount and CHRIS_FILES_ROOT; then run it again",
+            ) from error
+        raise
 
 
-def _volume_fails(error: OSError, root: Path | None) -> OperatorError:
-    return OperatorError(
-        f"the volume {root} cannot be read: {error.strerror or type(error).__name__}",
-        "check its mount and CHRIS_FILES_ROOT; then run it again",
-        ExitStatus.UNUSABLE,
-    )
-
-
-async def _places(shell: Shell, *, without_journals: bool) -> "tuple[CubeSection, Path, Path | None]":
+async def _places(shell: Shell, *, without_journals: bool) -> tuple[CubeSection, Path, Path | None]:
     settings = shell.settings
     section, root, spool = settings.cube, settings.files_root, settings.spool
     if section is None:
-        raise OperatorError(
-            "CUBE is not visible from here",
-            "set CHRIS_URL, CHRIS_USERNAME and CHRIS_PASSWORD",
-            ExitStatus.UNUSABLE,
-        )
+        raise OperatorError("CUBE is not visible from here", NO_CUBE.reason)
     if root is None or not await of_volume((root / PACS_ROOT).is_dir):
-        raise OperatorError(
-            "the volume is not visible from here"
-            if root is None
-            else f"there is no {PACS_ROOT} below {root}",
-            "set CHRIS_FILES_ROOT to CUBE's storage root as it is mounted here",
-            ExitStatus.UNUSABLE,
+        what = (
+            "the volume is not visible from here" if root is None else f"there is no {PACS_ROOT} below {root}"
         )
+        raise OperatorError(what, "set CHRIS_FILES_ROOT to CUBE's storage root as it is mounted here")
     if spool is None or not await of_volume(lambda: has_journals(FileSystem(), str(spool))):
         if not without_journals:
-            raise OperatorError(
-                f"there are no journals below {spool}",
-                "set CHRIS_SPOOL_DIR; or --without-journals, where what is not relayed yet seems lost",
-                ExitStatus.UNUSABLE,
-            )
+            remedy = "set CHRIS_SPOOL_DIR; or --without-journals, where what is not relayed yet seems lost"
+            raise OperatorError(f"there are no journals below {spool}", remedy)
         spool = None
     return section, root, spool
-
-
-def _check_pacs(name: str | None) -> None:
-    if name is not None and (not name.strip(".") or "/" in name):
-        raise OperatorError(
-            f"--pacs {name!r} is no name of a folder", "give it as it stands in paths", ExitStatus.UNUSABLE
-        )

@@ -18,15 +18,16 @@ from rich.live import Live
 
 from lapidicom.cli.answers import Answer, Look
 from lapidicom.cli.check import Check, Result
+from lapidicom.cli.cube import cube_client
 from lapidicom.cli.cube_look import (
     DATABASE,
     GENERATION,
     NO_CUBE,
     REACHABLE,
+    READ_SECONDS,
     RIGHT,
     STORAGE,
     ask_cube,
-    cube_client,
 )
 from lapidicom.cli.dead_letters import Busy, look
 from lapidicom.cli.errors import NotVisible
@@ -137,7 +138,9 @@ async def _looking(shell: Shell) -> AsyncIterator["Looking"]:
             management(url.get_secret_value() if url else None, shell.amqp_url)
         )
         section = shell.settings.cube
-        cube = None if section is None else await stack.enter_async_context(cube_client(section))
+        cube = (
+            None if section is None else await stack.enter_async_context(cube_client(section, READ_SECONDS))
+        )
         yield Looking(shell, api, cube, section)
 
 
@@ -376,7 +379,7 @@ def judged(snapshot: Snapshot) -> Status:
         worst = level([one for one in findings if one.area == area])
         is_seen = key not in snapshot.not_visible
         text = seen if is_seen else str(NotVisible(snapshot.not_visible[key]))
-        state = worst.word if worst > Level.HEALTHY else "ok" if is_seen else "?"
+        state = "?" if not is_seen else "ok" if worst <= Level.HEALTHY else worst.word
         areas.append(Area(area=title, state=state, seen=text))
     fields = {name: getattr(snapshot, name) for name in Snapshot.model_fields}
     return Status(**fields, status=level(findings).word, findings=findings, areas=areas)
