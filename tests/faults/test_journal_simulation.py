@@ -10,8 +10,8 @@ import pytest
 
 from tests.support.journal_history import run_history
 
-HISTORIES = {"small": 1_000, "large": 20_000}[os.environ.get("LAPIDICOM_TEST_SIZE", "small")]
-PARTS = 10
+HISTORIES = {"small": 400, "large": 20_000}[os.environ.get("LAPIDICOM_TEST_SIZE", "small")]
+PARTS = 4
 
 
 @pytest.fixture
