@@ -16,6 +16,7 @@ from pydicom.data import get_testdata_file
 from tests.support import requirements
 from tests.support.polling import eventually
 from tests.support.rabbitmq import MISSING, available
+from tests.support.seeds import is_large
 
 CHECKOUT = Path(__file__).parents[2]
 GOOD = ("CT_small.dcm", "MR_small.dcm", "MR_small_RLE.dcm", "examples_ybr_color.dcm")
@@ -104,7 +105,7 @@ def test_a_run_proves_what_it_says_and_leaves_only_the_storage_root(
     assert _processes_below(temporary) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM] if is_large() else [signal.SIGINT])
 def test_an_interrupted_run_leaves_nothing(data: Path, temporary: Path, number: signal.Signals) -> None:
     process = _start(temporary, DATA=str(data))
     eventually(lambda: len(_processes_below(temporary)) >= 5, 60, what="the services run")

@@ -121,20 +121,6 @@ def test_what_a_receiver_left_that_was_killed_whole_is_finished_by_another(path:
             assert any(line["life"].startswith("victim.") for line in taken)
 
 
-def test_two_receivers_with_one_id_work_on_one_volume_and_one_dies(path: WholePath) -> None:
-    rng = seeded("one-id")
-    scus = [path.scu("ONE_ID_A"), path.scu("ONE_ID_B")]
-    with (
-        path.receiver(CHRIS_RECEIVER_ID="same") as first,
-        path.receiver(CHRIS_RECEIVER_ID="same"),
-    ):
-        for scu in scus:
-            scu.start(instances(), per_association=15)
-        wait_for_the_middle(rng, *scus)
-        kill_listener(first)
-        check_all(path, *scus)
-
-
 def living(receiver: Receiver) -> list[int]:
     """The listeners that have begun their journals."""
     return [pid for pid in receiver.children("listener") if any(map(is_in_a_journal, descriptors(pid)))]

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -300,6 +300,10 @@ class Receiver:
     def _end_of_output(self) -> None:
         if self._reader is not None:
             self._reader.join(10)
+
+
+StartReceiver = Callable[..., Receiver]
+"""A fixture's function: takes settings, and starts a receiver that ends with the test."""
 
 
 def _is_setting(name: str) -> bool:

@@ -6,31 +6,17 @@ And a listener that has no free descriptor.
 import os
 import resource
 import signal
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-
-import pytest
 
 from tests.support.journals import journal_folders
 from tests.support.polling import eventually, never
 from tests.support.processes import connections, descriptors, is_closed
-from tests.support.receiver import Receiver
-
-
-@pytest.fixture
-def start(tmp_path: Path, amqp_url: str) -> Iterator[Callable[..., Receiver]]:
-    """Start receivers that are ended with the test, whatever happens."""
-    with ExitStack() as running:
-
-        def starter(**settings: object) -> Receiver:
-            return running.enter_context(Receiver(tmp_path, amqp_url, **settings))  # type: ignore[arg-type]
-
-        yield starter
+from tests.support.receiver import StartReceiver
 
 
 def test_a_hung_listener_is_replaced_its_journal_finished_and_readiness_says_so(
-    start: Callable[..., Receiver],
+    start: StartReceiver,
 ) -> None:
     receiver = start(CHRIS_CHILD_TIMEOUT=7, CHRIS_JOURNAL_TAKEOVER=600)
     [journal] = journal_folders(receiver.spool)
@@ -46,7 +32,7 @@ def test_a_hung_listener_is_replaced_its_journal_finished_and_readiness_says_so(
     assert receiver.stop() == 0
 
 
-def test_a_hung_relay_is_replaced(start: Callable[..., Receiver]) -> None:
+def test_a_hung_relay_is_replaced(start: StartReceiver) -> None:
     receiver = start(CHRIS_CHILD_TIMEOUT=7)
     hung = receiver.child("relay")
     os.kill(hung, signal.SIGSTOP)
@@ -58,7 +44,7 @@ def test_a_hung_relay_is_replaced(start: Callable[..., Receiver]) -> None:
     assert receiver.stop() == 0
 
 
-def test_a_receiver_that_slept_kills_no_healthy_child_when_it_wakes(start: Callable[..., Receiver]) -> None:
+def test_a_receiver_that_slept_kills_no_healthy_child_when_it_wakes(start: StartReceiver) -> None:
     receiver = start(CHRIS_CHILD_TIMEOUT=4)
     children = receiver.children()
     receiver.pause()
@@ -73,7 +59,7 @@ def test_a_receiver_that_slept_kills_no_healthy_child_when_it_wakes(start: Calla
 
 
 def test_a_connection_for_which_no_descriptor_is_free_is_counted_and_the_next_is_served(
-    start: Callable[..., Receiver],
+    start: StartReceiver,
 ) -> None:
     receiver = start()
     listener = receiver.child()
