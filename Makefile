@@ -4,6 +4,7 @@ PY := .venv/bin/python
 export UV_PYTHON_DOWNLOADS := never
 # Tests start thousands of Python processes; without compiled modules each start takes seconds longer.
 unexport PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX ?= $(CURDIR)/.cache/pycache
 # One broker of yours is one place for queues; of its own, each half of the tests starts one.
 CORES := $(if $(AMQP_URL),,-n 2 --dist loadfile)
 

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,7 +25,7 @@ pytest_plugins = ["tests.support.fault_recorder"]
 
 # Each service that a test starts would compile all its modules anew: most of the time of a start.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-sys.dont_write_bytecode = False
+os.environ.setdefault("PYTHONPYCACHEPREFIX", str(Path(__file__).parents[1] / ".cache" / "pycache"))
 
 # Started in the background: what tests start shall take Ctrl-C all the same.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
