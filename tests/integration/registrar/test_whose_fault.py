@@ -354,10 +354,11 @@ def test_a_new_pacs_name_that_many_create_at_once_spends_no_attempt(
 def test_who_loses_the_race_for_one_path_spends_no_attempt(
     start_registrar: Start, deliver: Deliver, cube: CubeProcess, amqp_url: str
 ) -> None:
-    cube.control.race(0.1)
+    cube.control.race(1)
     messages = study(1, 4) * 4  # each four times, as after a lost connection of a relay
     paths = deliver(messages)
-    registrar = start_registrar(CHRIS_HTTP_RETRIES="0", CHRIS_PUSHER_THREADS="16")
+    patient = Options(pace={"read": 30})
+    registrar = start_registrar(patient, CHRIS_HTTP_RETRIES="0", CHRIS_PUSHER_THREADS="16")
     eventually(lambda: len(registrar.events("instance_registered")) == 16)
     assert cube.control.answers()["POST /api/v1/pacsfiles/ 500"] > 0
     assert registrar.events("registration_retried") == []

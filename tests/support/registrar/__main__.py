@@ -167,7 +167,7 @@ def main() -> None:
     registrar = Registrar(
         settings,
         Pace(**pace),
-        lambda: KillingTransport(options),
+        lambda _: KillingTransport(options),
         supply_of(options),
         HangingVolume(settings.files_root, settings.spool) if options.hanging_volume else None,
     )

@@ -1,6 +1,5 @@
 import asyncio
 import json
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import httpx
@@ -8,7 +7,7 @@ import pytest
 
 from lapidicom.registrar.cube.availability import DATABASE, NOT_CUBE, WRONG_ACCOUNT
 from lapidicom.registrar.cube.client import Cube, Token
-from lapidicom.registrar.cube.http import http_client
+from lapidicom.registrar.cube.http import HttpClient
 from lapidicom.registrar.cube.replies import Answer, Fault, NoAnswer
 
 URL = "http://cube.example/api/v1/"
@@ -50,13 +49,7 @@ class FakeCube:
 
 def run(fake: FakeCube, test: Callable[[list[Cube]], Awaitable[None]]) -> None:
     async def with_clients() -> None:
-        http = http_client(
-            connect_seconds=1,
-            read_seconds=1,
-            tls=ssl.create_default_context(),
-            transport=httpx.MockTransport(fake),
-        )
-        async with http:
+        async with HttpClient(httpx.MockTransport(fake), connect_seconds=1, seconds=1) as http:
             token = Token(http, URL, "chris", "chris1234")
             await test([Cube(http, URL, token) for _ in range(8)])
 
@@ -255,18 +248,5 @@ def test_retry_after_is_seconds_or_a_date(value: str, least: float | None, most:
         else:
             assert reply.retry_after is not None
             assert least <= reply.retry_after <= most
-
-    run(fake, test)
-
-
-def test_a_netrc_entry_does_not_replace_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
-    fake = FakeCube()
-
-    async def test(cubes: list[Cube]) -> None:
-        assert not cubes[0]._http.trust_env
-        reply = await cubes[0].register(b"{}")
-        assert isinstance(reply, Answer)
-        assert reply.status == 201
 
     run(fake, test)

@@ -17,7 +17,7 @@ from lapidicom.cli.errors import ExitStatus, OperatorError
 from lapidicom.common.settings import CubeSection
 from lapidicom.registrar.cube.client import Cube, Token
 from lapidicom.registrar.cube.generation import Generation
-from lapidicom.registrar.cube.http import http_client
+from lapidicom.registrar.cube.http import HttpClient, transport_to_cube
 from lapidicom.registrar.cube.replies import Answer, NoAnswer, Reply
 
 CONNECT_SECONDS: Final = 3.0
@@ -253,9 +253,7 @@ async def cube_client(section: CubeSection, read_seconds: float) -> AsyncIterato
         read_seconds: the longest wait for an answer.
     """
     url = section.cube_url if section.cube_url.endswith("/") else f"{section.cube_url}/"
-    tls = ssl.create_default_context()
-    async with http_client(
-        connect_seconds=CONNECT_SECONDS, read_seconds=read_seconds, tls=tls, transport=None
-    ) as http:
+    transport = transport_to_cube(ssl.create_default_context())
+    async with HttpClient(transport, connect_seconds=CONNECT_SECONDS, seconds=read_seconds) as http:
         token = Token(http, url, section.cube_username, section.cube_password.get_secret_value())
         yield Cube(http, url, token)

@@ -23,7 +23,8 @@ from lapidicom.registrar.consumer.onward import Onward
 from lapidicom.registrar.consumer.registration import Registration
 from lapidicom.registrar.consumer.session import Session
 from lapidicom.registrar.cube.client import Cube
-from lapidicom.registrar.cube.clients import Transport, clients
+from lapidicom.registrar.cube.clients import clients
+from lapidicom.registrar.cube.http import MakeTransport, transport_to_cube
 from lapidicom.registrar.cube.probe import SharedProbe, hindrance, trouble_of
 from lapidicom.registrar.cube.volume import Volume
 from lapidicom.registrar.mount import Mount
@@ -59,7 +60,7 @@ class Registrar:
     Args:
         settings: of the process.
         pace: times that are no settings.
-        transport: makes the HTTP transport of a client; None for httpx's own.
+        transport: makes the connections of a client to CUBE.
         supply: yields the publishers on which messages go onward.
         volume: our mount; by default that of the settings.
     """
@@ -68,7 +69,7 @@ class Registrar:
         self,
         settings: RegistrarSettings,
         pace: Pace | None = None,
-        transport: Transport = lambda: None,
+        transport: MakeTransport = transport_to_cube,
         supply: Supply = broker_supply,
         volume: Volume | None = None,
     ) -> None:
@@ -232,7 +233,7 @@ class Registrar:
             probe_seconds=self._pace.probe,
             read_seconds=self._pace.read,
             transport=self._transport,
-            observe=self._observation.client,
+            observe=self._observation.transport,
         )
 
 

@@ -1,16 +1,16 @@
 """Which parts of a registrar are observed: decided once, so that without traces nothing is paid for them."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import httpx
 
 from lapidicom.common.broker import Delivery, MakeDelivery
 from lapidicom.registrar.consumer.deliveries import Deliveries
+from lapidicom.registrar.cube.clients import ObserveTransport
 
 
-def _leave(http: httpx.AsyncClient) -> None:
-    """Observe nothing."""
+def _unobserved(transport: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:
+    return transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +20,9 @@ class Observation:
     Attributes:
         deliveries: the delivery rules.
         delivery: makes a delivery.
-        client: told of each worker's HTTP client.
+        transport: makes of a worker's connections to CUBE observed ones.
     """
 
     deliveries: type[Deliveries] = Deliveries
     delivery: MakeDelivery = Delivery
-    client: Callable[[httpx.AsyncClient], None] = _leave
+    transport: ObserveTransport = _unobserved

@@ -15,7 +15,7 @@ class Pace:
     """All in seconds; tests make them short.
 
     Attributes:
-        connect: for a TCP connection to CUBE.
+        connect: for a connection to CUBE.
         read: for a whole registration, from the connection to the last byte of the answer.
         probe: for a whole request of a probe.
         probe_shared: for which a failed probe is not repeated.

@@ -4,7 +4,7 @@ Imported only if the process makes traces.
 """
 
 import httpx
-from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
+from opentelemetry.instrumentation.httpx import AsyncOpenTelemetryTransport
 
 from lapidicom.common.broker.tracing import TracedDelivery, instrument
 from lapidicom.common.telemetry import Tracing
@@ -16,7 +16,7 @@ def traced(tracing: Tracing) -> Observation:
     """Make a registrar's parts traced. Requests for token and probes belong to no message: no spans."""
     instrument(tracing)
 
-    def observe_client(http: httpx.AsyncClient) -> None:
-        HTTPXClientInstrumentor.instrument_client(http, tracer_provider=tracing.provider)
+    def observed(transport: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:
+        return AsyncOpenTelemetryTransport(transport, tracer_provider=tracing.provider)
 
-    return Observation(TracedDeliveries, TracedDelivery, observe_client)
+    return Observation(TracedDeliveries, TracedDelivery, observed)

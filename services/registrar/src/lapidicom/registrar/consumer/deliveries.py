@@ -7,6 +7,7 @@ from typing import assert_never
 import structlog
 
 from lapidicom.common.broker import BrokerError, Delivery, Envelope, Header
+from lapidicom.common.messages import InstanceStored
 from lapidicom.common.topology import DEAD_LETTER_EXCHANGE, EXCHANGE, WORK_QUEUE, Topology, delay_queue
 from lapidicom.registrar.consumer.breaker import Blame
 from lapidicom.registrar.consumer.circuit import Circuit
@@ -98,7 +99,9 @@ class Deliveries:
             return None
         match verdict.outcome:
             case Outcome.REGISTERED | Outcome.ALREADY_REGISTERED:
-                self._note_success(result)
+                if isinstance(result.message, InstanceStored):
+                    self._circuit.succeeded(result.request, result.message.path)
+                self._readiness.registered()
                 await delivery.ack()
                 log.debug(
                     "instance_registered", outcome=verdict.outcome.value, **self._fields(delivery, result)
@@ -127,12 +130,6 @@ class Deliveries:
             case _:
                 assert_never(verdict.outcome)
         return verdict
-
-    def _note_success(self, result: Result) -> None:
-        failure = result.failure()
-        if failure is not None:
-            self._circuit.succeeded(result.request, failure.path)
-        self._readiness.registered()
 
     async def _end_failed(self, delivery: Delivery, result: Result, verdict: Verdict) -> Verdict:
         """End a message that failed by itself, or, for all that is known, with all others."""

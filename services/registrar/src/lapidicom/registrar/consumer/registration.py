@@ -97,12 +97,17 @@ class Registration:
         prepared = request(message)
         if isinstance(prepared, Unregistrable):
             return Result(Verdict(Outcome.INVALID, f"unregistrable: {prepared.reason}"), message)
-        repeated: Counter[str] = Counter()
         verdict = await self._ask(cube, prepared.body, message.path)
+        if verdict.again:
+            verdict = await self._ask_again(cube, prepared.body, message.path, verdict)
+        return Result(verdict, message, prepared.mended, prepared.body)
+
+    async def _ask_again(self, cube: Cube, body: bytes, path: str, verdict: Verdict) -> Verdict:
+        repeated: Counter[str] = Counter()
         while repeated[verdict.reason] < verdict.again:
             repeated[verdict.reason] += 1
-            verdict = await self._ask(cube, prepared.body, message.path)
-        return Result(verdict, message, prepared.mended, prepared.body)
+            verdict = await self._ask(cube, body, path)
+        return verdict
 
     async def _ask(self, cube: Cube, body: bytes, path: str) -> Verdict:
         reply = await cube.register(body)

@@ -39,7 +39,7 @@ def trouble_at_root(reply: Reply) -> str | None:
 def trouble_with_token(answer: Answer) -> str:
     """Why CUBE gave no token."""
     match answer:
-        case Answer(status=400) if "non_field_errors" in answer.fields():
+        case Answer(status=400) if "non_field_errors" in answer.fields:
             return WRONG_ACCOUNT
         case Answer(status=500):
             return DATABASE
@@ -67,7 +67,7 @@ def trouble(reply: Reply) -> str | None:
 def trouble_registering(refused: Reply) -> str | None:
     """Why a reply to a registration without fields shows that none would do; None if one would."""
     match refused:
-        case Answer(status=403) if "detail" in refused.fields():
+        case Answer(status=403) if "detail" in refused.fields:
             return WRONG_USER
         case Answer(status=500):
             return DATABASE
@@ -81,5 +81,5 @@ def trouble_registering(refused: Reply) -> str | None:
 
 def _is_instance(answer: Answer) -> bool:
     """Whether this is CUBE's description of itself."""
-    fields = answer.fields()
+    fields = answer.fields
     return "uuid" in fields and str(fields.get("url", "")).endswith(f"/{PROBE}")

@@ -11,9 +11,16 @@ from urllib.parse import urljoin
 import httpx
 
 from lapidicom.registrar.cube.availability import trouble_with_token
-from lapidicom.registrar.cube.contract import AUTH_TOKEN, PACS_FILES, PACS_FILES_SEARCH, PROBE
+from lapidicom.registrar.cube.contract import (
+    AUTH_TOKEN,
+    MOST_OF_A_SEARCH,
+    MOST_OF_AN_ANSWER,
+    PACS_FILES,
+    PACS_FILES_SEARCH,
+    PROBE,
+)
 from lapidicom.registrar.cube.generation import Generation, generation
-from lapidicom.registrar.cube.http import send
+from lapidicom.registrar.cube.http import HttpClient
 from lapidicom.registrar.cube.replies import Answer, Fault, NoAnswer, Reply
 
 
@@ -27,7 +34,7 @@ class Token:
         password: of CUBE's user.
     """
 
-    def __init__(self, http: httpx.AsyncClient, cube_url: str, username: str, password: str) -> None:
+    def __init__(self, http: HttpClient, cube_url: str, username: str, password: str) -> None:
         self._http = http
         self._url = httpx.URL(urljoin(cube_url, AUTH_TOKEN))
         self._credentials = json.dumps({"username": username, "password": password}).encode()
@@ -49,7 +56,7 @@ class Token:
 
     async def _fetch_token(self) -> str | NoAnswer:
         try:
-            reply = await send(self._http, "POST", self._url, body=self._credentials)
+            reply = await self._http.send("POST", self._url, body=self._credentials)
         finally:
             self._fetch = None
         if isinstance(reply, NoAnswer):
@@ -70,7 +77,7 @@ class Cube:
         token: shared by all workers.
     """
 
-    def __init__(self, http: httpx.AsyncClient, cube_url: str, token: Token) -> None:
+    def __init__(self, http: HttpClient, cube_url: str, token: Token) -> None:
         self._http = http
         self._root = httpx.URL(cube_url)
         self._pacs_files = httpx.URL(urljoin(cube_url, PACS_FILES))
@@ -84,7 +91,8 @@ class Cube:
 
     async def search(self, parameters: Mapping[str, str]) -> Reply:
         """Search the registered files; the registrar itself never does."""
-        return await self._with_token("GET", self._search.copy_merge_params(parameters))
+        url = self._search.copy_merge_params(parameters)
+        return await self._with_token("GET", url, most=MOST_OF_A_SEARCH)
 
     async def probe(self) -> Reply:
         """An authenticated read: CUBE's description of itself means that it and its database are well."""
@@ -92,22 +100,24 @@ class Cube:
 
     async def generation(self) -> tuple[Generation, Reply]:
         """Ask which generation this CUBE is; with the reply, for telling why it is unknown."""
-        reply = await send(self._http, "GET", self._root)
+        reply = await self._http.send("GET", self._root)
         return generation(reply), reply
 
-    async def _with_token(self, method: str, url: httpx.URL, body: bytes | None = None) -> Reply:
+    async def _with_token(
+        self, method: str, url: httpx.URL, body: bytes | None = None, most: int = MOST_OF_AN_ANSWER
+    ) -> Reply:
         token = await self._token.get()
         if isinstance(token, NoAnswer):
             return token
-        reply = await send(self._http, method, url, token=token, body=body)
+        reply = await self._http.send(method, url, token=token, body=body, most=most)
         if not (isinstance(reply, Answer) and reply.status == 401):
             return reply
         token = await self._token.get(refused=token)
         if isinstance(token, NoAnswer):
             return token
-        return await send(self._http, method, url, token=token, body=body)
+        return await self._http.send(method, url, token=token, body=body, most=most)
 
 
 def _token(answer: Answer) -> str | None:
-    token = answer.fields().get("token") if answer.status == 200 else None
+    token = answer.fields.get("token") if answer.status == 200 else None
     return token if isinstance(token, str) and token.isascii() and token.isalnum() else None

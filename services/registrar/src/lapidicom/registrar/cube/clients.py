@@ -8,9 +8,9 @@ import httpx
 
 from lapidicom.common.settings import CubeSection
 from lapidicom.registrar.cube.client import Cube, Token
-from lapidicom.registrar.cube.http import http_client
+from lapidicom.registrar.cube.http import HttpClient, MakeTransport
 
-Transport = Callable[[], httpx.AsyncBaseTransport | None]
+ObserveTransport = Callable[[httpx.AsyncBaseTransport], httpx.AsyncBaseTransport]
 
 
 @asynccontextmanager
@@ -21,37 +21,29 @@ async def clients(
     connect_seconds: float,
     probe_seconds: float,
     read_seconds: float,
-    transport: Transport,
-    observe: Callable[[httpx.AsyncClient], None],
+    transport: MakeTransport,
+    observe: ObserveTransport,
 ) -> AsyncIterator[tuple[Cube, list[Cube]]]:
     """The client for token and probes, and those of the workers, for as long as the context is open.
 
     Args:
         account: CUBE's address, user and password.
         workers: how many.
-        connect_seconds: for a TCP connection.
+        connect_seconds: for a connection.
         probe_seconds: for a whole request of the first one.
         read_seconds: for a whole request of a worker.
-        transport: makes the HTTP transport of a client; None for httpx's own.
-        observe: is given each worker's HTTP client.
+        transport: makes the connections of one client.
+        observe: makes of each worker's transport the one that is used.
     """
     url = account.cube_url if account.cube_url.endswith("/") else f"{account.cube_url}/"
     tls = ssl.create_default_context()
     async with AsyncExitStack() as stack:
 
-        async def client(seconds: float) -> httpx.AsyncClient:
-            return await stack.enter_async_context(
-                http_client(
-                    connect_seconds=connect_seconds,
-                    read_seconds=seconds,
-                    tls=tls,
-                    transport=transport(),
-                )
-            )
+        async def client(connections: httpx.AsyncBaseTransport, seconds: float) -> HttpClient:
+            http = HttpClient(connections, connect_seconds=connect_seconds, seconds=seconds)
+            return await stack.enter_async_context(http)
 
-        common = await client(probe_seconds)
-        of_workers = [await client(read_seconds) for _ in range(workers)]
-        for http in of_workers:
-            observe(http)
+        common = await client(transport(tls), probe_seconds)
+        of_workers = [await client(observe(transport(tls)), read_seconds) for _ in range(workers)]
         token = Token(common, url, account.cube_username, account.cube_password.get_secret_value())
         yield Cube(common, url, token), [Cube(http, url, token) for http in of_workers]

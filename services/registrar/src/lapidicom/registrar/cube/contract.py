@@ -64,3 +64,9 @@ PACS_EXISTS: Final = "pacs with this identifier already exists."
 """At `pacs_name`: another request created this PACS between CUBE's own look and its check."""
 
 PATH_NOT_FOUND: Final = "Could not find this path."
+
+MOST_OF_AN_ANSWER: Final = 1 << 20
+"""Bytes. An answer to all but a search is a few KiB: what is longer does not come from CUBE."""
+
+MOST_OF_A_SEARCH: Final = 16 << 20
+"""Bytes. A row is a few KiB, and a page has as many as are asked for."""

@@ -20,7 +20,7 @@ def generation(reply: Reply) -> Generation:
     """
     if not isinstance(reply, Answer) or reply.status != 200:
         return Generation.UNKNOWN
-    links = reply.fields().get("collection_links")
+    links = reply.fields.get("collection_links")
     if not isinstance(links, dict):
         return Generation.UNKNOWN
     if "pacsseries" in links:

@@ -1,93 +1,130 @@
-"""One HTTP client, set up as CUBE wants it, with httpx's exceptions turned into replies."""
+"""One HTTP client, set up as CUBE wants it, with httpx's exceptions turned into replies.
+
+httpx's transport without httpx's client: that one takes longer for a request than the transport does, for
+what is not wanted here: cookies, redirects, and proxies and passwords of the environment.
+"""
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Final, Self, cast
 
 import httpx
 
 from lapidicom.common.network_errors import describe_network_error
-from lapidicom.registrar.cube.contract import ACCEPT
+from lapidicom.registrar.cube.contract import ACCEPT, MOST_OF_AN_ANSWER
 from lapidicom.registrar.cube.replies import Answer, Fault, NoAnswer, Reply
 
-KEEPALIVE_SECONDS = 2.0
+KEEPALIVE_SECONDS: Final = 2.0
 """Less than the 5 s after which usual servers close an idle connection."""
 
+_HEADERS: Final = {
+    "Accept": ACCEPT,
+    # Compressed, a small answer could be a huge one.
+    "Accept-Encoding": "identity",
+    "Content-Type": "application/json",
+    "User-Agent": "lapidicom",
+}
 
-def http_client(
-    *,
-    connect_seconds: float,
-    read_seconds: float,
-    tls: ssl.SSLContext,
-    transport: httpx.AsyncBaseTransport | None,
-) -> httpx.AsyncClient:
-    """Make a client for one worker: httpx gets slower with every connection that a pool holds.
 
-    Environment variables (proxies, netrc) are not read: a netrc entry would replace the token.
+MakeTransport = Callable[[ssl.SSLContext], httpx.AsyncBaseTransport]
+
+
+def transport_to_cube(tls: ssl.SSLContext) -> httpx.AsyncBaseTransport:
+    """Make the connections of one worker: httpx gets slower with every connection that a pool holds."""
+    limits = httpx.Limits(max_connections=2, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_SECONDS)
+    return httpx.AsyncHTTPTransport(verify=tls, trust_env=False, limits=limits)
+
+
+class HttpClient:
+    """The client of one worker. Used as a context, which closes its connections.
 
     Args:
-        connect_seconds: for the connection, its TLS included.
-        read_seconds: for a whole request, from the connection to the last byte of the answer.
-        tls: for https.
-        transport: in place of httpx's own.
+        transport: its connections.
+        connect_seconds: for the connection; for its TLS, again as long.
+        seconds: for a whole request, from the connection to the last byte of the answer.
     """
-    return httpx.AsyncClient(
-        headers={"Accept": ACCEPT, "Content-Type": "application/json"},
-        timeout=httpx.Timeout(read_seconds, connect=connect_seconds),
-        limits=httpx.Limits(
-            max_connections=2, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_SECONDS
-        ),
-        follow_redirects=False,
-        trust_env=False,
-        verify=tls,
-        transport=transport,
-    )
+
+    def __init__(
+        self, transport: httpx.AsyncBaseTransport, *, connect_seconds: float, seconds: float
+    ) -> None:
+        self._transport = transport
+        self._seconds = seconds
+        # No others: httpx's time-out of a read begins anew with every byte that comes.
+        self._timeouts = {"timeout": {"connect": connect_seconds}}
+
+    async def __aenter__(self) -> Self:
+        await self._transport.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._transport.__aexit__(kind, error, trace)
+
+    async def send(
+        self,
+        method: str,
+        url: httpx.URL,
+        *,
+        token: str | None = None,
+        body: bytes | None = None,
+        most: int = MOST_OF_AN_ANSWER,
+    ) -> Reply:
+        """Send one request; every failure is a reply, too.
+
+        A request that is cut off is sent once more: an idle connection may just have been closed by the
+        server, and all that is sent here may be sent twice.
+
+        Args:
+            method: of HTTP.
+            url: whole.
+            token: of CUBE's user; None for a request without.
+            body: JSON.
+            most: bytes of the answer's body; what is longer is cut, and so no answer of CUBE's.
+        """
+        headers = _HEADERS if token is None else {**_HEADERS, "Authorization": f"Token {token}"}
+        request = httpx.Request(method, url, headers=headers, content=body, extensions=self._timeouts)
+        try:
+            async with asyncio.timeout(self._seconds):
+                try:
+                    return await self._exchange(request, most)
+                except (httpx.ConnectError, httpx.TimeoutException):
+                    raise
+                except httpx.HTTPError:
+                    return await self._exchange(request, most)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            return NoAnswer(Fault.NOT_CONNECTED, describe_network_error(error, str(url)))
+        except (httpx.HTTPError, TimeoutError) as error:
+            return NoAnswer(Fault.NO_ANSWER, describe_network_error(error, str(url)))
+
+    async def _exchange(self, request: httpx.Request, most: int) -> Answer:
+        response = await self._transport.handle_async_request(request)
+        try:
+            body = await _read(response, most)
+        finally:
+            await response.aclose()
+        headers = response.headers
+        return Answer(
+            response.status_code,
+            headers.get("content-type", "").partition(";")[0].strip().lower(),
+            body[:most],
+            _seconds(headers.get("retry-after")),
+            is_whole=len(body) <= most,
+        )
 
 
-async def send(
-    http: httpx.AsyncClient,
-    method: str,
-    url: httpx.URL,
-    *,
-    token: str | None = None,
-    body: bytes | None = None,
-) -> Reply:
-    """Send one request; every failure is a reply, too.
-
-    A request that is cut off is sent once more: an idle connection may just have been closed by the
-    server, and all that is sent here may be sent twice. The client's read time-out is the limit of it
-    all: httpx's own begins anew with every byte that comes.
-    """
-    headers = None if token is None else {"Authorization": f"Token {token}"}
-    try:
-        async with asyncio.timeout(http.timeout.read):
-            response = await _send_twice_at_most(http, method, url, headers, body)
-    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-        return NoAnswer(Fault.NOT_CONNECTED, describe_network_error(error, str(url)))
-    except (httpx.HTTPError, TimeoutError) as error:
-        return NoAnswer(Fault.NO_ANSWER, describe_network_error(error, str(url)))
-    return Answer(
-        response.status_code,
-        response.headers.get("content-type", "").partition(";")[0].strip().lower(),
-        response.content,
-        _seconds(response.headers.get("retry-after")),
-    )
-
-
-async def _send_twice_at_most(
-    http: httpx.AsyncClient,
-    method: str,
-    url: httpx.URL,
-    headers: dict[str, str] | None,
-    body: bytes | None,
-) -> httpx.Response:
-    try:
-        return await http.request(method, url, content=body, headers=headers)
-    except (httpx.ConnectError, httpx.TimeoutException):
-        raise
-    except httpx.HTTPError:
-        return await http.request(method, url, content=body, headers=headers)
+async def _read(response: httpx.Response, most: int) -> bytes:
+    """The body as it comes; not much more than `most`, however much there is."""
+    body = bytearray()
+    async for part in cast(httpx.AsyncByteStream, response.stream):
+        body += part
+        if len(body) > most:
+            break
+    return bytes(body)
 
 
 def _seconds(retry_after: str | None) -> float | None:

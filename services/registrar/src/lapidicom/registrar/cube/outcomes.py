@@ -88,6 +88,8 @@ class Verdict:
     again: int = 0
 
 
+_REGISTERED: Final = Verdict(Outcome.REGISTERED, "http_201", 201)
+
 WHEN_WELL: Mapping[int, Outcome | None] = MappingProxyType(
     {
         401: None,  # after a renewed token: user or password no longer fit
@@ -119,12 +121,12 @@ def judge(reply: Reply, path: str) -> Verdict | Question:
         path: that was to be registered.
     """
     match reply:
+        case Answer(status=201) if reply.fields.get("fname") == path:
+            return _REGISTERED
         case NoAnswer(Fault.NO_ANSWER):
             return Question.IS_CUBE_WELL
         case NoAnswer(Fault.NOT_CONNECTED | Fault.NO_TOKEN, detail):
             return Verdict(Outcome.OUTAGE, reply.fault.value, explanation=detail)
-        case Answer(status=201) if reply.fields().get("fname") == path:
-            return Verdict(Outcome.REGISTERED, "http_201", 201)
         case Answer() if named := refused_fields(reply):
             return _judge_refusal(reply, named)
         case Answer(status=status) if WHEN_WELL.get(status, Outcome.RETRY) is None:
@@ -168,7 +170,7 @@ def refused_fields(reply: Reply) -> frozenset[str]:
     """The fields that CUBE's refusal of a registration names; none if the reply is no such refusal."""
     if not isinstance(reply, Answer) or reply.status != 400:
         return frozenset()
-    return FIELDS.intersection(name for name, texts in reply.fields().items() if isinstance(texts, list))
+    return FIELDS.intersection(name for name, texts in reply.fields.items() if isinstance(texts, list))
 
 
 def _when_well(reply: Reply) -> Outcome:
@@ -182,7 +184,7 @@ def _when_well(reply: Reply) -> Outcome:
 
 
 def _judge_refusal(answer: Answer, named: frozenset[str]) -> Verdict | Question:
-    fields = answer.fields()
+    fields = answer.fields
     if "path" in named and ALREADY_REGISTERED in fields["path"]:
         return _verdict(answer, Outcome.ALREADY_REGISTERED, "already_registered")
     if _says_not_found(answer):
@@ -193,7 +195,7 @@ def _judge_refusal(answer: Answer, named: frozenset[str]) -> Verdict | Question:
 
 
 def _says_not_found(reply: Reply) -> bool:
-    return isinstance(reply, Answer) and reply.status == 400 and reply.fields() == {"path": [PATH_NOT_FOUND]}
+    return isinstance(reply, Answer) and reply.status == 400 and reply.fields == {"path": [PATH_NOT_FOUND]}
 
 
 def _verdict(

@@ -3,10 +3,11 @@
 import json
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Answer:
     """An HTTP answer.
 
@@ -15,16 +16,19 @@ class Answer:
         media_type: of the body, without parameters, lower case.
         body: as it came; may hold patient data.
         retry_after: seconds that the server asks to wait.
+        is_whole: whether nothing of the body was cut off, because it is longer than CUBE's answers are.
     """
 
     status: int
     media_type: str
     body: bytes
     retry_after: float | None = None
+    is_whole: bool = True
 
+    @cached_property
     def fields(self) -> dict[str, Any]:
         """The fields of a body that is a JSON object; none of any other body."""
-        if "json" not in self.media_type:
+        if not self.is_whole or "json" not in self.media_type:
             return {}
         try:
             found = json.loads(self.body)
