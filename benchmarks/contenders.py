@@ -72,14 +72,9 @@ def without_our_settings() -> Mapping[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(_OUR_SETTINGS)}
 
 
-def lapidicom(listeners: int = 1) -> Contender:
-    """The receiver's whole process tree without syncs and without a broker.
-
-    Args:
-        listeners: CHRIS_LISTENER_PROCESSES.
-    """
-    name = "lapidicom" if listeners == 1 else f"lapidicom, {listeners} listeners"
-    return receiver(name, {"CHRIS_FSYNC": "no", "CHRIS_LISTENER_PROCESSES": str(listeners)})
+def lapidicom() -> Contender:
+    """The receiver's whole process tree without syncs and without a broker."""
+    return receiver("lapidicom", {"CHRIS_FSYNC": "no"})
 
 
 def receiver(

@@ -1,7 +1,7 @@
 """The whole path as shipped: every sync, the journal, RabbitMQ and relay running (`make bench BENCH=path`).
 
 Beside it, in the same rounds: the bare loop of the same system calls, the same receiver while RabbitMQ is
-stopped, with two listeners, with a registrar and a stand-in CUBE behind it, and a prototype that publishes
+stopped, with a registrar and a stand-in CUBE behind it, and a prototype that publishes
 and waits for the confirm before it answers (docs/adr/0002).
 
 BENCH_FOLDER names a folder on the file system to be measured; without it, .bench/ in the checkout.
@@ -37,7 +37,6 @@ from tests.support.cube.process import CubeProcess
 from tests.support.rabbitmq import open_broker
 
 OURS: Final = "lapidicom"
-TWO: Final = "lapidicom, 2 listeners"
 STOPPED: Final = "lapidicom, RabbitMQ stopped"
 REGISTERED: Final = "lapidicom, with registrar"
 CONFIRM_FIRST: Final = "confirm before success"
@@ -59,14 +58,12 @@ class Row:
         associations: at once, each with its share of the instances.
         count: instances in one run.
         registered: whether the contender with a registrar runs in this row.
-        two_listeners: whether a receiver with two listeners runs in this row.
     """
 
     kind: Kind
     associations: int
     count: int
     registered: bool = False
-    two_listeners: bool = False
 
     @property
     def name(self) -> str:
@@ -81,10 +78,10 @@ FULL: Final[Plan[Row]] = Plan(
     (
         Row(LARGE, 1, 200, registered=True),
         Row(LARGE, 4, 400, registered=True),
-        Row(LARGE, 16, 480, two_listeners=True),
+        Row(LARGE, 16, 480),
         Row(SMALL, 1, 400, registered=True),
         Row(SMALL, 4, 1200, registered=True),
-        Row(SMALL, 16, 2400, two_listeners=True),
+        Row(SMALL, 16, 2400),
     ),
     rounds=7,
     seconds=480,
@@ -92,7 +89,7 @@ FULL: Final[Plan[Row]] = Plan(
 
 _ROWS: Final = tuple(f"path {kind} x{count}" for kind in (LARGE.name, SMALL.name) for count in (1, 4, 16))
 GOALS: Final[Sequence[Goal]] = (
-    *goals(_ROWS, OURS, BARE, (0.7,) * 6),
+    *goals(_ROWS, OURS, BARE, (0.8, 0.65, 0.55) * 2),
     *goals(_ROWS, STOPPED, OURS, (0.95,) * 6),
 )
 
@@ -128,8 +125,6 @@ class Bench:
                 STOPPED: self._plain(stack, STOPPED, AMQP_URL_OF_NOBODY),
                 BARE: self._bare,
             }
-            if any(row.two_listeners for row in self._plan.rows):
-                runners[TWO] = self._two_listeners(stack)
             if any(row.registered for row in self._plan.rows):
                 runners[REGISTERED] = self._with_registrar(stack)
             runners[CONFIRM_FIRST] = self._plain(
@@ -147,26 +142,21 @@ class Bench:
         running = stack.enter_context(Running(receiver(name, {"AMQP_URL": url}, *extra), self._work, 1))
         return partial(self._run, running, lambda _row, _count, _ended: None)
 
-    def _as_shipped(self, stack: ExitStack, name: str = OURS, listeners: int = 1) -> Runner:
+    def _as_shipped(self, stack: ExitStack) -> Runner:
         url = self._broker.url(self._broker.fresh_vhost())
         watch = stack.enter_context(QueueWatch(url))
-        settings = {"AMQP_URL": url, "CHRIS_LISTENER_PROCESSES": str(listeners)}
-        running = stack.enter_context(Running(receiver(name, settings), self._work, 1))
+        running = stack.enter_context(Running(receiver(OURS, {"AMQP_URL": url}), self._work, 1))
 
         def published(row: Row, count: int, ended: float) -> str | None:
             at = watch.wait_for(count + self._ends_of_series(row, count), _LAST_SECONDS)
             watch.purge()
             if at is None:
                 return f"not all published within {_LAST_SECONDS:g} s"
-            if count == row.count and name == OURS:  # else it only warmed up
+            if count == row.count:  # else it only warmed up
                 self.published[row.name].append(max(0.0, at - ended))
             return None
 
         return partial(self._run, running, published)
-
-    def _two_listeners(self, stack: ExitStack) -> Runner:
-        run = self._as_shipped(stack, TWO, listeners=2)
-        return lambda name, warm_up: run(name, warm_up) if self._rows[name].two_listeners else None
 
     def _with_registrar(self, stack: ExitStack) -> Runner:
         url = self._broker.url(self._broker.fresh_vhost())
@@ -256,16 +246,12 @@ def report(plan: Plan[Row], bench: Bench, file_system: str) -> list[Result]:
     lines: list[str] = []
     for row in plan.rows:
         name, rounds = row.name, bench.rounds.of[row.name]
-        names = [
-            one
-            for one in (OURS, TWO, STOPPED, REGISTERED, CONFIRM_FIRST, BARE)
-            if any(one in r for r in rounds)
-        ]
+        known = (OURS, STOPPED, REGISTERED, CONFIRM_FIRST, BARE)
+        names = [one for one in known if any(one in r for r in rounds)]
         print(f"\n{name}: {len(rounds)} rounds, {durability}")
         print("\n".join(table(rounds, names, OURS)))
         results += comparisons(name, rounds, OURS, [CONFIRM_FIRST, BARE], durability)
         results += comparisons(f"{name}, RabbitMQ stopped", rounds, STOPPED, [OURS], durability)
-        results += comparisons(f"{name}, 2 listeners", rounds, TWO, [OURS, BARE], durability)
         results += comparisons(f"{name}, with registrar", rounds, REGISTERED, [OURS, BARE], durability)
         if published := bench.published[name]:
             spread = Spread.of(published)

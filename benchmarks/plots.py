@@ -87,11 +87,7 @@ def main() -> int:
         TARGET / "receive.svg",
         "Receiving without syncs, beside other SCPs",
         {
-            row: bars_of(
-                receive,
-                {f"receive {row}": "lapidicom", f"receive {row}, 2 listeners": "lapidicom, 2 listeners"},
-                "instances/s",
-            )
+            row: bars_of(receive, {f"receive {row}": "lapidicom"}, "instances/s")
             for row in (f"{kind} x{associations}" for kind in _KINDS for associations in (1, 4))
         },
         "instances/s",

@@ -19,7 +19,7 @@ from lapidicom.common.journal.format import COMMITTED, Position, decode_position
 from tests.support import journal_promises as promises
 from tests.support.journal_perils import Peril
 from tests.support.journal_processes import (
-    DIRECTORY_CACHE,
+    DIRECTORY_CACHES,
     ROOT,
     SPOOL,
     TAKEOVER,
@@ -36,6 +36,8 @@ _EFFECTS = ("power", "kill", "error", "full", "short", "pause")
 _CREATING = ("open", "write", "writev", "mkdir", "rename", "link", "fsync", "fdatasync")
 _ELSEWHERE = "another host"
 _SHORT_SEGMENTS = (2000, 5000, 1 << 20)
+_LONGEST_WAIT = max(*DIRECTORY_CACHES, TAKEOVER) + 60.0
+"""Seconds without a message or an event after which a relay has nothing left to do."""
 _LONG_SEGMENT = 4_500_000
 """Bytes: less than a long list of open series."""
 
@@ -70,7 +72,11 @@ class History:
         self.is_long = Peril.LONG_LIST in perils and self.chance.random() < 0.02
         self.segment_limit = _LONG_SEGMENT if self.is_long else self.chance.choice(_SHORT_SEGMENTS)
         self.clock = Clock()
-        self.disk = Disk(self.clock, is_network=self.chance.random() < 0.5, directory_cache=DIRECTORY_CACHE)
+        self.disk = Disk(
+            self.clock,
+            is_network=self.chance.random() < 0.5,
+            directory_cache=self.chance.choice(DIRECTORY_CACHES),
+        )
         self.disk.make_folders(f"{ROOT}/.lapidicom/incoming")
         self.disk.make_folders(f"{ROOT}/{posixpath.dirname(posixpath.dirname(instance_path(0)))}")
         self.broker = SimulatedBroker(self)
@@ -317,9 +323,12 @@ class History:
         last = RelayProcess(self, "supervisor-last")
         last.step()
         self.clock.now += TAKEOVER + 1
-        for _ in range(12):
+        quiet = seen = 0
+        while quiet < _LONGEST_WAIT / 20.0:
             last.step()
-            self.clock.now += 20
+            self.clock.now += 20.0
+            quiet = quiet + 1 if seen == len(self.broker.stored) + len(last.events) else 0
+            seen = len(self.broker.stored) + len(last.events)
         self.last = last
 
     # --- the promises ---

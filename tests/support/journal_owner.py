@@ -4,6 +4,7 @@ from pathlib import Path
 
 from lapidicom.common.file_system import FileSystem
 from lapidicom.common.journal.format import FOLDERS, FORMAT
+from lapidicom.common.journal.records import SeriesKey
 from lapidicom.receiver.journal.writer import Journal
 from tests.support.journal_records import ended, instance, instance_path, key, series_folder, started
 
@@ -34,11 +35,15 @@ class Owner:
         """Store instances; the first of them opens its series if `first`."""
         for number in numbers:
             self.write_file(number, series)
-            self.journal.append(
-                [instance(number, series=series)],
+            self.append(
+                instance(number, series=series),
                 series=key(series=series),
                 starts=started(series=series) if first and number == numbers[0] else None,
             )
+
+    def append(self, record: bytes, *, series: SeriesKey | None = None, starts: bytes | None = None) -> None:
+        """Append the record of an instance that is answered, so that the mark passes it."""
+        self.journal.settle(self.journal.append([record], series=series, starts=starts))
 
     def write_file(self, number: int, series: int = 1) -> None:
         """Put the file of an instance on the volume."""

@@ -41,8 +41,9 @@ _LONG = 330_000
 """Characters of a description of which fourteen are more than the longest record."""
 _LONG_LIST = 14
 
-DIRECTORY_CACHE = 5.0
-"""Seconds for which a network file system may hide what another host has made."""
+DIRECTORY_CACHES = (5.0, 180.0)
+"""Seconds for which a network file system may hide what another host has made: less and more than it takes
+until another host finishes a journal, so that its first look may come too early."""
 
 
 class SimulatedBroker:
@@ -369,11 +370,13 @@ class SeriesInAssociation:
         yield
         while entry.failure is None and not entry.durable:
             yield
-        group.settle(entry)
         one.journal = group.folder
         one.answered = in_folder and entry.failure is None
         self._is_started |= one.answered
         self._count += one.answered
+        yield
+        group.settle(entry)
+        file.close()
         yield
 
     def end(self) -> None:

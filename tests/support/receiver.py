@@ -29,6 +29,7 @@ SHORT = {
     "HEALTH_PORT": "0",
     "LOG_FORMAT": "json",
     "CHRIS_RECEIVER_ID": "receiver-1",
+    "CHRIS_LISTENER_PROCESSES": "1",
     "CHRIS_MIN_FREE_SPACE": "1MiB",
     "CHRIS_SHUTDOWN_GRACE": "10",
     "CHRIS_JOURNAL_HEARTBEAT": "0.5",
@@ -36,7 +37,7 @@ SHORT = {
     "CHRIS_RETRY_DELAYS": "1",
     "CHRIS_PARK_DELAY": "1",
 }
-"""Settings of tests: free ports, short waits."""
+"""Settings of tests: free ports, short waits, one listener on any machine."""
 
 PAUSABLE = {"CHRIS_CHILD_TIMEOUT": "600"}
 """For tests that freeze children and want them back."""

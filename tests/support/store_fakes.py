@@ -56,7 +56,8 @@ class FakeFile:
         self._store = store
         self.content = bytearray()
         self.writes: list[int] = []
-        self.discarded = False
+        self.discarded = self.closed = False
+        self.is_fresh = True
 
     @property
     def size(self) -> int:
@@ -80,9 +81,14 @@ class FakeFile:
         self._store.files[path] = bytes(self.content)
         return folder, placed
 
+    def close(self) -> None:
+        """Close it."""
+        self._store.happened("close")
+        self.closed = True
+
     def discard(self) -> None:
         """Drop it."""
-        self.discarded = True
+        self.discarded = self.closed = True
 
 
 class FakeInstanceStore:

@@ -115,3 +115,40 @@ def test_one_socket_listens_on_both_ip_versions() -> None:
         return [(await get(port, "/livez", host))[0] for host in ("127.0.0.1", "::1")]
 
     assert with_health(list, both) == [200, 200]
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /livez HTTP/1.1\r\n", b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"])
+def test_connections_that_are_kept_open_do_not_keep_a_probe_out(sent: bytes) -> None:
+    async def probe(port: int) -> list[tuple[int, str]]:
+        kept = []
+        for _ in range(200):
+            kept.append(await asyncio.open_connection("127.0.0.1", port))
+            kept[-1][1].write(sent)
+        answers = [await get(port, "/livez"), await get(port, "/readyz")]
+        for _, writer in kept:
+            writer.close()
+        return answers
+
+    assert [status for status, _ in with_health(list, probe)] == [200, 200]
+
+
+def test_a_request_that_is_being_answered_outlives_silent_connections() -> None:
+    async def main() -> tuple[int, str]:
+        asked, told = asyncio.Event(), asyncio.Event()
+
+        async def reasons() -> list[str]:
+            asked.set()
+            await told.wait()
+            return []
+
+        async with serving(0, reasons) as port:
+            answer = asyncio.create_task(get(port, "/readyz"))
+            await asked.wait()
+            kept = [await asyncio.open_connection("127.0.0.1", port) for _ in range(200)]
+            told.set()
+            found = await answer
+            for _, writer in kept:
+                writer.close()
+            return found
+
+    assert asyncio.run(main())[0] == 200

@@ -70,9 +70,9 @@ def test_refusals_in_a_row_end_readiness_and_a_store_of_its_own_brings_it_back(
         volume.failing("rename", None)
         eventually(lambda: receiver.reasons() == [], 20, what="a store of its own succeeds")
         assert records.STORE_TRIED in {record.kind for record in all_records(receiver.spool)}
-        assert scratch_files(receiver.files_root) == []
         assert scu.store(next(instances)).status == SUCCESS
         scu.release()
+        assert eventually(lambda: scratch_files(receiver.files_root) == [])
 
 
 def test_one_folder_that_takes_no_files_leaves_the_receiver_ready(tmp_path: Path) -> None:

@@ -1,15 +1,15 @@
 """What of the journals is not known to be in RabbitMQ."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from lapidicom.cli.errors import NotVisible
 from lapidicom.cli.journals import look_at_journals, look_for_left_alone
-from lapidicom.cli.looks import Corrupted, JournalLook, LeftAlone
+from lapidicom.cli.looks import Corrupted, JournalLook, LeftAlone, Refusals
 from lapidicom.common.journal.format import Heartbeat, Position, encode_position, frame
-from lapidicom.common.journal.records import association_ended
+from lapidicom.common.journal.records import INSTANCE_RECEIVED, association_ended, instance_refused
 from tests.support.journal_records import ended, instance, started
 
 LIFE = "receiver-1.0b3f62c19f3e4d6a8f5b2c7d1e9a4b60"
@@ -124,3 +124,46 @@ def test_journals_of_a_newer_version_are_left_alone_and_shown(tmp_path: Path) ->
     (tmp_path / "journals" / "3" / LIFE).mkdir(parents=True)
     assert look_for_left_alone(tmp_path) == [LeftAlone(path=f"journals/3/{LIFE}", reason="format 3")]
     only(tmp_path)
+
+
+def refusal(ago: float, status: int = 0xA700, reason: str = "the volume is gone") -> bytes:
+    return instance_refused(
+        association_id="a",
+        calling_ae_title="A",
+        peer_address="c",
+        status=status,
+        reason=reason,
+        refused_at=datetime.now(UTC) - timedelta(seconds=ago),
+    )
+
+
+def stored(ago: float) -> bytes:
+    made = (datetime.now(UTC) - timedelta(seconds=ago)).isoformat()
+    return f'{INSTANCE_RECEIVED}\t{{"path":"a","received_at":"{made}"}}'.encode()
+
+
+def test_what_was_refused_in_the_last_minutes_is_counted_by_its_reason(tmp_path: Path) -> None:
+    bodies = [
+        refusal(400),
+        refusal(200),
+        stored(150),
+        refusal(100),
+        refusal(90, 0xC000, "no PatientID"),
+        REFUSED,
+    ]
+    journal(tmp_path, *bodies)
+    one = only(tmp_path)
+    assert [(it.status, it.reason, it.count) for it in one.refused] == [
+        ("0xC000", "no PatientID", 1),
+        ("0xA700", "the volume is gone", 2),
+    ]
+    assert one.last_stored is not None
+    assert one.last_stored < one.refused[1].latest
+
+
+def test_only_the_end_of_a_long_journal_is_read(tmp_path: Path) -> None:
+    long = "x" * 100_000
+    journal(tmp_path, *[refusal(200, reason=f"{number} {long}") for number in range(12)])
+    counted = only(tmp_path).refused
+    assert [it.reason.split()[0] for it in counted] == [str(number) for number in range(11, 1, -1)]
+    assert all(isinstance(it, Refusals) for it in counted)

@@ -16,6 +16,7 @@ from lapidicom.cli.looks import (
     LeftAlone,
     QueueLook,
     ReasonLook,
+    Refusals,
     ServiceLook,
     Snapshot,
     VolumeLook,
@@ -35,6 +36,8 @@ GIB = 1 << 30
 
 WORK = QueueLook(ready=3, unacknowledged=4, consumers=2, held_back=0, publish_rate=1.0, ack_rate=1.0)
 JOURNAL = JournalLook(name="r.1", unrelayed_bytes=100, oldest=NOW, beat=NOW, finished=False, set_aside=0)
+FULL = Refusals(status="0xA700", reason="disk full", count=3, latest=NOW - timedelta(seconds=20))
+TORN = Refusals(status="0xA700", reason="torn", count=1, latest=NOW - timedelta(seconds=30))
 CUBE = CubeLook(
     url="http://chris/api/v1/",
     reachable=True,
@@ -154,6 +157,26 @@ CASES: list[tuple[str, dict[str, Any], Level, str]] = [
         {"journals": [but(JOURNAL, set_aside=2)]},
         Level.DEGRADED,
         "2 records were set aside: no message could be made of them",
+    ),
+    (
+        "a receiver that only refuses",
+        {"journals": [but(JOURNAL, refused=[FULL, TORN], last_stored=NOW - timedelta(seconds=21))]},
+        Level.DOWN,
+        "refused for the system's sake in the last 5 minutes, 3 x 0xA700 disk full, 1 x 0xA700 torn; "
+        "nothing was stored since",
+    ),
+    (
+        "a receiver that has refused, and another one that stores",
+        {"journals": [but(JOURNAL, refused=[FULL]), but(JOURNAL, last_stored=NOW)]},
+        Level.DEGRADED,
+        "refused for the system's sake in the last 5 minutes, 3 x 0xA700 disk full; "
+        "instances were stored since",
+    ),
+    (
+        "instances that nobody could store",
+        {"journals": [but(JOURNAL, refused=[but(FULL, status="0xC000", reason="no PatientID")])]},
+        Level.NOTE,
+        "refused for their content in the last 5 minutes, 3 x 0xC000 no PatientID",
     ),
     ("CUBE away", {"cube": but(CUBE, trouble="CUBE: no", remedy="start it")}, Level.DOWN, "CUBE: no"),
     (

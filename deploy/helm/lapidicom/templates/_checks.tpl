@@ -57,7 +57,7 @@
 {{- if and (or $service.loadBalancerClass $service.loadBalancerSourceRanges) (ne $service.type "LoadBalancer") }}
 {{- $faults = append $faults (printf "receiver.service.loadBalancerClass and loadBalancerSourceRanges have no effect with receiver.service.type=%s" $service.type) }}
 {{- end }}
-{{- if lt (int $v.receiver.listenerThreads) (int $v.receiver.listenerProcesses) }}
+{{- if and (ne (toString $v.receiver.listenerProcesses) "auto") (lt (int $v.receiver.listenerThreads) (int $v.receiver.listenerProcesses)) }}
 {{- $faults = append $faults (printf "receiver.listenerThreads=%d is less than receiver.listenerProcesses=%d: each listener needs a place" (int $v.receiver.listenerThreads) (int $v.receiver.listenerProcesses)) }}
 {{- end }}
 {{- range list "receiver" "registrar" }}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lapidicom.receiver.dimse.command import MOST_COMMAND_BYTES, Command
 from lapidicom.receiver.dimse.provider import DimseViolation, ServiceProvider
 from lapidicom.receiver.errors import CannotUnderstand, Refusal
-from lapidicom.receiver.upper_layer.pdu_reader import Fragment
+from lapidicom.receiver.upper_layer.pdu_reader import Fragment, PeerClosed
 from lapidicom.receiver.upper_layer.presentation_context import ContextResult, ContextResultCode
 from tests.support.byte_scripts import (
     CT,
@@ -41,6 +41,7 @@ class FakeStoreService:
         self.data: list[bytes] = []
         self.refusal: Refusal | None = None
         self.spilled = 0
+        self.steps: list[str] = []
 
     def begin(self, command: Command, context: ContextResult) -> None:
         self.begun.append((command, context))
@@ -53,8 +54,15 @@ class FakeStoreService:
         self.spilled += 1
 
     def finish(self) -> None:
+        self.steps.append("finish")
         if self.refusal is not None:
             raise self.refusal
+
+    def settle(self) -> None:
+        self.steps.append("settle")
+
+    def prepare(self) -> None:
+        self.steps.append("prepare")
 
 
 class FakeReader:
@@ -66,7 +74,14 @@ class Room:
         self.store, self.reader = FakeStoreService(), FakeReader()
         self.sent: list[tuple[int, bytes]] = []
         fakes: tuple[Any, Any] = (self.store, self.reader)
-        self.provider = ServiceProvider(CONTEXTS, *fakes, lambda *sent: self.sent.append(sent))
+        self.provider = ServiceProvider(CONTEXTS, *fakes, self._send)
+        self.send_fails = False
+
+    def _send(self, context_id: int, command: bytes) -> None:
+        self.store.steps.append("answer")
+        if self.send_fails:
+            raise PeerClosed
+        self.sent.append((context_id, command))
 
     def command(self, data: bytes, context_id: int = 3, *, last: bool = True) -> None:
         self.provider.take(Fragment(context_id, True, last, memoryview(data)))
@@ -109,6 +124,24 @@ def test_a_refusal_is_answered_with_its_tags_and_the_next_message_is_taken() -> 
     assert room.answers() == [(3, 0x8001, 1, 0xC000), (3, 0x8001, 2, 0)]
     refused = decode_response(room.sent[0][1])
     assert (refused.comment, refused.offending) == ("StudyDate (0008,0020) is missing", (0x00080020,))
+
+
+@pytest.mark.parametrize("refusal", [None, CannotUnderstand("StudyDate (0008,0020) is missing")])
+def test_an_instance_is_settled_and_the_next_one_prepared_behind_the_answer(refusal: Refusal | None) -> None:
+    room = Room()
+    room.store.refusal = refusal
+    room.command(store_command(1))
+    room.data(b"x")
+    assert room.store.steps == ["finish", "answer", "settle", "prepare"]
+
+
+def test_an_instance_whose_answer_cannot_be_sent_is_settled_and_nothing_is_prepared() -> None:
+    room = Room()
+    room.send_fails = True
+    room.command(store_command(1))
+    with pytest.raises(PeerClosed):
+        room.data(b"x")
+    assert room.store.steps == ["finish", "answer", "settle"]
 
 
 def test_the_reader_keeps_fragments_only_while_a_data_set_is_stored() -> None:

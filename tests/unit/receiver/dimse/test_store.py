@@ -21,7 +21,8 @@ from tests.support.seeds import examples
 from tests.support.store_fakes import ASSOCIATION, FakeInstanceStore, FakeJournal, FakeLog, context_for
 
 LE = Coding(implicit=False)
-SUCCESS = ["new_file", "write", "place", "append", "sync_folder", "wait", "settle"]
+SUCCESS = ["new_file", "write", "place", "append", "sync_folder", "wait"]
+SETTLED = ["settle", "close"]
 
 
 class Room:
@@ -51,6 +52,9 @@ class Room:
             self.service.finish()
         except Refusal as refusal:
             return refusal.status
+        finally:
+            self.store.calls.append("answer")
+            self.service.settle()
         return 0
 
     def content(self, one: Instance) -> bytes:
@@ -64,7 +68,7 @@ def command(one: Instance) -> Command:
 def test_success_comes_after_file_folder_and_record_in_this_order() -> None:
     room, one = Room(), instance(1)
     assert room.send(one) == 0
-    assert room.store.calls == SUCCESS
+    assert room.store.calls == [*SUCCESS, "answer", *SETTLED]
     assert room.content(one).endswith(one.data_set)
     assert room.counters.instances_stored == 1
     assert room.counters.bytes_stored == len(room.content(one))
@@ -117,12 +121,12 @@ def test_a_series_whose_first_record_failed_is_started_by_the_next() -> None:
 @pytest.mark.parametrize(
     ("call", "calls"),
     [
-        ("new_file", SUCCESS[:1]),
-        ("write", SUCCESS[:2]),
-        ("place", SUCCESS[:3]),
-        ("append", SUCCESS[:4]),
-        ("sync_folder", [*SUCCESS[:5], "settle"]),
-        ("wait", SUCCESS),
+        ("new_file", [*SUCCESS[:1], "answer"]),
+        ("write", [*SUCCESS[:2], "answer"]),
+        ("place", [*SUCCESS[:3], "answer"]),
+        ("append", [*SUCCESS[:4], "answer", "close"]),
+        ("sync_folder", [*SUCCESS[:5], "answer", *SETTLED]),
+        ("wait", [*SUCCESS, "answer", *SETTLED]),
     ],
 )
 def test_a_fault_of_volume_or_journal_refuses_the_instance_and_settles_its_entry(
@@ -133,6 +137,7 @@ def test_a_fault_of_volume_or_journal_refuses_the_instance_and_settles_its_entry
     assert room.send(one) == 0xA700
     assert room.store.calls == calls
     assert all(entry.settled for entry in room.journal.entries)
+    assert all(file.closed for file in room.store.temporary)
     assert room.counters.instances_refused == {0xA700: 1}
     assert room.counters.instances_stored == 0
     (refused,) = room.journal.quiet
@@ -190,7 +195,7 @@ def test_an_unfit_volume_refuses_before_a_byte_is_written() -> None:
     room = Room()
     room.store.volume.fault = Fault("free space below CHRIS_MIN_FREE_SPACE", is_shared=True)
     assert room.send(instance(1), size=100) == 0xA700
-    assert room.store.calls == []
+    assert room.store.calls == ["answer"]
     room.store.volume.fault = None
     assert room.send(instance(1)) == 0
 
@@ -222,7 +227,7 @@ def test_a_data_set_that_turns_out_unreadable_is_discarded_at_once() -> None:
     room.service.feed(memoryview(b"more of it"))
     room.service.spill()
     assert room.finish() == 0xC000
-    assert room.store.calls == ["new_file", "write"]
+    assert room.store.calls == ["new_file", "write", "answer"]
 
 
 @settings(max_examples=examples(60))
@@ -267,6 +272,33 @@ def test_a_cancelled_instance_leaves_nothing() -> None:
     assert room.store.files == {}
     (end,) = room.journal.quiet
     assert (end.kind, end.fields()["how"], end.fields()["received"]) == ("association_ended", "aborted", 0)
+
+
+def test_an_instance_takes_the_file_that_was_prepared_for_it() -> None:
+    room = Room()
+    for number in (1, 2, 3):
+        assert room.send(instance(number)) == 0
+        room.service.prepare()
+        room.service.prepare()
+    assert room.store.calls.count("new_file") == 4
+    room.service.end(released=True)
+    assert [file.discarded for file in room.store.temporary] == [False, False, False, True]
+
+
+def test_a_prepared_file_that_may_have_lost_its_name_is_not_used() -> None:
+    room = Room()
+    room.service.prepare()
+    room.store.temporary[0].is_fresh = False
+    assert room.send(instance(1)) == 0
+    assert [file.discarded for file in room.store.temporary] == [True, False]
+
+
+def test_a_file_that_cannot_be_prepared_is_tried_again_when_it_is_needed() -> None:
+    room = Room()
+    room.store.failures["new_file"] = OutOfResources("volume not writable (ENOSPC)")
+    room.service.prepare()
+    room.store.failures.clear()
+    assert room.send(instance(1)) == 0
 
 
 def test_what_is_no_uid_is_not_told() -> None:

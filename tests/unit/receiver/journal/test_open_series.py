@@ -55,7 +55,7 @@ def test_descriptions_of_sixty_kilobytes_hide_no_record(owner: Owner, tmp_path: 
         message = records.parse(b"0\t" + instance(1, series=series)).fields()
         record = records.instance_received(json.dumps(message | {"StudyDescription": description}).encode())
         owner.write_file(1, series)
-        owner.journal.append([record], series=key(series=series), starts=records.series_started(fields))
+        owner.append(record, series=key(series=series), starts=records.series_started(fields))
     assert longest_line(owner) < MAX_LINE
     assert len(published(tmp_path, owner)) == 26
 
@@ -77,10 +77,10 @@ def test_a_series_that_no_reader_could_list_is_not_begun(owner: Owner, tmp_path:
     starts = records.series_started(fields | {"StudyDescription": "x" * length})
     if excess > 0:
         with pytest.raises(JournalUnavailable):
-            owner.journal.append([instance(1)], series=key(), starts=starts)
+            owner.append(instance(1), series=key(), starts=starts)
         return
     owner.write_file(1)
-    owner.journal.append([instance(1)], series=key(), starts=starts)
+    owner.append(instance(1), series=key(), starts=starts)
     owner.store(*range(2, 200))  # the next segments list it
     message = records.series_received_of(
         json.loads(records.series_fields_of(starts)),

@@ -45,7 +45,7 @@ def test_records_become_messages_in_their_order(make_owner: Any, rig: RelayRig) 
 
 def test_the_trace_context_of_a_record_becomes_headers(make_owner: Any, rig: RelayRig) -> None:
     owner = make_owner()
-    owner.journal.append([instance(1) + records.trace({"traceparent": "00-1-2-01"})])
+    owner.append(instance(1) + records.trace({"traceparent": "00-1-2-01"}))
     rig.work()
     assert rig.publisher.stored[0].headers == {"traceparent": "00-1-2-01"}
 
@@ -184,7 +184,7 @@ def test_the_bytes_that_were_written_are_the_bytes_that_are_sent(make_owner: Any
     owner = make_owner()
     bodies = [b'{"path" : "x",\t"new":1}'.replace(b"\t", b" "), b"{}", b"no JSON", b""]
     for body in bodies:
-        owner.journal.append([records.instance_received(body)])
+        owner.append(records.instance_received(body))
     rig.work()
     assert [envelope.body for envelope in rig.publisher.stored] == bodies
     assert {envelope.type for envelope in rig.publisher.stored} == {"InstanceStored"}
@@ -331,7 +331,7 @@ def test_a_path_outside_or_of_no_file_is_no_stored_file(
     body = records.parse(b"0\t" + instance(1)).fields() | {"path": path}
     (tmp_path / "SERVICES").mkdir()
     (tmp_path.parent / "outside.dcm").write_bytes(b"0123456789")
-    owner.journal.append([records.instance_received(json.dumps(body).encode())])
+    owner.append(records.instance_received(json.dumps(body).encode()))
     owner.lose_mark()
     rig.journals.life_ended(owner.name)
     rig.work()

@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -48,13 +49,21 @@ class RecordingFileSystem(FileSystem):
 
 
 class Room:
-    def __init__(self, root: Path, fs: FileSystem, *, fsync: bool = True, min_free: int = 0) -> None:
+    def __init__(
+        self,
+        root: Path,
+        fs: FileSystem,
+        *,
+        fsync: bool = True,
+        min_free: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.root = root
         self.volume = Volume(
             root, root / ".lapidicom", "r.life", min_free_space=min_free, fsync=fsync, file_system=fs
         )
         self.folders = SeriesFolders(self.volume, fs)
-        self.store = InstanceStore(self.volume, self.folders, fs, fsync=fsync)
+        self.store = InstanceStore(self.volume, self.folders, fs, fsync=fsync, clock=clock)
 
     def put(self, data: bytes, calling: str = "A", syntax: str = "1.2.840.10008.1.2") -> str:
         return self.place(data, calling, syntax)[1]
@@ -64,6 +73,7 @@ class Room:
         file = self.store.new_file()
         file.write([FileMeta("1.2", syntax, calling, "B").encode(b"1.2.3"), data])
         _, placed = file.place(self.folders.get(FOLDER), NAME)
+        file.close()
         return file.size, placed
 
     def leftovers(self) -> list[str]:
@@ -92,7 +102,7 @@ def test_bytes_are_synced_before_the_name_exists(room: Room, fs: RecordingFileSy
     room.folders.get(FOLDER)
     fs.calls.clear()
     assert room.put(b"data") == "new"
-    assert fs.calls == ["open", "writev", "fsync", "close", "rename"]
+    assert fs.calls == ["open", "writev", "fsync", "rename", "close"]
     assert (room.root / FOLDER / NAME).read_bytes().endswith(b"data")
     assert room.leftovers() == []
 
@@ -146,7 +156,35 @@ def test_another_data_set_replaces_the_file(room: Room, other: bytes) -> None:
     assert (room.root / FOLDER / NAME).read_bytes().endswith(other)
 
 
-@pytest.mark.parametrize("call", ["writev", "fsync", "close", "rename"])
+def test_without_syncs_a_file_is_closed_before_its_name_exists(
+    tmp_path: Path, fs: RecordingFileSystem
+) -> None:
+    """A network file system that could not write it says so then."""
+    room = Room(tmp_path, fs, fsync=False)
+    room.folders.get(FOLDER)
+    fs.calls.clear()
+    assert room.put(b"data") == "new"
+    assert fs.calls == ["open", "writev", "close", "rename"]
+    fs.fail["close"] = errno.EDQUOT
+    with pytest.raises(OutOfResources, match="EDQUOT"):
+        room.put(b"other")
+    fs.fail.clear()
+    assert (room.root / FOLDER / NAME).read_bytes().endswith(b"data")
+    assert room.leftovers() == []
+
+
+def test_a_file_is_fresh_for_a_second(tmp_path: Path) -> None:
+    now = 100.0
+    room = Room(tmp_path, FileSystem(), clock=lambda: now)
+    file = room.store.new_file()
+    now = 100.9
+    assert file.is_fresh
+    now = 101.1
+    assert not file.is_fresh
+    file.discard()
+
+
+@pytest.mark.parametrize("call", ["writev", "fsync", "rename"])
 @pytest.mark.parametrize("fault", [errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS])
 def test_a_failed_call_is_out_of_resources_and_leaves_nothing(
     room: Room, fs: RecordingFileSystem, call: str, fault: int

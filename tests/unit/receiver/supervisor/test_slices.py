@@ -12,7 +12,6 @@ SETTINGS = ReceiverSettings.model_validate(
     {
         "CHRIS_FILES_ROOT": "/data",
         "AMQP_URL": "amqp://user:secret@broker/",
-        "CHRIS_LISTENER_PROCESSES": "3",
         "CHRIS_LISTENER_THREADS": "16",
         "CHRIS_SCP_AET": "HERE",
     }
@@ -20,17 +19,17 @@ SETTINGS = ReceiverSettings.model_validate(
 
 
 def test_each_listener_gets_its_share_of_the_places() -> None:
-    slices = [ListenerSettings.parse_slice(text) for text in child_slices(SETTINGS)[Role.LISTENER]]
+    slices = [ListenerSettings.parse_slice(text) for text in child_slices(SETTINGS, 3)[Role.LISTENER]]
     assert [one.listener_threads for one in slices] == [6, 5, 5]
     assert {(one.aet, one.files_root) for one in slices} == {("HERE", Path("/data"))}
 
 
 def test_a_listener_is_not_told_the_secret_of_the_broker() -> None:
-    assert not any("secret" in text for text in child_slices(SETTINGS)[Role.LISTENER])
+    assert not any("secret" in text for text in child_slices(SETTINGS, 3)[Role.LISTENER])
 
 
 def test_the_relay_is() -> None:
-    [text] = child_slices(SETTINGS)[Role.RELAY]
+    [text] = child_slices(SETTINGS, 3)[Role.RELAY]
     assert RelaySettings.parse_slice(text).amqp_url.get_secret_value() == "amqp://user:secret@broker/"
 
 

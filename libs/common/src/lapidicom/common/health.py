@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from lapidicom.common.listening_socket import listening_socket
 
@@ -24,6 +25,7 @@ Reasons = Callable[[], Sequence[str] | Awaitable[Sequence[str]]]
 """Sentences without patient data; an empty sequence means that nothing is wrong."""
 
 _BACKLOG: Final = 64
+_MOST_CONNECTIONS: Final = 64
 _SHUTDOWN_SECONDS: Final = 1
 
 
@@ -87,16 +89,33 @@ def _port(bound: socket.socket) -> int:
 def _config(app: Starlette) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="h11",
+        http=_Connection,
         ws="none",
         lifespan="off",
         access_log=False,
         log_config=None,
         server_header=False,
         timeout_keep_alive=5,
-        limit_concurrency=_BACKLOG,
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )
+
+
+class _Connection(H11Protocol):
+    """A connection that is closed for a newer one when there are too many.
+
+    Uvicorn's own limit would answer 503 to the newcomer: whoever opens connections and sends nothing
+    would have the process restarted by its orchestrator.
+    """
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._since = self.loop.time()
+        if len(self.connections) > _MOST_CONNECTIONS:
+            others = [one for one in self.connections if isinstance(one, _Connection) and one is not self]
+            min(others, key=lambda one: (one._is_answering(), one._since)).transport.abort()
+
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
 
 
 class _Server(uvicorn.Server):

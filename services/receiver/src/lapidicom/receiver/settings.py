@@ -2,7 +2,7 @@
 
 import re
 import socket
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, ByteSize, Field, model_validator
 
@@ -109,8 +109,11 @@ class ScpSection(Section):
         alias="CHRIS_SCP_PROMISCUOUS",
         description="Accept unknown (private) abstract syntaxes as storage SOP classes.",
     )
-    listener_processes: Annotated[int, Field(ge=1, le=64)] = Field(
-        default=1, alias="CHRIS_LISTENER_PROCESSES", description="Listener processes."
+    listener_processes: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = Field(
+        default="auto",
+        alias="CHRIS_LISTENER_PROCESSES",
+        description="Listener processes, 1 to 64; `auto`: as many as cores that the container may use, "
+        "at most 8, fewer if its memory is short.",
     )
     listener_threads: Annotated[int, Field(ge=1, le=1024)] = Field(
         default=16,
@@ -144,7 +147,7 @@ class ScpSection(Section):
 
     @model_validator(mode="after")
     def _a_place_for_each_listener(self) -> Self:
-        if self.listener_threads < self.listener_processes:
+        if self.listener_processes != "auto" and self.listener_threads < self.listener_processes:
             raise ValueError(
                 f"CHRIS_LISTENER_THREADS={self.listener_threads} must be at least "
                 f"CHRIS_LISTENER_PROCESSES={self.listener_processes}: each listener needs a place"

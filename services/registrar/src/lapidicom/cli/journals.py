@@ -1,4 +1,4 @@
-"""Looks at the journals on the volume: what of them is not known to be in RabbitMQ. Only reads.
+"""Looks at the journals on the volume: what is not in RabbitMQ, not readable, or was refused. Only reads.
 
 A relay writes its cursor once a second, so what is relayed may be told as unrelayed for that long.
 """
@@ -11,6 +11,7 @@ from typing import Final
 
 from lapidicom.cli.errors import NotVisible
 from lapidicom.cli.looks import Corrupted, JournalLook, LeftAlone
+from lapidicom.cli.refusals import look_at_refusals
 from lapidicom.common.file_system import FileSystem
 from lapidicom.common.journal.bad_lines import noted_bad_lines
 from lapidicom.common.journal.chunk import TO_ITS_END, Reached, read_chunk
@@ -68,6 +69,7 @@ def _look_at(folder: JournalFolder) -> JournalLook:
     )
     if is_finished:
         rest = []
+    refused, last_stored = look_at_refusals(folder, datetime.now(UTC))
     return JournalLook(
         name=path.name,
         unrelayed_bytes=sum(size for _, _, size in rest),
@@ -76,6 +78,8 @@ def _look_at(folder: JournalFolder) -> JournalLook:
         finished=is_finished,
         set_aside=sum(_lines_of(aside) for aside in path.glob("*.aside")),
         corrupted=[Corrupted(after=bad.after, before=bad.before) for bad in noted_bad_lines(folder)],
+        refused=refused,
+        last_stored=last_stored,
     )
 
 

@@ -4,6 +4,7 @@
 works, but somebody must see to it. A *note* changes nothing. What is not visible is not judged.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from enum import IntEnum
@@ -12,7 +13,7 @@ from typing import Annotated, Final
 from pydantic import PlainSerializer
 
 from lapidicom.cli.answers import Answer, Look
-from lapidicom.cli.looks import Corrupted, ServiceLook, Snapshot
+from lapidicom.cli.looks import Corrupted, Refusals, ServiceLook, Snapshot
 from lapidicom.common.topology import DEAD_LETTER_QUEUE, WORK_QUEUE
 
 UNRELAYED: Final = timedelta(seconds=60)
@@ -23,6 +24,8 @@ HELD_BACK_SECONDS: Final = 300.0
 
 FIX: Final = "lapidicom doctor --fix"
 _MOST_NAMED: Final = 3
+_OUT_OF_RESOURCES: Final = "0xA7"
+"""The statuses of PS3.4 table B.2-1 with which a receiver refuses for a reason of its own."""
 
 
 class Level(IntEnum):
@@ -57,7 +60,7 @@ class Finding(Answer):
 
 def judge(snapshot: Snapshot) -> list[Finding]:
     """All findings, the worst first."""
-    rules = (_services, _broker, _work, _delayed, _dead_letters, _journals, _cube, _volume)
+    rules = (_services, _refused, _broker, _work, _delayed, _dead_letters, _journals, _cube, _volume)
     return sorted((one for rule in rules for one in rule(snapshot)), key=lambda one: -one.level)
 
 
@@ -79,6 +82,33 @@ def _services(snapshot: Snapshot) -> Iterator[Finding]:
                 yield _finding(
                     worst, area, _of(one), f"mend what it names; more is in the log of the {one.service}"
                 )
+
+
+def _refused(snapshot: Snapshot) -> Iterator[Finding]:
+    """Instances refused in the last minutes: for the system's sake, or for their own."""
+    refused = [one for journal in snapshot.journals or () for one in journal.refused]
+    ours = [one for one in refused if one.status.startswith(_OUT_OF_RESOURCES)]
+    theirs = [one for one in refused if one not in ours]
+    if ours:
+        last = max(one.latest for one in ours)
+        is_over = any(one.last_stored and one.last_stored > last for one in snapshot.journals or ())
+        what = f"refused for the system's sake in the last 5 minutes, {_counted(ours)}"
+        what += "; instances were stored since" if is_over else "; nothing was stored since"
+        remedy = "mend what it names; the PACS must send these instances again"
+        yield _finding(Level.DEGRADED if is_over else Level.DOWN, "receivers", what, remedy)
+    if theirs:
+        remedy = "see the series' story: lapidicom trace SERIES_INSTANCE_UID; the sender must mend them"
+        what = f"refused for their content in the last 5 minutes, {_counted(theirs)}"
+        yield _finding(Level.NOTE, "receivers", what, remedy)
+
+
+def _counted(refused: Sequence[Refusals]) -> str:
+    """How many instances for which reason, the most frequent first."""
+    counts: Counter[str] = Counter()
+    for one in refused:
+        counts[f"{one.status} {one.reason}"] += one.count
+    named = [f"{count} x {reason}" for reason, count in counts.most_common(_MOST_NAMED)]
+    return ", ".join([*named, *(["..."] if len(counts) > _MOST_NAMED else [])])
 
 
 def _of(one: ServiceLook) -> str:

@@ -99,12 +99,22 @@ class LeftAlone(Answer):
     reason: str
 
 
+class Refusals(Answer):
+    """Instances that were refused for one reason; `status`: of the C-STORE response."""
+
+    status: str
+    reason: str
+    count: int
+    latest: datetime
+
+
 class JournalLook(Answer):
     """The journal of one life of a listener.
 
     `unrelayed_bytes` and `oldest` tell of what is not known to be in RabbitMQ; `beat`: when the owner's
     heartbeat was written last; `finished`: its life has ended and everything is relayed; `set_aside`: records
-    of which no message could be made; `corrupted`: places at which answered records cannot be read any more.
+    of which no message could be made; `corrupted`: places at which answered records cannot be read any more;
+    `refused` and `last_stored`: what the last five minutes brought.
     """
 
     name: str
@@ -114,6 +124,8 @@ class JournalLook(Answer):
     finished: bool
     set_aside: int
     corrupted: list[Corrupted] = []
+    refused: list[Refusals] = []
+    last_stored: datetime | None = None
 
 
 class CubeLook(Answer):

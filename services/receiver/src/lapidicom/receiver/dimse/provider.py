@@ -108,24 +108,34 @@ class ServiceProvider:
             self._answer(context_id, command)
 
     def _answer(self, context_id: int, command: Command) -> None:
+        """Answer a message that is complete; what else is to be done comes after the answer."""
         self._command = None
+        is_store, self._storing = self._storing, False
+        self._reader.spill = None
         try:
-            if self._storing:
-                self._store.finish()
-                response = encode_c_store_response(command, 0)
-            elif command.command_field == CommandField.C_ECHO_RQ:
-                response = self._echo(context_id, command)
-            elif not command.expects_response:
-                return
-            else:
-                raise UnrecognisedOperation("this SCP knows C-STORE and C-ECHO")
-        except Refusal as error:
-            encode = encode_c_store_response if self._storing else encode_response
-            response = encode(command, error.status, error.comment, error.offending)
+            response = self._response(context_id, command, is_store=is_store)
+            if response is not None:
+                self._send(context_id, response)
         finally:
-            self._storing = False
-            self._reader.spill = None
-        self._send(context_id, response)
+            if is_store:
+                self._store.settle()
+        if is_store:
+            self._store.prepare()
+
+    def _response(self, context_id: int, command: Command, *, is_store: bool) -> bytes | None:
+        """Do what a message asks for; the command set that answers it, None if nobody waits for one."""
+        try:
+            if is_store:
+                self._store.finish()
+                return encode_c_store_response(command, 0)
+            if command.command_field == CommandField.C_ECHO_RQ:
+                return self._echo(context_id, command)
+            if not command.expects_response:
+                return None
+            raise UnrecognisedOperation("this SCP knows C-STORE and C-ECHO")
+        except Refusal as error:
+            encode = encode_c_store_response if is_store else encode_response
+            return encode(command, error.status, error.comment, error.offending)
 
     def _echo(self, context_id: int, command: Command) -> bytes:
         if self._contexts[context_id].abstract_syntax != VERIFICATION_SOP_CLASS:

@@ -1,9 +1,11 @@
 """C-STORE as an SCP (PS3.4 annex B, PS3.7 section 9.1.1): from a request and its data set to a status.
 
 The bytes go to the file as they arrive. Beside that, the header scan picks the values that make the
-path and the registration. One object serves one association, one request after the other.
+path and the registration. One object serves one association, one request after the other: `begin`,
+`feed`, `finish`, the answer, `settle`, `prepare`.
 """
 
+import contextlib
 import logging
 import os
 from typing import Any, Final
@@ -25,7 +27,7 @@ from lapidicom.receiver.errors import (
     Refusal,
     SOPClassNotSupported,
 )
-from lapidicom.receiver.journal.writer import Journal
+from lapidicom.receiver.journal.writer import Entry, Journal
 from lapidicom.receiver.storage.instance_file import InstanceStore, TemporaryFile
 from lapidicom.receiver.storage.part10 import FileMeta
 from lapidicom.receiver.upper_layer.abstract_syntaxes import VERIFICATION_SOP_CLASS
@@ -73,6 +75,9 @@ class StoreService:
         self._context: ContextResult
         self._scanner: HeaderScanner
         self._file: TemporaryFile | None = None
+        self._next_file: TemporaryFile | None = None
+        self._placed: TemporaryFile | None = None
+        self._written: Entry | None = None
         self._failure: Refusal | None = None
         self._has_data = False
         self._entry: SeriesEntry | None = None
@@ -127,16 +132,14 @@ class StoreService:
         if self._failure is not None or not self._chunks:
             return
         try:
-            if self._file is None:
-                self._file = self._store.new_file()
-            self._file.write(self._chunks)
+            self._open_file().write(self._chunks)
         except OutOfResources as error:
             self._file = None
             self._fail(error)
         self._chunks.clear()
 
     def finish(self) -> None:
-        """Store the instance whose last fragment was fed.
+        """Store the instance whose last fragment was fed. The answer may be sent now, then comes `settle`.
 
         Raises:
             Refusal: the status to answer with; anything else means success (0x0000).
@@ -166,26 +169,53 @@ class StoreService:
             name = entry.file_name(raw.InstanceNumber, uid)
         except InstanceError as error:
             raise _not_understood(error) from error
-        if self._file is None:
-            self._file = self._store.new_file()
-        file = self._file
+        file = self._open_file()
         if self._chunks:
             file.write(self._chunks)
         entry.folder, placed = file.place(self._series.folder(entry), name)
-        self._file = None
+        self._file, self._placed = None, file
         self._make_known(entry, entry.record(name, uid, file.size, self._time.now()))
         self._stored(entry, placed, file.size)
 
     def _make_known(self, entry: SeriesEntry, record: bytes) -> None:
         """Make the file's name and its record durable, side by side."""
-        written = self._series.append(entry, record)
-        try:
-            if entry.folder is not None:
-                self._store.sync_folder(entry.folder)
-            self._journal.wait(written)
-            entry.series.started = True
-        finally:
+        self._written = written = self._series.append(entry, record)
+        if entry.folder is not None:
+            self._store.sync_folder(entry.folder)
+        self._journal.wait(written)
+        entry.series.started = True
+
+    def settle(self) -> None:
+        """Let the mark pass the record, and close the file; to be called after `finish`, whatever it did.
+
+        The answer, if it can be sent, goes out before: its SCU need not wait for either.
+        """
+        written, self._written = self._written, None
+        if written is not None:
             self._journal.settle(written)
+        placed, self._placed = self._placed, None
+        if placed is not None:
+            placed.close()
+
+    def prepare(self) -> None:
+        """Make the file of the next instance while its SCU has it still to send. Need not succeed."""
+        if self._next_file is None:
+            with contextlib.suppress(OutOfResources):  # tried again, and answered, when it is needed
+                self._next_file = self._store.new_file()
+
+    def _open_file(self) -> TemporaryFile:
+        """The file of this instance, made if need be.
+
+        Raises:
+            OutOfResources: if it cannot be made.
+        """
+        if self._file is None:
+            prepared, self._next_file = self._next_file, None
+            if prepared is not None and not prepared.is_fresh:
+                prepared.discard()
+                prepared = None
+            self._file = prepared or self._store.new_file()
+        return self._file
 
     def _match(self, raw: RawValues) -> None:
         """Compare the command's UIDs with the data set's (PS3.4 B.2.3, 0xA900)."""
@@ -264,6 +294,9 @@ class StoreService:
         """Record that the association and its series have ended."""
         try:
             self.cancel()
+            prepared, self._next_file = self._next_file, None
+            if prepared is not None:
+                prepared.discard()
         finally:
             self._series.end(released=released)
 

@@ -119,18 +119,17 @@ class GroupCommit:
     def commit_instance(self, entry: Entry) -> None:
         """Commit one instance's entry now, without syncs; the shortest way for the most frequent case."""
         with self._commit_lock:
-            end = None
-            if entry.starts is None and not self.needs_probe and not self._mark.progress:
+            is_appended = False
+            if entry.starts is None and not self.needs_probe:
                 try:
-                    end = self._segments.append(entry)
+                    is_appended = self._segments.append(entry)
                 except OSError as error:
                     self._fail((entry,), error)
                     return
-            if end is None:
+            if not is_appended:
                 self._commit((entry,))
                 return
-            entry.durable = True
-            self._mark.move_to(end)
+            self._mark.note(entry)
 
     def settle(self, entry: Entry) -> None:
         """The sync of the entry's folder is done or given up: the mark may pass it."""

@@ -79,9 +79,13 @@ class Mark:
     def add(self, entries: Iterable[Entry]) -> None:
         """These entries are durable, one behind the other. Called by one thread at a time."""
         for entry in entries:
-            entry.durable = True
-            self.progress.add(entry)
+            self.note(entry)
         self.move()
+
+    def note(self, entry: Entry) -> None:
+        """This entry is durable, behind those before; the mark need not move before it is settled."""
+        entry.durable = True
+        self.progress.add(entry)
 
     def settle(self, entry: Entry) -> None:
         """The sync of the entry's folder is done or given up: the mark may pass it."""
@@ -100,11 +104,6 @@ class Mark:
             # Whoever was turned away meanwhile relies on this second look.
             if not self.progress.can_advance:
                 return
-
-    def move_to(self, position: Position) -> None:
-        """Everything before this position is durable and settled."""
-        with self._moving:
-            self._write(position)
 
     def _write(self, position: Position) -> None:
         life = self._life

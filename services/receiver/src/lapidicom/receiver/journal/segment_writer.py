@@ -68,14 +68,14 @@ class SegmentWriter:
         self._written(batch, segment, ends)
         return is_awaited
 
-    def append(self, entry: Entry) -> Position | None:
+    def append(self, entry: Entry) -> bool:
         """Write one instance's entry into the open segment, without a sync.
 
         Args:
             entry: begins no series.
 
         Returns:
-            Where it ends; None if no open segment has room for it: nothing is written then.
+            False if no open segment has room for it: nothing is written then.
 
         Raises:
             OSError: the segment must not be written again.
@@ -86,11 +86,11 @@ class SegmentWriter:
             or life is None
             or segment.size + entry.length() + 4 * _LINE_OVERHEAD > segment.full_at
         ):
-            return None
+            return False
         life.write(segment, b"".join(map(self._line, entry.bodies)))
         self._series.take(entry)
-        entry.end = end = Position(segment.number, segment.size)
-        return end
+        entry.end = Position(segment.number, segment.size)
+        return True
 
     def sync(self) -> None:
         """Make what was written to the open segment durable."""

@@ -166,7 +166,6 @@ class Journal:
             self._submit(entry)
         else:
             entry = Entry(records, series=series, starts=starts)
-            entry.settled = True
             self._group.commit_instance(entry)
         return entry
 
@@ -186,8 +185,7 @@ class Journal:
 
         Every entry must be settled, whatever happened: the mark stays before one that is not.
         """
-        if self._fsync:
-            self._group.settle(entry)
+        self._group.settle(entry)
 
     def append_quietly(
         self,

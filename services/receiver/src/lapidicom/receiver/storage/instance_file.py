@@ -1,13 +1,15 @@
 """The durable write of one instance: temporary file, fsync, rename, and later the folder's fsync.
 
 The order is the guarantee: a file bears its final name only when its bytes are durable, and a crash
-at any moment leaves either the old file, or the new one, or a temporary file in the spool.
+at any moment leaves either the old file, or the new one, or a temporary file in the spool. What the
+guarantee does not need comes after the answer: the file is closed then, and the next one is made.
 """
 
 import contextlib
 import itertools
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Final, Literal
 
 from lapidicom.common.file_system import GONE, FileSystem
@@ -23,6 +25,10 @@ Placed = Literal["new", "kept", "replaced"]
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _CHUNK: Final = 1 << 18
 
+_FRESH_SECONDS: Final = 1.0
+"""Age up to which an empty file is used. A listener that was paused for long may have been taken for dead,
+and its temporary files removed: an instance written to such a file would be refused."""
+
 
 class InstanceStore:
     """Places instances on the volume; one for all associations of a listener.
@@ -32,15 +38,23 @@ class InstanceStore:
         folders: its series folders.
         file_system: the system calls.
         fsync: whether to make files durable (CHRIS_FSYNC).
+        clock: monotonic seconds.
     """
 
     def __init__(
-        self, volume: Volume, folders: SeriesFolders, file_system: FileSystem, *, fsync: bool
+        self,
+        volume: Volume,
+        folders: SeriesFolders,
+        file_system: FileSystem,
+        *,
+        fsync: bool,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.volume = volume
         self.folders = folders
         self.fs = file_system
         self.fsync = fsync
+        self.clock = clock
         self.refusals = Refusals()
         self._numbers = itertools.count(1)
 
@@ -76,14 +90,20 @@ class InstanceStore:
 class TemporaryFile:
     """A file in the spool that becomes an instance, or is discarded."""
 
-    __slots__ = ("_descriptor", "_name", "_store", "size")
+    __slots__ = ("_descriptor", "_made_at", "_name", "_store", "size")
 
     def __init__(self, store: InstanceStore, name: str, descriptor: int) -> None:
         self._store = store
         self._name = name
         self._descriptor = descriptor
+        self._made_at = store.clock()
         self.size = 0
         """Bytes written so far; of the file that is there, once it was kept."""
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it was made just now, so that it still has its name."""
+        return self._store.clock() - self._made_at < _FRESH_SECONDS
 
     def write(self, chunks: Sequence[bytes | memoryview]) -> None:
         """Append all chunks (at most IOV_MAX, 1024).
@@ -106,7 +126,9 @@ class TemporaryFile:
             rest = rest[self._store.fs.write(self._descriptor, rest) :]
 
     def place(self, folder: SeriesFolder, name: str) -> tuple[SeriesFolder, Placed]:
-        """Make the bytes durable and give them their final name.
+        """Make the bytes durable and give them their final name. `close` is called after the answer.
+
+        Without syncs the file is closed first: a network file system that could not write it says so then.
 
         Args:
             folder: the series folder; one that has gone meanwhile is made anew, once.
@@ -123,8 +145,8 @@ class TemporaryFile:
         try:
             if store.fsync:
                 fs.fsync(self._descriptor)
-            descriptor, self._descriptor = self._descriptor, -1
-            fs.close(descriptor)
+            else:
+                self._close()
             store.volume.check()
             try:
                 return folder, self._rename(folder, name)
@@ -174,14 +196,21 @@ class TemporaryFile:
             except OSError:
                 return None
 
+    def close(self) -> None:
+        """Close a file that was placed; harmless if that is done already."""
+        with contextlib.suppress(OSError):  # its bytes are durable
+            self._close()
+
     def discard(self) -> None:
         """Close and remove the temporary file; harmless if that is done already."""
-        with contextlib.suppress(OSError):
-            if self._descriptor >= 0:
-                descriptor, self._descriptor = self._descriptor, -1
-                self._store.fs.close(descriptor)
+        self.close()
         with contextlib.suppress(OSError):
             self._store.fs.unlink(self._name, dir_fd=self._store.volume.incoming)
+
+    def _close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            self._store.fs.close(descriptor)
 
 
 def _is_same_instance(fs: FileSystem, mine: int, there: int) -> bool:

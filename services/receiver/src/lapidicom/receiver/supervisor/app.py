@@ -13,6 +13,7 @@ from lapidicom.common.settings import LogSection
 from lapidicom.common.settings.unknown import names, unknown
 from lapidicom.receiver.settings import ListenerSettings, ReceiverSettings, RelaySettings
 from lapidicom.receiver.supervisor.child import Child, Role
+from lapidicom.receiver.supervisor.listener_count import listener_count, resources
 from lapidicom.receiver.supervisor.shares import shares
 from lapidicom.receiver.supervisor.supervisor import StartError, Supervisor
 
@@ -54,7 +55,12 @@ def run(
     for name, nearest in unknown(environ, names(ReceiverSettings) | OF_THE_REGISTRAR).items():
         log.warning("setting_unknown", name=name, nearest=nearest)
     inherited = without_settings(environ)
-    slices = child_slices(settings)
+    listeners = settings.listener_processes
+    if listeners == "auto":
+        available = resources()
+        listeners = listener_count(available, settings.listener_threads)
+        log.info("listeners_counted", listeners=listeners, cores=available.cores, memory=available.memory)
+    slices = child_slices(settings, listeners)
 
     def launch(role: Role, index: int) -> Child:
         return Child(role, index, child_command(role), inherited, slices[role][index])
@@ -62,7 +68,7 @@ def run(
     async def main() -> int:
         supervisor = Supervisor(
             launch,
-            listeners=settings.listener_processes,
+            listeners=listeners,
             port=settings.port,
             health_port=settings.health_port,
             shutdown_grace=settings.shutdown_grace,
@@ -78,13 +84,18 @@ def run(
         return 1
 
 
-def child_slices(settings: ReceiverSettings) -> Mapping[Role, Sequence[str]]:
-    """The slice of each child, as JSON; a listener's `listener_threads` is its own share of the places."""
+def child_slices(settings: ReceiverSettings, listeners: int) -> Mapping[Role, Sequence[str]]:
+    """The slice of each child, as JSON; a listener's `listener_threads` is its own share of the places.
+
+    Args:
+        settings: of all.
+        listeners: number of listener processes.
+    """
     listener = settings.slice(ListenerSettings)
     return {
         Role.LISTENER: [
             listener.model_copy(update={"listener_threads": share, "listener_processes": 1}).dump_slice()
-            for share in shares(settings.listener_threads, settings.listener_processes)
+            for share in shares(settings.listener_threads, listeners)
         ],
         Role.RELAY: [settings.slice(RelaySettings).dump_slice()],
     }

@@ -379,7 +379,7 @@ def judged(snapshot: Snapshot) -> Status:
         worst = level([one for one in findings if one.area == area])
         is_seen = key not in snapshot.not_visible
         text = seen if is_seen else str(NotVisible(snapshot.not_visible[key]))
-        state = "?" if not is_seen else "ok" if worst <= Level.HEALTHY else worst.word
+        state = worst.word if worst > Level.HEALTHY else "ok" if is_seen else "?"
         areas.append(Area(area=title, state=state, seen=text))
     fields = {name: getattr(snapshot, name) for name in Snapshot.model_fields}
     return Status(**fields, status=level(findings).word, findings=findings, areas=areas)
