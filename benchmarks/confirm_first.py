@@ -24,12 +24,12 @@ from lapidicom.common.file_system import FileSystem
 from lapidicom.common.journal.records import parse
 from lapidicom.common.settings import load
 from lapidicom.common.topology import topology
+from lapidicom.receiver.association.places import Places
 from lapidicom.receiver.control import ControlSocket
 from lapidicom.receiver.journal.writer import Entry, Journal, SeriesKey
 from lapidicom.receiver.listener import app as listener
 from lapidicom.receiver.listener import build as building
 from lapidicom.receiver.listener.__main__ import ignore_signals
-from lapidicom.receiver.listener.places import Places
 from lapidicom.receiver.listener.service import Service
 from lapidicom.receiver.relay.messages import envelope_of
 from lapidicom.receiver.settings import ListenerSettings, ReceiverSettings

@@ -9,11 +9,11 @@ from typing import Any, cast
 import pytest
 import structlog
 
-from lapidicom.receiver.counters import Tally
-from lapidicom.receiver.dimse.store import StoreService
-from lapidicom.receiver.listener.places import Places
-from lapidicom.receiver.upper_layer.acceptor import Acceptor
-from lapidicom.receiver.upper_layer.association import Association
+from lapidicom.receiver.association.application_entity import ApplicationEntity
+from lapidicom.receiver.association.association import Association
+from lapidicom.receiver.association.counters import Tally
+from lapidicom.receiver.association.places import Places
+from lapidicom.receiver.association.store import StoreService
 from lapidicom.receiver.upper_layer.negotiation import NegotiationPolicy
 from tests.support.byte_scu import Aborted, ByteSCU
 from tests.support.instances import Instance, instance
@@ -60,7 +60,7 @@ class Served:
         self.places = Places(1)
         self.tally = Tally()
         self.raised: BaseException | None = None
-        self._acceptor = Acceptor(
+        self._entity = ApplicationEntity(
             policy=NegotiationPolicy(promiscuous=True, uncompressed_only=False),
             max_pdu_length=65536,
             strict=False,
@@ -76,7 +76,7 @@ class Served:
 
     def run(self, sock: socket.socket) -> None:
         try:
-            Association(sock, "192.0.2.1:104", self._acceptor).run()
+            Association(sock, "192.0.2.1:104", self._entity).run()
         except Exception as error:  # noqa: BLE001 -- the test looks at it
             self.raised = error
 

@@ -9,9 +9,9 @@ from typing import NoReturn
 
 import pytest
 
+from lapidicom.receiver.association.places import Places
 from lapidicom.receiver.control import Connection, ControlSocket, Drain, Report
 from lapidicom.receiver.listener import shell as listener_shell
-from lapidicom.receiver.listener.places import Places
 from lapidicom.receiver.listener.shell import Shell
 from tests.support.polling import eventually
 
@@ -48,7 +48,7 @@ class StandInService:
         self.is_bare = False
         self.stubborn = False
 
-    def association(self, sock: socket.socket, _: Connection) -> StandInAssociation:
+    def handler(self, sock: socket.socket, _: Connection) -> StandInAssociation:
         self._happened("association")
         return StandInAssociation(sock, is_bare=self.is_bare, stubborn=self.stubborn)
 

@@ -5,6 +5,7 @@ set, in one presentation context; the fragments of two messages never mix.
 """
 
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 from lapidicom.receiver.dimse.command import (
     MOST_COMMAND_BYTES,
@@ -16,7 +17,6 @@ from lapidicom.receiver.dimse.command import (
     encode_response,
 )
 from lapidicom.receiver.dimse.command_decoder import CommandDecoder
-from lapidicom.receiver.dimse.store import StoreService
 from lapidicom.receiver.errors import Refusal, SOPClassNotSupported, UnrecognisedOperation
 from lapidicom.receiver.upper_layer.abstract_syntaxes import VERIFICATION_SOP_CLASS
 from lapidicom.receiver.upper_layer.pdu_reader import Fragment, PDUReader
@@ -25,6 +25,32 @@ from lapidicom.receiver.upper_layer.presentation_context import ContextResult
 
 class DimseViolation(Exception):
     """The peer broke the rules of message exchange: the association must be aborted."""
+
+
+class StorageSCP(Protocol):
+    """Who stores what C-STORE-RQs bring, one after the other."""
+
+    def begin(self, command: Command, context: ContextResult) -> None:
+        """Take a C-STORE-RQ; its data set follows by `feed`."""
+
+    def feed(self, data: memoryview) -> None:
+        """Take a fragment of the data set. It is kept as a view until `spill` or `finish`."""
+
+    def spill(self) -> None:
+        """Write out what is kept, because the buffer it lies in is needed."""
+
+    def finish(self) -> None:
+        """Store the instance whose last fragment was fed.
+
+        Raises:
+            Refusal: the status to answer with; anything else means success (0x0000).
+        """
+
+    def settle(self) -> None:
+        """The answer to `finish` went out, or could not be sent."""
+
+    def prepare(self) -> None:
+        """The SCU is about to send its next instance."""
 
 
 class ServiceProvider:
@@ -40,7 +66,7 @@ class ServiceProvider:
     def __init__(
         self,
         contexts: Mapping[int, ContextResult],
-        store: StoreService,
+        store: StorageSCP,
         reader: PDUReader,
         send: Callable[[int, bytes], None],
     ) -> None:

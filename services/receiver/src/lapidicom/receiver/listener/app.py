@@ -8,9 +8,9 @@ import structlog
 
 from lapidicom.common.file_system import FileSystem
 from lapidicom.receiver import child
+from lapidicom.receiver.association.places import Places
 from lapidicom.receiver.control import ControlClosedError, ControlSocket, Unusable
 from lapidicom.receiver.errors import Refusal
-from lapidicom.receiver.listener.places import Places
 from lapidicom.receiver.listener.service import Service
 from lapidicom.receiver.listener.shell import Shell
 from lapidicom.receiver.settings import ListenerSettings

@@ -15,12 +15,14 @@ from lapidicom.common.file_system import FileSystem
 from lapidicom.common.journal import records
 from lapidicom.common.journal.format import folder_name
 from lapidicom.common.telemetry import Tracing
-from lapidicom.receiver.association_info import AssociationInfo
+from lapidicom.receiver.association.application_entity import ApplicationEntity, OpenStore
+from lapidicom.receiver.association.association import Association
+from lapidicom.receiver.association.association_info import AssociationInfo
+from lapidicom.receiver.association.counters import Counters, Tally
+from lapidicom.receiver.association.places import Places
+from lapidicom.receiver.association.store import StoreService
 from lapidicom.receiver.control import Connection
-from lapidicom.receiver.counters import Counters, Tally
-from lapidicom.receiver.dimse.store import StoreService
 from lapidicom.receiver.journal.writer import Journal
-from lapidicom.receiver.listener.places import Places
 from lapidicom.receiver.listener.store_health import StoreHealth
 from lapidicom.receiver.listener.volume_watch import VolumeWatch
 from lapidicom.receiver.settings import ListenerSettings
@@ -28,8 +30,6 @@ from lapidicom.receiver.storage.folders import SeriesFolders
 from lapidicom.receiver.storage.instance_file import InstanceStore
 from lapidicom.receiver.storage.refusals import Refusals
 from lapidicom.receiver.storage.volume import Volume
-from lapidicom.receiver.upper_layer.acceptor import Acceptor, OpenStore
-from lapidicom.receiver.upper_layer.association import Association
 from lapidicom.receiver.upper_layer.negotiation import NegotiationPolicy
 
 
@@ -40,7 +40,7 @@ class ListenerService:
         volume: the storage root.
         journal: the journal of this life.
         refusals: for want of resources.
-        acceptor: what all associations share.
+        entity: what all associations share.
         tracing: of this process, if it makes traces.
     """
 
@@ -49,19 +49,19 @@ class ListenerService:
         volume: Volume,
         journal: Journal,
         refusals: Refusals,
-        acceptor: Acceptor,
+        entity: ApplicationEntity,
         tracing: Tracing | None = None,
     ) -> None:
         self._volume = volume
         self._journal = journal
-        self._acceptor = acceptor
+        self._entity = entity
         self._tracing = tracing
-        self._health = StoreHealth(refusals, lambda: acceptor.tally.total().instances_stored, self._try_store)
+        self._health = StoreHealth(refusals, lambda: entity.tally.total().instances_stored, self._try_store)
         self._watch = VolumeWatch(self._look)
 
-    def association(self, sock: socket.socket, peer: Connection) -> Association:
+    def handler(self, sock: socket.socket, peer: Connection) -> Association:
         """Make what serves a connection; it closes the socket at its end."""
-        return Association(sock, peer.address, self._acceptor)
+        return Association(sock, peer.address, self._entity)
 
     def life(self) -> str:
         """Name of the folder of the present journal."""
@@ -102,7 +102,7 @@ class ListenerService:
 
     def counters(self) -> Mapping[str, int]:
         """What was counted since the process began."""
-        return flatten(self._acceptor.tally.total())
+        return flatten(self._entity.tally.total())
 
     def must_restart(self) -> bool:
         """Whether only a fresh process can go on, because the volume was mounted anew."""
@@ -147,7 +147,7 @@ def build(settings: ListenerSettings, file_system: FileSystem, places: Places) -
         opened.pop_all()
     tracing = telemetry.start("lapidicom-receiver")
     store = InstanceStore(volume, SeriesFolders(volume, file_system), file_system, fsync=settings.fsync)
-    acceptor = Acceptor(
+    entity = ApplicationEntity(
         policy=NegotiationPolicy(
             promiscuous=settings.promiscuous, uncompressed_only=settings.uncompressed_only
         ),
@@ -162,13 +162,13 @@ def build(settings: ListenerSettings, file_system: FileSystem, places: Places) -
         open_store=_store_opener(store, journal, tracing),
         log=structlog.get_logger(),
     )
-    return ListenerService(volume, journal, store.refusals, acceptor, tracing)
+    return ListenerService(volume, journal, store.refusals, entity, tracing)
 
 
 def _store_opener(store: InstanceStore, journal: Journal, tracing: Tracing | None) -> OpenStore:
     if tracing is None:
         return partial(_open_store, store, journal)
-    from lapidicom.receiver.dimse.traced_store import TracedStoreService
+    from lapidicom.receiver.association.traced_store import TracedStoreService
 
     tracer = tracing.tracer("lapidicom.receiver")
 

@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from lapidicom.receiver.control import Connection
-from lapidicom.receiver.listener.service import Association
+from lapidicom.receiver.listener.service import ConnectionHandler
 
 MOST_BARE: Final = 64
 """Bare connections, beyond the number of places: probes of load balancers, slow peers.
@@ -19,7 +19,7 @@ When there are more, the oldest of them makes room for the newcomer: a flood of 
 keeps nobody out.
 """
 
-Make = Callable[[socket.socket, Connection], Association]
+Make = Callable[[socket.socket, Connection], ConnectionHandler]
 """Makes what serves a connection."""
 
 
@@ -40,7 +40,7 @@ class Connections:
         self._most_bare = MOST_BARE + places
         self._on_end = on_end
         self._lock = threading.Lock()
-        self._open: dict[int, tuple[str, Association]] = {}
+        self._open: dict[int, tuple[str, ConnectionHandler]] = {}
         self._told_to_stop: set[int] = set()
         self._log = structlog.get_logger()
 
@@ -65,16 +65,16 @@ class Connections:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         try:
-            number, association = self.taken, self._make(sock, peer)
+            number, handler = self.taken, self._make(sock, peer)
         except Exception as error:  # noqa: BLE001 -- one connection never disturbs another
             self._log.error("connection_failed", exc_info=error)
             sock.close()
             return
         with self._lock:
-            self._open[number] = (peer.host, association)
+            self._open[number] = (peer.host, handler)
         try:
             threading.Thread(
-                target=self._run, args=(number, association), name=f"connection-{number}", daemon=True
+                target=self._run, args=(number, handler), name=f"connection-{number}", daemon=True
             ).start()
         except RuntimeError as error:  # no more threads to be had
             self._log.error("thread_not_started", exc_info=error)
@@ -88,18 +88,18 @@ class Connections:
 
     def stop_bare(self) -> None:
         """Cut the bare connections: nothing was promised to them."""
-        for association in self._present():
-            if association.is_bare:
-                association.stop()
+        for handler in self._present():
+            if handler.is_bare:
+                handler.stop()
 
     def stop_all(self) -> None:
         """Abort all associations."""
-        for association in self._present():
-            association.stop()
+        for handler in self._present():
+            handler.stop()
 
-    def _present(self) -> list[Association]:
+    def _present(self) -> list[ConnectionHandler]:
         with self._lock:
-            return [association for _, association in self._open.values()]
+            return [handler for _, handler in self._open.values()]
 
     def _make_room(self) -> bool:
         """Close the oldest bare connection of the address that has most of them, if there are too many.
@@ -110,8 +110,8 @@ class Connections:
         with self._lock:
             bare = {
                 number: host
-                for number, (host, association) in self._open.items()
-                if number not in self._told_to_stop and association.is_bare
+                for number, (host, handler) in self._open.items()
+                if number not in self._told_to_stop and handler.is_bare
             }
             if len(bare) < self._most_bare:
                 return True
@@ -120,9 +120,9 @@ class Connections:
             counts = Counter(bare.values())
             victim = min(bare, key=lambda number: (-counts[bare[number]], number))
             self._told_to_stop.add(victim)
-            association = self._open[victim][1]
+            handler = self._open[victim][1]
         self.closed_bare += 1
-        association.stop()
+        handler.stop()
         return True
 
     def _forget(self, number: int) -> None:
@@ -134,9 +134,9 @@ class Connections:
         self.closed_bare += 1
         sock.close()
 
-    def _run(self, number: int, association: Association) -> None:
+    def _run(self, number: int, handler: ConnectionHandler) -> None:
         try:
-            association.run()
+            handler.run()
         except Exception as error:  # noqa: BLE001 -- one bad association never disturbs another
             self._log.error("connection_failed", exc_info=error)
         finally:

@@ -7,8 +7,8 @@ from typing import Protocol
 from lapidicom.receiver.control import Connection
 
 
-class Association(Protocol):
-    """One transport connection, with or without an established association."""
+class ConnectionHandler(Protocol):
+    """Serves one transport connection, with or without an established association."""
 
     def run(self) -> None:
         """Serve it in the calling thread until it is closed."""
@@ -24,7 +24,7 @@ class Association(Protocol):
 class Service(Protocol):
     """Store, journal and upper layer of one listener."""
 
-    def association(self, sock: socket.socket, peer: Connection) -> Association:
+    def handler(self, sock: socket.socket, peer: Connection) -> ConnectionHandler:
         """Make what serves a connection; it closes the socket at its end."""
 
     def life(self) -> str:

@@ -10,6 +10,7 @@ from typing import Final, NoReturn
 
 import structlog
 
+from lapidicom.receiver.association.places import Places
 from lapidicom.receiver.child import orphaned
 from lapidicom.receiver.control import (
     REPORT_INTERVAL,
@@ -22,7 +23,6 @@ from lapidicom.receiver.control import (
 )
 from lapidicom.receiver.failures import Failures
 from lapidicom.receiver.listener.connections import Connections
-from lapidicom.receiver.listener.places import Places
 from lapidicom.receiver.listener.service import Service
 
 ABORT_SECONDS: Final = 5.0
@@ -68,7 +68,7 @@ class Shell:
         self._on_orphaned = on_orphaned
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._connections = Connections(
-            service.association, places.total, lambda: os.eventfd_write(self._wake, 1)
+            service.handler, places.total, lambda: os.eventfd_write(self._wake, 1)
         )
         self._drain_until: float | None = None
         self._aborted_at: float | None = None

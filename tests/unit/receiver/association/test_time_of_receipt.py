@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lapidicom.receiver.dimse.time_of_receipt import TimeOfReceipt
+from lapidicom.receiver.association.time_of_receipt import TimeOfReceipt
 
 
 @given(st.lists(st.integers(0, 4_000_000_000_000_000), min_size=1, max_size=5))

@@ -11,10 +11,10 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer
 
 from lapidicom.common.journal import records
-from lapidicom.receiver.association_info import AssociationInfo
-from lapidicom.receiver.counters import Counters
+from lapidicom.receiver.association.association_info import AssociationInfo
+from lapidicom.receiver.association.counters import Counters
+from lapidicom.receiver.association.store import StoreService
 from lapidicom.receiver.dimse.command import Command
-from lapidicom.receiver.dimse.store import StoreService
 from lapidicom.receiver.errors import Refusal
 from lapidicom.receiver.journal.writer import Journal
 from lapidicom.receiver.storage.instance_file import InstanceStore

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from lapidicom.receiver.listener import places as listener_places
-from lapidicom.receiver.listener.places import Places
+from lapidicom.receiver.association import places as places_of_a_listener
+from lapidicom.receiver.association.places import Places
 from tests.support.polling import eventually
 
 
@@ -77,7 +77,7 @@ def test_a_waiter_that_gave_up_is_passed_over() -> None:
 
 
 def test_one_more_than_may_wait_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listener_places, "MOST_WAITING", 0)
+    monkeypatch.setattr(places_of_a_listener, "MOST_WAITING", 0)
     places = Places(1)
     assert places.acquire(0)
     waiting = in_thread(lambda: places.acquire(20))

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from lapidicom.common.instance.header import HeaderScanner
 from lapidicom.common.messages import InstanceStored
-from lapidicom.receiver.counters import Counters
+from lapidicom.receiver.association.counters import Counters
+from lapidicom.receiver.association.store import StoreService
 from lapidicom.receiver.dimse.command import Command, decode_command
-from lapidicom.receiver.dimse.store import StoreService
 from lapidicom.receiver.errors import JournalUnavailable, OutOfResources, Refusal
 from lapidicom.receiver.storage.volume import Fault
 from tests.support.byte_scripts import store_command

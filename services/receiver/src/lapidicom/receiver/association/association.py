@@ -11,10 +11,10 @@ from contextlib import suppress
 
 from lapidicom.common.instance.errors import PathError
 from lapidicom.common.instance.path import pacs_name
-from lapidicom.receiver.association_info import AssociationInfo
+from lapidicom.receiver.association.application_entity import ApplicationEntity
+from lapidicom.receiver.association.association_info import AssociationInfo
+from lapidicom.receiver.association.store import StoreService
 from lapidicom.receiver.dimse.provider import DimseViolation, ServiceProvider
-from lapidicom.receiver.dimse.store import StoreService
-from lapidicom.receiver.upper_layer.acceptor import Acceptor
 from lapidicom.receiver.upper_layer.associate_accept import encode_associate_accept
 from lapidicom.receiver.upper_layer.associate_request import AssociateRequest, decode_associate_request
 from lapidicom.receiver.upper_layer.negotiation import (
@@ -60,20 +60,20 @@ class Association:
     Args:
         sock: the connected socket; closed at the end.
         peer_address: host:port, for records and logs.
-        acceptor: what all associations share.
+        entity: what all associations share.
     """
 
-    def __init__(self, sock: socket.socket, peer_address: str, acceptor: Acceptor) -> None:
+    def __init__(self, sock: socket.socket, peer_address: str, entity: ApplicationEntity) -> None:
         self._sock = sock
         self._peer_address = peer_address
-        self._acceptor = acceptor
+        self._entity = entity
         self._association_id = str(uuid.uuid4())
-        self._log = acceptor.log.bind(association_id=self._association_id)
-        self._counters = acceptor.tally.begin()
+        self._log = entity.log.bind(association_id=self._association_id)
+        self._counters = entity.tally.begin()
         self._reader = PDUReader(
             socket_receiver(sock),
             acknowledge=acknowledger(sock),
-            max_p_data=acceptor.max_pdu_length if acceptor.strict and acceptor.max_pdu_length else None,
+            max_p_data=entity.max_pdu_length if entity.strict and entity.max_pdu_length else None,
         )
         self._state = State.STA1
         self._has_place = False
@@ -90,7 +90,7 @@ class Association:
     def run(self) -> None:
         """Serve the connection to its end. Never raises: one bad association disturbs no other."""
         try:
-            set_timeout(self._sock, socket.SO_SNDTIMEO, self._acceptor.acse_timeout)
+            set_timeout(self._sock, socket.SO_SNDTIMEO, self._entity.acse_timeout)
             self._on(Event.EVT5_TRANSPORT_INDICATION)
             while self._state is not State.STA1:
                 self._on(self._next_event())
@@ -129,7 +129,7 @@ class Association:
             return Event.EVT15_ABORT if stopped else Event.EVT17_TRANSPORT_CLOSED
         except PeerSilent:
             if self._state is State.STA6:
-                self._log.warning("association_idle", seconds=self._acceptor.idle_timeout)
+                self._log.warning("association_idle", seconds=self._entity.idle_timeout)
                 return Event.EVT15_ABORT
             return Event.EVT18_ARTIM_EXPIRED
         except MalformedPDU as error:
@@ -174,18 +174,18 @@ class Association:
 
     def _decide(self) -> Event:
         """Answer the A-ASSOCIATE indication (Sta3)."""
-        request, acceptor = self._request, self._acceptor
+        request, entity = self._request, self._entity
         if request is None:
             return Event.EVT19_INVALID_PDU
         pacs = _pacs_name_or_none(request.calling_ae_title)
         self._rejection = reject_reason(request, calling_ae_title_usable=pacs is not None)
-        if self._rejection is None and not acceptor.places.acquire(acceptor.admission_wait):
+        if self._rejection is None and not entity.places.acquire(entity.admission_wait):
             self._rejection = ASSOCIATION_LIMIT_EXCEEDED
         if self._rejection is not None or pacs is None:
             return Event.EVT8_REJECT
         self._has_place = True
         self._peer_max_pdu_length = request.max_pdu_length
-        self._results = negotiate(request, acceptor.policy)
+        self._results = negotiate(request, entity.policy)
         for context in request.contexts:
             if context.fault is not None:
                 self._log.warning(
@@ -197,9 +197,9 @@ class Association:
             request.called_ae_title,
             pacs,
             self._peer_address,
-            acceptor.receiver_id,
+            entity.receiver_id,
         )
-        self._store = acceptor.open_store(association, self._counters, self._log)
+        self._store = entity.open_store(association, self._counters, self._log)
         contexts = {result.context_id: result for result in self._results if result.accepted}
         self._provider = ServiceProvider(contexts, self._store, self._reader, self._send_command)
         return Event.EVT7_ACCEPT
@@ -221,7 +221,7 @@ class Association:
             self._drain()
 
     def _start_artim(self) -> None:
-        deadline = time.monotonic() + self._acceptor.acse_timeout
+        deadline = time.monotonic() + self._entity.acse_timeout
         self._reader.receive_into = socket_receiver(self._sock, deadline)
 
     def _send(self, pdu: Sends) -> None:
@@ -241,9 +241,9 @@ class Association:
         request = self._request
         if request is None:
             raise ValueError("an association is accepted only upon a request")
-        set_timeout(self._sock, socket.SO_RCVTIMEO, self._acceptor.idle_timeout)
+        set_timeout(self._sock, socket.SO_RCVTIMEO, self._entity.idle_timeout)
         self._sock.sendall(
-            encode_associate_accept(request, self._results, max_pdu_length=self._acceptor.max_pdu_length)
+            encode_associate_accept(request, self._results, max_pdu_length=self._entity.max_pdu_length)
         )
         self._counters.associations += 1
         self._log.info(
@@ -311,7 +311,7 @@ class Association:
         finally:
             if self._has_place:
                 self._has_place = False
-                self._acceptor.places.release()
+                self._entity.places.release()
 
     def _end(self) -> None:
         try:
@@ -326,7 +326,7 @@ class Association:
                     bytes=self._counters.bytes_stored,
                 )
         finally:
-            self._acceptor.tally.end(self._counters)
+            self._entity.tally.end(self._counters)
             self._sock.close()
 
 

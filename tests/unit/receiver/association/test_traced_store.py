@@ -14,9 +14,9 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
 from opentelemetry.trace import SpanKind, StatusCode
 
 from lapidicom.common.journal.records import Record
-from lapidicom.receiver.counters import Counters
+from lapidicom.receiver.association.counters import Counters
+from lapidicom.receiver.association.traced_store import TracedStoreService
 from lapidicom.receiver.dimse.command import decode_command
-from lapidicom.receiver.dimse.traced_store import TracedStoreService
 from lapidicom.receiver.errors import Refusal
 from tests.support.byte_scripts import store_command
 from tests.support.instances import ROOT, Instance, instance

@@ -13,11 +13,11 @@ from typing import Any, Final
 from lapidicom.common.instance.errors import HeaderError, InstanceError
 from lapidicom.common.instance.header import HeaderScanner
 from lapidicom.common.instance.tags import RawValues, is_uid, tag_name
-from lapidicom.receiver.association_info import AssociationInfo
-from lapidicom.receiver.counters import Counters
+from lapidicom.receiver.association.association_info import AssociationInfo
+from lapidicom.receiver.association.counters import Counters
+from lapidicom.receiver.association.series import SeriesBook, SeriesEntry
+from lapidicom.receiver.association.time_of_receipt import TimeOfReceipt
 from lapidicom.receiver.dimse.command import Command
-from lapidicom.receiver.dimse.series import SeriesBook, SeriesEntry
-from lapidicom.receiver.dimse.time_of_receipt import TimeOfReceipt
 from lapidicom.receiver.errors import (
     CannotUnderstand,
     DoesNotMatchSOPClass,

@@ -15,7 +15,7 @@ from lapidicom.common.instance.path import file_name_of, series_folder
 from lapidicom.common.instance.registration import cut_fields, registration_fields
 from lapidicom.common.instance.tags import RawValues, check
 from lapidicom.common.journal import records
-from lapidicom.receiver.association_info import AssociationInfo
+from lapidicom.receiver.association.association_info import AssociationInfo
 from lapidicom.receiver.errors import Refusal
 from lapidicom.receiver.journal.writer import Entry, Journal, SeriesKey
 from lapidicom.receiver.storage.folders import SeriesFolder, SeriesFolders

@@ -9,7 +9,7 @@ from lapidicom.common.instance.header import HeaderScanner
 from lapidicom.common.instance.path import series_folder
 from lapidicom.common.instance.tags import RawValues
 from lapidicom.common.messages import SeriesReceived
-from lapidicom.receiver.dimse.series import MAX_OPEN_SERIES, SeriesBook
+from lapidicom.receiver.association.series import MAX_OPEN_SERIES, SeriesBook
 from lapidicom.receiver.errors import CannotUnderstand, OutOfResources
 from tests.support.instances import EXPLICIT, IMPLICIT, Instance, instance
 from tests.support.store_fakes import ASSOCIATION, FakeInstanceStore, FakeJournal, FakeLog, context_for

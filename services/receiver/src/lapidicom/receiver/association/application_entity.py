@@ -1,31 +1,21 @@
-"""What all associations of a listener share: policy, limits, places, and the way to a store."""
+"""The application entity (AE) that the associations of a listener are made with: what they all share."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from lapidicom.receiver.association_info import AssociationInfo
-from lapidicom.receiver.counters import Counters, Tally
-from lapidicom.receiver.dimse.store import StoreService
+from lapidicom.receiver.association.association_info import AssociationInfo
+from lapidicom.receiver.association.counters import Counters, Tally
+from lapidicom.receiver.association.places import Places
+from lapidicom.receiver.association.store import StoreService
 from lapidicom.receiver.upper_layer.negotiation import NegotiationPolicy
-
-
-class Places(Protocol):
-    """The places for associations: taken when A-ASSOCIATE-RQ is complete, given back at the end."""
-
-    def acquire(self, timeout: float) -> bool:
-        """Take a place, waiting for one up to `timeout` seconds; False if there is none."""
-
-    def release(self) -> None:
-        """Give the place back."""
-
 
 OpenStore = Callable[[AssociationInfo, Counters, Any], StoreService]
 
 
 @dataclass(frozen=True, slots=True)
-class Acceptor:
-    """What all associations of a listener share.
+class ApplicationEntity:
+    """What all associations of a listener share: policy, limits, places, and the way to a store.
 
     Args:
         policy: of the negotiation.
