@@ -20,7 +20,7 @@ from lapidicom.common.topology import (
     WORK_QUEUE,
     topology,
 )
-from tests.support.command import Ended, in_process, lapidicom
+from tests.support.command import Ended, in_process
 from tests.support.cube.process import CubeProcess
 from tests.support.dead_letters import dead_letter
 from tests.support.polling import eventually
@@ -134,7 +134,7 @@ def test_every_reason_is_told_with_its_meaning_and_a_remedy(on_call: OnCall) -> 
 
 
 def test_the_list_tells_one_line_each_and_the_oldest_first(on_call: OnCall) -> None:
-    ended = lapidicom("dlq", "list", **on_call.settings)
+    ended = on_call.run("dlq", "list")
     assert (ended.status, ended.err) == (0, "")
     head, *rows = ended.lines
     assert head.split() == ["id", "age", "reason", "HTTP", "attempts", "pacs", "series", "instance"]
@@ -195,7 +195,7 @@ def test_show_tells_whether_the_file_is_on_the_volume_or_cannot_be_seen(
 
 
 def test_show_tells_history_answer_and_what_to_do(on_call: OnCall) -> None:
-    ended = lapidicom("dlq", "show", "life.9", **on_call.settings)
+    ended = on_call.run("dlq", "show", "life.9")
     assert ended.status == 0
     for line in (
         "http_500",
@@ -223,21 +223,8 @@ def test_looking_leaves_every_dead_letter_in_its_place(on_call: OnCall) -> None:
     assert on_call.run("dlq", "list", "--json").document["dead_letters"] == before
 
 
-def test_a_second_operator_is_told_that_the_first_is_at_work(on_call: OnCall) -> None:
-    async def hold_the_lock() -> Ended:
-        async with await aio_pika.connect(on_call.url) as link:
-            channel = await link.channel()
-            await channel.declare_queue(f"{DEAD_LETTER_QUEUE}.lock", exclusive=True)
-            return await asyncio.to_thread(lapidicom, "dlq", "list", **on_call.settings)
-
-    ended = asyncio.run(hold_the_lock())
-    assert (ended.status, ended.out) == (3, "")
-    assert "another operator is at the dead letters" in ended.err
-    assert ended.err.count("\n") == 1
-
-
 def test_a_broker_that_is_not_there_is_one_line_and_status_2() -> None:
-    ended = lapidicom("dlq", "list", AMQP_URL="amqp://who:secret@127.0.0.1:1/")
+    ended = in_process("dlq", "list", AMQP_URL="amqp://who:secret@127.0.0.1:1/")
     assert (ended.status, ended.out) == (2, "")
     assert ended.err.startswith("lapidicom: RabbitMQ at amqp://127.0.0.1:1/: ")
     assert ended.err.count("\n") == 1

@@ -15,7 +15,7 @@ from lapidicom.cli.reconcile.message import RECONCILE, id_of_path
 from lapidicom.common.journal.format import COMMITTED, CURSOR, JOURNALS
 from lapidicom.common.messages import HEADER_ID, InstanceStored
 from lapidicom.common.topology import DEAD_LETTER_QUEUE, WORK_QUEUE
-from tests.support.command import Ended, in_process, lapidicom, start
+from tests.support.command import Ended, in_process, start
 from tests.support.instances import EXPLICIT, IMPLICIT, Instance, instance, leaks
 from tests.support.journals import all_records, journal_folders, records_of
 from tests.support.polling import eventually
@@ -109,7 +109,7 @@ def test_registrations_lost_in_rabbitmq_are_enqueued_again_as_their_records_tell
     assert told["enqueued"] == 0
     assert look(world.path.amqp_url, WORK_QUEUE).ready == 0
 
-    ended = lapidicom(
+    ended = in_process(
         "reconcile",
         "--yes",
         "--older-than",
@@ -288,7 +288,7 @@ def test_a_name_that_is_not_utf_8_is_told_and_ends_nothing(world: World, options
 
 def test_without_an_answer_to_its_question_nothing_is_enqueued(world: World) -> None:
     world.place("ASKED", instance(1))
-    ended = lapidicom("reconcile", "--older-than", "0s", **world.settings)
+    ended = in_process("reconcile", "--older-than", "0s", **world.settings)
     assert ended.status == 2
     assert "nobody can be asked here: give --yes, or --dry-run" in ended.err
 
@@ -328,12 +328,13 @@ def test_killed_at_any_moment_and_begun_again_all_that_is_stored_is_registered_o
     options = ("--older-than", "0s", "--yes")
     for _ in range(2):
         before = len(placed & world.path.cube.control.paths())
-        with start("reconcile", *options, "--rate", "2/s", "--pacs", "KILLED", **world.settings) as process:
+        with start("reconcile", *options, "--rate", "4/s", "--pacs", "KILLED", **world.settings) as process:
             _until_registered(world, placed, before + 1)
             assert process.poll() is None, process.communicate()
             process.kill()
         eventually(lambda: look(world.path.amqp_url, WORK_QUEUE).ready == 0, 30)
-    last = in_process("reconcile", *options, "--json", **world.settings)
+    quick = ("--rate", "1000/s", "--wait", "1")
+    last = in_process("reconcile", *options, *quick, "--json", **world.settings)
     assert last.document["not_in_cube"]["waiting"]["count"] == 0
     _until_registered(world, paths, len(paths))
     again = world.reconcile("KILLED", "--yes")

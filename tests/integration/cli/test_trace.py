@@ -1,6 +1,5 @@
 """`lapidicom trace` against a real receiver, broker and registrar, and the stand-in CUBE."""
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lapidicom.common.topology import DEAD_LETTER_QUEUE, WORK_QUEUE
-from tests.support.command import Ended, in_process, lapidicom
+from tests.support.command import Ended, in_process
 from tests.support.instances import ROOT, Instance, instance, leaks
 from tests.support.journals import all_records
 from tests.support.polling import eventually
@@ -214,8 +213,8 @@ def test_a_registered_file_that_is_gone_is_told_as_such(world: World) -> None:
 
 def test_nothing_was_taken_from_any_queue(world: World) -> None:
     before = [look(world.path.amqp_url, queue).ready for queue in (WORK_QUEUE, DEAD_LETTER_QUEUE)]
-    ended = lapidicom("trace", f"{ROOT}.3", "--json", **world.settings)
-    assert json.loads(ended.out)["state"] == "dead letter"
+    ended = world.trace(f"{ROOT}.3", "--json")
+    assert ended.document["state"] == "dead letter"
     assert ended.err == ""
     assert ended.status == 12
     assert before == [4, 1]
