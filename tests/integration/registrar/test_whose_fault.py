@@ -8,6 +8,7 @@ import pytest
 
 from lapidicom.common.messages import InstanceStored
 from lapidicom.common.topology import DEAD_LETTER_QUEUE, WORK_QUEUE, Topology, delay_queue
+from tests.support.command import in_process
 from tests.support.cube.process import CubeProcess
 from tests.support.polling import eventually, never
 from tests.support.queues import envelope, look, publish, take_all
@@ -185,6 +186,36 @@ def test_one_study_that_cube_refuses_alone_in_the_queue_ends_as_dead_letters_of_
     eventually(lambda: dead(amqp_url) == 300, 90, every=0.5, what="300 dead letters")
     assert registrar.events("message_parked")  # before the window was over
     eventually(lambda: registrar.reasons() == [])
+    assert registrar.events("cube_outage") == []
+    assert is_empty(amqp_url)
+
+
+def test_a_few_messages_of_three_patients_wait_with_their_reason_named_and_a_success_decides(
+    start_registrar: Start, deliver: Deliver, cube: CubeProcess, amqp_url: str
+) -> None:
+    registrar = start_registrar(CHRIS_HTTP_RETRIES="0")
+    deliver(studies(3, 1, StudyDate="20240230"))
+    reason = "no registration succeeds: refused: StudyDate"
+    eventually(lambda: registrar.reasons() == [reason])
+    health = f"http://127.0.0.1:{registrar.health_port}"
+    ended = in_process("status", "--json", AMQP_URL=amqp_url, CHRIS_REGISTRAR_URL=health)
+    assert [(one["ready"], one["reasons"]) for one in ended.document["registrars"]] == [(False, [reason])]
+    assert dead(amqp_url) == 0
+    good = deliver(study(99, 1))
+    eventually(lambda: dead(amqp_url) == 3, what="dead letters")
+    eventually(lambda: registrar.reasons() == [])
+    assert cube.control.paths() == good
+    assert is_empty(amqp_url)
+
+
+def test_a_few_messages_of_three_patients_are_dead_letters_after_a_while_without_a_success(
+    start_registrar: Start, deliver: Deliver, amqp_url: str
+) -> None:
+    registrar = start_registrar(Options(pace={"few": 5.0}), CHRIS_HTTP_RETRIES="0")
+    deliver(studies(3, 3, StudyDate="20240230"))
+    eventually(lambda: names_a_reason(registrar, "no registration succeeds: refused: StudyDate"))
+    eventually(lambda: dead(amqp_url) == 9, what="dead letters")
+    eventually(lambda: registrar.reasons() == [], what="ready again")
     assert registrar.events("cube_outage") == []
     assert is_empty(amqp_url)
 

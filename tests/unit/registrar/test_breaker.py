@@ -62,6 +62,34 @@ def test_a_third_patient_keeps_them_waiting_until_it_opens_or_something_succeeds
     assert breaker.failed(failure(1), 3700.0, waiting_since=0.0) is Blame.MESSAGE
 
 
+def test_fewer_than_ten_messages_of_three_patients_wait_for_an_hour() -> None:
+    breaker = Breaker(window=60, few_seconds=3600)
+    assert fail(breaker, range(9), now=0.0) == [Blame.UNKNOWN] * 9
+    for now in (30.0, 61.0, 3599.9):
+        assert [breaker.failed(failure(number), now, 0.0) for number in range(9)] == [Blame.UNKNOWN] * 9
+    assert [breaker.failed(failure(number), 3600.0, 0.0) for number in range(9)] == [Blame.MESSAGE] * 9
+
+
+def test_each_of_few_messages_waits_for_an_hour_of_its_own() -> None:
+    breaker = Breaker(window=60, few_seconds=3600)
+    fail(breaker, range(8), now=0.0)
+    assert breaker.failed(failure(8), 4000.0, None) is Blame.UNKNOWN
+    assert breaker.failed(failure(8), 7599.9, 4000.0) is Blame.UNKNOWN
+    assert breaker.failed(failure(8), 7600.0, 4000.0) is Blame.MESSAGE
+
+
+def test_a_registrar_that_has_just_started_does_not_blame_what_waited_for_the_system_before() -> None:
+    breaker = Breaker(window=60, few_seconds=3600)
+    blames = [breaker.failed(failure(number), 90000.0, waiting_since=0.0) for number in range(12)]
+    assert blames == [Blame.UNKNOWN] * 9 + [Blame.SYSTEM] * 3
+
+
+def test_while_it_is_open_no_time_blames_a_message() -> None:
+    breaker = Breaker(window=60, few_seconds=3600)
+    fail(breaker, range(10), now=0.0)
+    assert [breaker.failed(failure(number), 1e6, 0.0) for number in range(10)] == [Blame.SYSTEM] * 10
+
+
 def test_it_opens_although_earlier_ones_have_become_dead_letters() -> None:
     breaker = Breaker(window=60)
     fail(breaker, range(8), now=0.0, patients=1)

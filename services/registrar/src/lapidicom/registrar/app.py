@@ -154,7 +154,7 @@ class Registrar:
     async def _work(self, prober: Cube, workers: list[Cube], onward: Onward, declared: Topology) -> None:
         pace = self._pace
         probe = SharedProbe(partial(trouble_of, prober), shared=pace.probe_shared)
-        circuit = Circuit(prober, Breaker(pace.window, pace.clocks), pace.probe_shared)
+        circuit = Circuit(prober, Breaker(pace.window, pace.few, pace.clocks), pace.probe_shared)
         self.readiness.open_for = lambda: circuit.open_for
         deliveries = self._observation.deliveries(
             Registration(probe.trouble, self._mount.look),

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lapidicom.registrar.consumer.breaker import CLOCK_SECONDS, WINDOW_SECONDS
+from lapidicom.registrar.consumer.breaker import CLOCK_SECONDS, FEW_SECONDS, WINDOW_SECONDS
 from lapidicom.registrar.consumer.retry import VISIBLE_SECONDS
 from lapidicom.registrar.consumer.session import SUSPECT_PAUSE
 from lapidicom.registrar.cube.probe import SHARED_SECONDS
@@ -26,6 +26,7 @@ class Pace:
         publish: for one confirmed publish.
         suspect: before each suspect delivery.
         window: within which a third patient must fail before all failures are the system's fault.
+        few: after which failures too few to be the system's fault are their messages'.
         clocks: by which the clocks of registrars may differ.
         visible: after which a file that CUBE or we do not see makes its message a dead letter.
         volume_watch: between two looks whose volume our mount is.
@@ -44,6 +45,7 @@ class Pace:
     publish: float = 10.0
     suspect: float = SUSPECT_PAUSE
     window: float = WINDOW_SECONDS
+    few: float = FEW_SECONDS
     clocks: float = CLOCK_SECONDS
     visible: float = VISIBLE_SECONDS
     volume_watch: float = WATCH_SECONDS

@@ -16,6 +16,9 @@ SERIES: Final = 3
 WINDOW_SECONDS: Final = 60.0
 """After which failures of less than three patients are their messages' fault."""
 
+FEW_SECONDS: Final = 3600.0
+"""After which failures that are too few to open it are their messages' fault, of whatever patients."""
+
 CLOCK_SECONDS: Final = 5.0
 """By which the clocks of registrars may differ; `lapidicom doctor` fails above it."""
 
@@ -79,14 +82,21 @@ class Breaker:
 
     Args:
         window: seconds within which a third patient must fail, or else it is the messages' fault.
+        few_seconds: for which a message waits, and failures are too few to open it, before it is at fault.
         clock_seconds: by which a success must be later than what it is compared with.
 
     Attributes:
         open_for: the reason for which it is open; None while it is closed.
     """
 
-    def __init__(self, window: float = WINDOW_SECONDS, clock_seconds: float = CLOCK_SECONDS) -> None:
+    def __init__(
+        self,
+        window: float = WINDOW_SECONDS,
+        few_seconds: float = FEW_SECONDS,
+        clock_seconds: float = CLOCK_SECONDS,
+    ) -> None:
         self._window = window
+        self._few_seconds = few_seconds
         self._clock_seconds = clock_seconds
         self._failures: dict[str, _Failures] = {}
         self._last_success = float("-inf")
@@ -122,5 +132,7 @@ class Breaker:
         if self.open_for is not None:
             return Blame.SYSTEM
         if now - failures.since >= self._window and not failures.are_of_many_patients:
+            return Blame.MESSAGE
+        if waiting_since is not None and now - max(failures.since, waiting_since) >= self._few_seconds:
             return Blame.MESSAGE
         return Blame.UNKNOWN
