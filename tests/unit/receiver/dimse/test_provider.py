@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -65,16 +64,11 @@ class FakeStoreService:
         self.steps.append("prepare")
 
 
-class FakeReader:
-    spill: Callable[[], None] | None = None
-
-
 class Room:
     def __init__(self) -> None:
-        self.store, self.reader = FakeStoreService(), FakeReader()
+        self.store = FakeStoreService()
         self.sent: list[tuple[int, bytes]] = []
-        fakes: tuple[Any, Any] = (self.store, self.reader)
-        self.provider = ServiceProvider(CONTEXTS, *fakes, self._send)
+        self.provider = ServiceProvider(CONTEXTS, self.store, self._send)
         self.send_fails = False
 
     def _send(self, context_id: int, command: bytes) -> None:
@@ -144,23 +138,21 @@ def test_an_instance_whose_answer_cannot_be_sent_is_settled_and_nothing_is_prepa
     assert room.store.steps == ["finish", "answer", "settle"]
 
 
-def test_the_reader_keeps_fragments_only_while_a_data_set_is_stored() -> None:
+def test_views_that_end_are_spilled_only_while_a_data_set_is_stored() -> None:
     room = Room()
-    assert room.reader.spill is None
+    room.provider.spill()
+    assert room.store.spilled == 0
     room.command(store_command(1))
-    assert room.reader.spill is not None
     room.data(b"x", last=False)
-    assert room.reader.spill is not None
+    room.provider.spill()
+    assert room.store.spilled == 1
     room.data(b"y")
-    assert room.reader.spill is None
-    room.store.refusal = CannotUnderstand("x")
-    room.command(store_command(2))
-    room.data(b"x", last=False)
-    room.data(b"y")
-    assert room.reader.spill is None
+    room.provider.spill()
+    assert room.store.spilled == 1
     room.command(FIND)
     room.data(b"identifier", last=False)
-    assert room.reader.spill is None, "what is thrown away need not be kept"
+    room.provider.spill()
+    assert room.store.spilled == 1, "what is thrown away need not be kept"
 
 
 @settings(max_examples=examples(100))

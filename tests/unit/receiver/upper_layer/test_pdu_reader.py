@@ -12,6 +12,7 @@ from lapidicom.receiver.upper_layer.pdu_reader import (
     MalformedPDU,
     PDUReader,
     PeerClosed,
+    ViewsEnd,
     WholePDU,
 )
 
@@ -45,24 +46,23 @@ class Stream:
 
 
 class Message:
-    """Gathers fragments as the C-STORE service does: as views, copied only when told to spill."""
+    """Gathers fragments as the C-STORE service does: those of data sets as views, copied when views end."""
 
-    def __init__(self, reader: PDUReader) -> None:
+    def __init__(self) -> None:
         self.written = b""
         self._views: list[memoryview] = []
-        self._reader = reader
 
     def keep(self, fragment: Fragment) -> None:
         self._views.append(fragment.data)
-        self._reader.spill = self.spill
+        if fragment.is_command:
+            self.views_end()
 
-    def spill(self) -> None:
+    def views_end(self) -> None:
         self.written += b"".join(self._views)
         self._views.clear()
 
     def end(self) -> bytes:
-        self.spill()
-        self._reader.spill = None
+        self.views_end()
         return self.written
 
 
@@ -73,16 +73,19 @@ def read_to_the_end(reader: PDUReader) -> None:
 
 def read_messages(reader: PDUReader) -> list[tuple[bool, int, bytes]]:
     messages = []
-    message = Message(reader)
+    message = Message()
     while True:
         got = reader.read()
+        if isinstance(got, ViewsEnd):
+            message.views_end()
+            continue
         if isinstance(got, WholePDU):
             assert got.body == bytes(4)
             return messages
         message.keep(got)
         if got.is_last:
             messages.append((got.is_command, got.context_id, message.end()))
-            message = Message(reader)
+            message = Message()
 
 
 @st.composite
@@ -126,10 +129,12 @@ def test_hostile_bytes_end_in_a_clean_error(data: bytes, pieces: list[int]) -> N
 
 def test_a_fragment_larger_than_the_buffer_comes_in_parts_and_only_the_last_is_last() -> None:
     reader = PDUReader(Stream(p_data(pdv(1, 2, bytes(1000))), iter([])), size=256)
-    parts = []
+    parts: list[Fragment] = []
     while not parts or not parts[-1].is_last:
-        parts.append(reader.read())
-        assert isinstance(parts[-1], Fragment)
+        part = reader.read()
+        if not isinstance(part, ViewsEnd):
+            assert isinstance(part, Fragment)
+            parts.append(part)
     assert sum(len(part.data) for part in parts) == 1000
     assert len(parts) >= 4
 

@@ -35,11 +35,13 @@ from lapidicom.receiver.upper_layer.pdu import (
     encode_release_response,
 )
 from lapidicom.receiver.upper_layer.pdu_reader import (
+    VIEWS_END,
     Fragment,
     MalformedPDU,
     PDUReader,
     PeerClosed,
     PeerSilent,
+    ViewsEnd,
     acknowledger,
     set_timeout,
     socket_receiver,
@@ -143,13 +145,18 @@ class Association:
             take = self._provider.take
             while not self._stop_requested:
                 got = read()
-                if type(got) is not Fragment:
+                if type(got) is Fragment:
+                    take(got)
+                elif got is VIEWS_END:
+                    self._provider.spill()
+                else:
                     break
-                take(got)
             else:
                 return Event.EVT15_ABORT
         else:
             got = read()
+        if isinstance(got, ViewsEnd):  # nobody keeps any here
+            return self._receive()
         if isinstance(got, Fragment):
             return Event.EVT10_DATA
         event = EVENT_OF_PDU_TYPE[got.type]
@@ -201,7 +208,7 @@ class Association:
         )
         self._store = entity.open_store(association, self._counters, self._log)
         contexts = {result.context_id: result for result in self._results if result.accepted}
-        self._provider = ServiceProvider(contexts, self._store, self._reader, self._send_command)
+        self._provider = ServiceProvider(contexts, self._store, self._send_command)
         return Event.EVT7_ACCEPT
 
     # -- actions --------------------------------------------------------------------------------

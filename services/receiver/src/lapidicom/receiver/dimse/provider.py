@@ -19,7 +19,7 @@ from lapidicom.receiver.dimse.command import (
 from lapidicom.receiver.dimse.command_decoder import CommandDecoder
 from lapidicom.receiver.errors import Refusal, SOPClassNotSupported, UnrecognisedOperation
 from lapidicom.receiver.upper_layer.abstract_syntaxes import VERIFICATION_SOP_CLASS
-from lapidicom.receiver.upper_layer.pdu_reader import Fragment, PDUReader
+from lapidicom.receiver.upper_layer.pdu_reader import Fragment
 from lapidicom.receiver.upper_layer.presentation_context import ContextResult
 
 
@@ -59,7 +59,6 @@ class ServiceProvider:
     Args:
         contexts: the accepted presentation contexts by id.
         store: the C-STORE SCP.
-        reader: told by `spill` when fragments must be let go of.
         send: sends an encoded command set in a context.
     """
 
@@ -67,12 +66,10 @@ class ServiceProvider:
         self,
         contexts: Mapping[int, ContextResult],
         store: StorageSCP,
-        reader: PDUReader,
         send: Callable[[int, bytes], None],
     ) -> None:
         self._contexts = contexts
         self._store = store
-        self._reader = reader
         self._send = send
         self._decoder = CommandDecoder()
         self._partial = bytearray()  # a command set that came in several fragments
@@ -102,6 +99,11 @@ class ServiceProvider:
             if is_last:
                 self._answer(context_id, self._command)
 
+    def spill(self) -> None:
+        """The fragments taken so far are about to be overwritten."""
+        if self._storing:
+            self._store.spill()
+
     def _take_command(self, context_id: int, is_last: bool, data: memoryview) -> None:
         if self._partial and context_id != self._partial_context:
             raise DimseViolation("a fragment of another message inside a command set")
@@ -128,8 +130,6 @@ class ServiceProvider:
             self._store.begin(command, context)
         if command.has_data_set:
             self._command, self._command_context = command, context_id
-            if self._storing:
-                self._reader.spill = self._store.spill
         else:
             self._answer(context_id, command)
 
@@ -137,7 +137,6 @@ class ServiceProvider:
         """Answer a message that is complete; what else is to be done comes after the answer."""
         self._command = None
         is_store, self._storing = self._storing, False
-        self._reader.spill = None
         try:
             response = self._response(context_id, command, is_store=is_store)
             if response is not None:

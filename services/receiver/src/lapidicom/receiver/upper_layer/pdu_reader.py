@@ -1,8 +1,9 @@
 """Cuts the byte stream of an association into PDUs, and P-DATA-TF into PDV fragments, without copying.
 
 PS3.8 section 9.3.1 (every PDU: type, reserved, 32-bit length) and 9.3.5 (P-DATA-TF). One buffer
-serves the whole association. Fragments are views into it; who keeps some says so by `spill`, which
-the reader calls before it moves or overwrites what it handed out.
+serves the whole association, and fragments are views into it. That of a command set lasts until the next
+read; those of a data set until its last fragment was handed out, or until the reader says that they end:
+whoever keeps some writes them out then.
 """
 
 import socket
@@ -22,6 +23,9 @@ MAX_OTHER_PDU: Final = BUFFER_SIZE - 6
 P_DATA_TF: Final = 0x04
 DATA_SET_LAST: Final = 0x02
 """Message control header of a data set's last fragment (PS3.8 annex E.2): with it most messages end."""
+
+_COMMAND: Final = 0x01
+"""That of a command's fragment: no view is kept, and more is to come."""
 
 _HEADER = struct.Struct(">BxI")
 _PDV_HEADER = struct.Struct(">IBB")
@@ -68,6 +72,17 @@ class WholePDU:
     body: bytes
 
 
+class ViewsEnd:
+    """The buffer is full: the next read overwrites all fragments handed out. There is one, `VIEWS_END`."""
+
+
+VIEWS_END: Final = ViewsEnd()
+
+
+class _BufferFull(Exception):
+    """There is no room to read on, but for what was handed out."""
+
+
 class PDUReader:
     """Reads one association's stream.
 
@@ -77,9 +92,6 @@ class PDUReader:
         acknowledge: tells the peer what has arrived; called before a read amid a message. What ends a
             message needs no such thing: its answer goes out at once.
         max_p_data: longest P-DATA-TF that is taken, bytes; None = any.
-
-    Attributes:
-        spill: set while a message is under way of which fragments are kept.
     """
 
     __slots__ = (
@@ -93,8 +105,8 @@ class PDUReader:
         "_size",
         "_start",
         "_view",
+        "_views_ended",
         "receive_into",
-        "spill",
     )
 
     def __init__(
@@ -112,35 +124,38 @@ class PDUReader:
         self._start = self._end = 0  # what has arrived and was not handed out yet
         self._pdu_left = 0  # of the current P-DATA-TF
         self._pdv_left = 0  # of the current PDV's fragment
-        self._context_id = self._control = 0
+        self._context_id, self._control = 0, _COMMAND
+        self._views_ended = False
         self._max_p_data = max_p_data
-        self.spill: Callable[[], None] | None = None
 
-    def read(self) -> Fragment | WholePDU:
-        """Return the next fragment or PDU.
+    def read(self) -> Fragment | WholePDU | ViewsEnd:
+        """Return the next fragment or PDU; amid a data set, `VIEWS_END` once before the buffer is used anew.
 
         Raises:
             PeerClosed, PeerSilent: from the connection.
             MalformedPDU: for lengths that contradict one another or exceed a limit.
         """
-        if not self._pdv_left:
-            if not self._pdu_left:
-                self._fill(6, is_amid=self._control & 3 != DATA_SET_LAST or self._end > self._start)
-                fragment = self._whole_fragment()
-                if fragment is not None:
-                    return fragment
-                kind, length = _HEADER.unpack_from(self._view, self._start)
-                self._start += 6
-                if kind != P_DATA_TF:
-                    return self._whole(kind, length)
-                if self._max_p_data is not None and length > self._max_p_data:
-                    raise MalformedPDU(6, "P-DATA-TF longer than the maximum length negotiated")
-                self._pdu_left = length
-            self._begin_pdv()
-            if not self._pdv_left:  # an empty fragment is legal, and may be the last
-                is_command, is_last = bool(self._control & 1), bool(self._control & 2)
-                return Fragment(self._context_id, is_command, is_last, self._view[:0])
-        return self._fragment()
+        try:
+            if not self._pdv_left:
+                if not self._pdu_left:
+                    self._fill(6, is_amid=self._control & 3 != DATA_SET_LAST or self._end > self._start)
+                    fragment = self._whole_fragment()
+                    if fragment is not None:
+                        return fragment
+                    kind, length = _HEADER.unpack_from(self._view, self._start)
+                    self._start += 6
+                    if kind != P_DATA_TF:
+                        return self._whole(kind, length)
+                    if self._max_p_data is not None and length > self._max_p_data:
+                        raise MalformedPDU(6, "P-DATA-TF longer than the maximum length negotiated")
+                    self._pdu_left = length
+                self._begin_pdv()
+                if not self._pdv_left:  # an empty fragment is legal, and may be the last
+                    is_command, is_last = bool(self._control & 1), bool(self._control & 2)
+                    return Fragment(self._context_id, is_command, is_last, self._view[:0])
+            return self._fragment()
+        except _BufferFull:
+            return VIEWS_END
 
     def _whole_fragment(self) -> Fragment | None:
         """Hand out the next PDU in one go if it is a P-DATA-TF of a single PDV and has arrived as a whole.
@@ -199,6 +214,7 @@ class PDUReader:
             raise MalformedPDU(1, "unrecognised PDU")
         if length > min(MAX_OTHER_PDU, self._size - 6):
             raise MalformedPDU(6, "PDU longer than 1 MiB")
+        self._control = _COMMAND  # whatever it is, it ends the data set under way, if there is one
         self._fill(length)
         body = bytes(self._view[self._start : self._start + length])
         self._start += length
@@ -213,7 +229,7 @@ class PDUReader:
         """
         if self._end - self._start >= need:
             return
-        if self._start == self._end and self.spill is None:
+        if self._start == self._end and not self._has_views():
             self._start = self._end = 0
         if self._start + need > self._size:
             self._make_room()
@@ -225,9 +241,15 @@ class PDUReader:
             self._acknowledge()
             self._end += self.receive_into(view[self._end : goal], True)
 
+    def _has_views(self) -> bool:
+        """Whether fragments of a data set may be kept."""
+        return not self._control & 1 and (not self._control & 2 or self._pdv_left > 0)
+
     def _make_room(self) -> None:
-        if self.spill is not None:
-            self.spill()
+        if self._has_views() and not self._views_ended:
+            self._views_ended = True
+            raise _BufferFull
+        self._views_ended = False
         left = self._end - self._start
         self._view[:left] = self._view[self._start : self._end]
         self._start, self._end = 0, left
