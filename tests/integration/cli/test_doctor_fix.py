@@ -28,7 +28,7 @@ def topology_checks(ended: Ended) -> dict[str, str]:
     """The failed checks of RabbitMQ, by their names."""
     checks = ended.document["checks"]
     return {
-        one["name"]: one["told"] for one in checks if one["area"] == "RabbitMQ" and one["result"] == "fail"
+        one["name"]: one["seen"] for one in checks if one["area"] == "RabbitMQ" and one["result"] == "fail"
     }
 
 

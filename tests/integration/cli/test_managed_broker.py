@@ -61,7 +61,7 @@ class Managed:
     def failed(self, *options: str, **settings: str) -> list[str]:
         """What the doctor says of each check of RabbitMQ that fails."""
         found = self.run("doctor", "--json", *options, **settings).document["checks"]
-        return [one["told"] for one in found if one["area"] == "RabbitMQ" and one["result"] == "fail"]
+        return [one["seen"] for one in found if one["area"] == "RabbitMQ" and one["result"] == "fail"]
 
     def put(self, path: str, **body: object) -> None:
         """Make something."""
@@ -117,7 +117,7 @@ def test_all_arguments_that_differ_are_named_not_only_the_first(managed: Managed
     managed.delete(f"queues/{managed.vhost}/{name}")
     arguments = {"x-queue-type": "quorum", "x-message-ttl": 7, "x-overflow": "drop-head"}
     managed.put(f"queues/{managed.vhost}/{name}", durable=True, arguments=arguments)
-    told = managed.checks()[name]["told"]
+    told = managed.checks()[name]["seen"]
     for part in (
         "x-message-ttl is 7, declared 1000",
         "x-overflow is drop-head",
@@ -128,8 +128,8 @@ def test_all_arguments_that_differ_are_named_not_only_the_first(managed: Managed
 
 def test_delay_queues_of_former_settings_are_named(managed: Managed) -> None:
     checks = managed.checks(CHRIS_RETRY_DELAYS="2", CHRIS_PARK_DELAY="2")
-    assert checks[delay_queue(1)]["told"].startswith("left over")
-    assert delay_queue(2) in checks["exchanges and queues"]["told"]
+    assert checks[delay_queue(1)]["seen"].startswith("left over")
+    assert delay_queue(2) in checks["exchanges and queues"]["seen"]
 
 
 def test_messages_that_dead_lettering_holds_back_are_seen_though_amqp_counts_none(managed: Managed) -> None:
@@ -189,8 +189,8 @@ def test_rights_are_found_out_without_using_them(managed: Managed) -> None:
     assert doctor.status == 1
     told = {check["name"]: check for check in doctor.document["checks"]}
     assert told["right to consume"]["result"] == "pass"
-    assert told["right to publish"]["told"] == "refused: lapidicom, lapidicom.dead-letter"
-    assert told["right to configure"]["told"].startswith(f"refused: {WORK_QUEUE}, ")
+    assert told["right to publish"]["seen"] == "refused: lapidicom, lapidicom.dead-letter"
+    assert told["right to configure"]["seen"].startswith(f"refused: {WORK_QUEUE}, ")
     assert told["right to bind"]["result"] == "fail"
     assert told["exchanges and queues"]["result"] == "pass"  # by the API: AMQP compares for the rightful only
     assert told["feature flags"]["result"] == "not visible"

@@ -60,7 +60,7 @@ def test_settings_with_which_a_service_could_not_start_are_told() -> None:
     models = {"registrar": RegistrarSettings}
     wrong = {"AMQP_URL": "amqp://h", "CHRIS_RETRY_DELAYS": "soon"}
     assert check_settings(models, wrong)[0].result is Result.FAIL
-    assert "CHRIS_RETRY_DELAYS='soon'" in check_settings(models, wrong)[0].told
+    assert "CHRIS_RETRY_DELAYS='soon'" in check_settings(models, wrong)[0].seen
     assert check_settings(models, {})[0].result is Result.NOT_VISIBLE  # they may stand elsewhere
 
 
@@ -104,7 +104,7 @@ def test_a_volume_that_only_receivers_may_write_to_is_not_judged(
     monkeypatch.setattr(FileSystem, "write", refuse)
     check = next(one for one in check_volume(tmp_path, tmp_path / ".lapidicom", 1) if one.name == "writable")
     assert check.result is Result.NOT_VISIBLE
-    assert check.told.startswith("the spool takes no files (Read-only file system) for uid")
+    assert check.seen.startswith("the spool takes no files (Read-only file system) for uid")
 
 
 def test_a_volume_that_is_not_set_is_not_visible() -> None:
@@ -130,14 +130,14 @@ def policy(name: str = "p", pattern: str = ".*", **changes: Any) -> dict[str, An
 
 def broken(*policies: dict[str, Any], operators: Any = (), queues: Any = None) -> list[tuple[str, str]]:
     found = check_policies(DECLARED, queues or {}, policies, operators)
-    return [(check.told.partition(":")[0], check.remedy) for check in found if check.result is Result.FAIL]
+    return [(check.seen.partition(":")[0], check.remedy) for check in found if check.result is Result.FAIL]
 
 
 @pytest.mark.parametrize("key", BREAKS)
 def test_each_key_that_breaks_a_guarantee_is_found_with_its_reason(key: str) -> None:
     only = policy(pattern=f"^{WORK_QUEUE}$", definition={key: 1, "ha-mode": "all"})
     (check,) = check_policies(DECLARED, {}, [only], [])
-    assert check.told == f"p sets {key}=1 on {WORK_QUEUE}: {BREAKS[key]}"
+    assert check.seen == f"p sets {key}=1 on {WORK_QUEUE}: {BREAKS[key]}"
     assert check.remedy == "rabbitmqctl clear_policy -p VHOST p"
 
 

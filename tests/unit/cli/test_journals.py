@@ -7,7 +7,7 @@ import pytest
 
 from lapidicom.cli.errors import NotVisible
 from lapidicom.cli.journals import look_at_journals, look_for_left_alone
-from lapidicom.cli.looks import Corrupted, JournalLook, LeftAlone, Refusals
+from lapidicom.cli.snapshot import Corrupted, JournalLook, LeftAlone, Refusals
 from lapidicom.common.journal.format import Heartbeat, Position, encode_position, frame
 from lapidicom.common.journal.records import INSTANCE_RECEIVED, association_ended, instance_refused
 from tests.support.journal_records import ended, instance, started

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lapidicom.cli.judgement import Level, judge, level
-from lapidicom.cli.looks import (
+from lapidicom.cli.snapshot import (
     BrokerLook,
     Corrupted,
     CubeLook,

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import pytest
 
-from lapidicom.cli.answers import HIDDEN, Answer, Look
+from lapidicom.cli.answers import HIDDEN, Answer, Display
 from lapidicom.cli.output import Output
 from lapidicom.cli.world import World
 
@@ -24,7 +24,7 @@ class Row(Answer):
     """A row."""
 
     id: str
-    count: Annotated[int, Look(right=True, style="red")]
+    count: Annotated[int, Display(right=True, style="red")]
     text: str | None = None
     never: Annotated[str, HIDDEN] = "x"
 
@@ -34,10 +34,10 @@ class Whole(Answer):
 
     name: str = ""
     is_well: bool = False
-    when: Annotated[datetime | None, Look("since", form=lambda when: f"{when:%Y}")] = None
+    when: Annotated[datetime | None, Display("since", form=lambda when: f"{when:%Y}")] = None
     some: list[int] = []
     counts: dict[str, int] = {}
-    rows: Annotated[list[Row], Look("")] = []
+    rows: Annotated[list[Row], Display("")] = []
 
     def headline(self) -> list[str]:
         """Its first line."""

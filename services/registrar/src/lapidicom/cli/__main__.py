@@ -141,8 +141,8 @@ def run(arguments: Sequence[str], world: World) -> int:
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         path = context.command_path if context is not None else NAME
-        told = " ".join(error.format_message().replace("Value error, ", "").split())
-        world.err.write(f"{path}: {told} (see `{path} --help`)\n")
+        text = " ".join(error.format_message().replace("Value error, ", "").split())
+        world.err.write(f"{path}: {text} (see `{path} --help`)\n")
         return ExitStatus.UNUSABLE
     except SystemExit as error:
         if isinstance(error.__context__, BrokenPipeError):  # typer makes status 1 of it

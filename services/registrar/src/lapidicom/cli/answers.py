@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 @dataclass(frozen=True)
-class Look:
+class Display:
     """How a field of an answer looks as text.
 
     Attributes:
@@ -28,8 +28,8 @@ class Look:
     short: Callable[[Any], str] | None = None
 
 
-HIDDEN: Final = Look(hidden=True)
-NUMBER: Final = Look(right=True)
+HIDDEN: Final = Display(hidden=True)
+NUMBER: Final = Display(right=True)
 
 
 class Answer(BaseModel):

@@ -71,15 +71,15 @@ Ask = Callable[[AbstractChannel, str], Awaitable[object]]
 Step = Callable[[AbstractChannel, bool], Awaitable[object]]
 
 
-def check_version(told: str) -> Check:
+def check_version(seen: str) -> Check:
     """Whether this RabbitMQ is one on which lapidicom was tried."""
     try:
-        found = tuple(int(part) for part in told.split(".")[:2])
+        found = tuple(int(part) for part in seen.split(".")[:2])
     except ValueError:
-        return unseen(AREA, "version", f"it says {told!r}")
+        return unseen(AREA, "version", f"it says {seen!r}")
     if found >= _OLDEST:
-        return passed(AREA, "version", told)
-    return failed(AREA, "version", told, "RabbitMQ 3.10 or later: before it delayed messages can be lost")
+        return passed(AREA, "version", seen)
+    return failed(AREA, "version", seen, "RabbitMQ 3.10 or later: before it delayed messages can be lost")
 
 
 def check_flags(flags: Sequence[Mapping[str, Any]] | NotVisible) -> Check:
@@ -142,11 +142,11 @@ async def check_rights(link: AbstractConnection, declared: Topology) -> list[Che
     for (act, right), (names, ask) in asked.items():
         refused = [name for name in names if not await _is_permitted(link, ask, name)]
         more = f" and {len(refused) - _MOST_NAMES} more" if len(refused) > _MOST_NAMES else ""
-        told = f"refused: {', '.join(refused[:_MOST_NAMES])}{more}"
+        seen = f"refused: {', '.join(refused[:_MOST_NAMES])}{more}"
         remedy = f"rabbitmqctl set_permissions: {right} must match {_RIGHTS}"
         name = f"right to {act}"
         checks.append(
-            failed(AREA, name, told, remedy) if refused else passed(AREA, name, f"{len(names)} names")
+            failed(AREA, name, seen, remedy) if refused else passed(AREA, name, f"{len(names)} names")
         )
     return checks
 
@@ -191,12 +191,12 @@ async def check_topology(
         if states.get(one["name"], ("",))[0] == _REFUSED and is_declared:
             states[one["name"]] = _EQUAL, ""
     for queue in declared.queues:
-        state, told = await _compare(link, _queue(queue))
-        seen = {} if isinstance(queues, NotVisible) else queues.get(queue.name, {})
-        if seen and state in {_DIFFERS, _REFUSED}:
-            differing = "; ".join(_differences(queue, seen))
-            state, told = (_DIFFERS, differing) if differing else (_EQUAL, "")
-        states[queue.name] = state, told
+        state, seen = await _compare(link, _queue(queue))
+        managed = {} if isinstance(queues, NotVisible) else queues.get(queue.name, {})
+        if managed and state in {_DIFFERS, _REFUSED}:
+            differing = "; ".join(_differences(queue, managed))
+            state, seen = (_DIFFERS, differing) if differing else (_EQUAL, "")
+        states[queue.name] = state, seen
     of_state = {kind: [name for name, (state, _) in states.items() if state == kind] for kind in _STATES}
     checks = [
         failed(AREA, name, f"differs: {states[name][1]}", f"{MIGRATION}: arguments cannot be changed")
@@ -206,8 +206,8 @@ async def check_topology(
     if of_state[_MISSING]:
         checks.append(failed(AREA, name, f"missing: {', '.join(of_state[_MISSING])}", FIX))
     elif of_state[_REFUSED]:
-        told = f"AMQP compares arguments only for a user with the right to configure: {of_state[_REFUSED][0]}"
-        checks.append(unseen(AREA, name, told, f"{_SET}, or give the right"))
+        seen = f"AMQP compares arguments only for a user with the right to configure: {of_state[_REFUSED][0]}"
+        checks.append(unseen(AREA, name, seen, f"{_SET}, or give the right"))
     elif not checks:
         checks.append(passed(AREA, name, "as declared"))
     lacking = _lacking(declared, bindings)
@@ -326,9 +326,9 @@ def check_policies(
         for kind, policy in (("", user), ("operator_", operators_own), (last, own)):
             for key, value in (policy.get("definition") or {}).items():
                 if key in BREAKS:
-                    told = f"{policy['name']} sets {key}={value} on {queue.name}: {BREAKS[key]}"
+                    what = f"{policy['name']} sets {key}={value} on {queue.name}: {BREAKS[key]}"
                     remedy = f"rabbitmqctl clear_{kind}policy -p VHOST {policy['name']}"
-                    broken.setdefault((queue.name, key), failed(AREA, "policies", told, remedy))
+                    broken.setdefault((queue.name, key), failed(AREA, "policies", what, remedy))
     return list(broken.values()) or [passed(AREA, "policies", "none that breaks a guarantee")]
 
 

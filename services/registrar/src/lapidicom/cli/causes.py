@@ -179,7 +179,7 @@ def known_reason(text: str) -> str:
 
 
 def cause_of(reason: str) -> Cause:
-    """The row of a reason; a reason of a newer registrar's is as one that nobody told."""
+    """The row of a reason; a reason of a newer registrar's is as one that nobody knows."""
     key = reason.partition(":")[0]
     rows = {cause.reason: cause for cause in CAUSES}
     if key.startswith("http_") and key not in rows:

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Final
 
-from lapidicom.cli.answers import Answer, Look
+from lapidicom.cli.answers import Answer, Display
 
 
 class Result(StrEnum):
@@ -22,21 +22,21 @@ class Check(Answer):
 
     area: str
     name: str
-    result: Annotated[Result, Look(style=_STYLES)]
-    told: Annotated[str, Look("seen")]
+    result: Annotated[Result, Display(style=_STYLES)]
+    seen: str
     remedy: str = ""
 
 
-def passed(area: str, name: str, told: str) -> Check:
+def passed(area: str, name: str, seen: str) -> Check:
     """A check that found all well."""
-    return Check(area=area, name=name, result=Result.PASS, told=told)
+    return Check(area=area, name=name, result=Result.PASS, seen=seen)
 
 
-def failed(area: str, name: str, told: str, remedy: str) -> Check:
+def failed(area: str, name: str, seen: str, remedy: str) -> Check:
     """A check that found a fault."""
-    return Check(area=area, name=name, result=Result.FAIL, told=told, remedy=remedy)
+    return Check(area=area, name=name, result=Result.FAIL, seen=seen, remedy=remedy)
 
 
 def unseen(area: str, name: str, reason: str, remedy: str = "") -> Check:
     """A check that cannot be made from here."""
-    return Check(area=area, name=name, result=Result.NOT_VISIBLE, told=reason, remedy=remedy)
+    return Check(area=area, name=name, result=Result.NOT_VISIBLE, seen=reason, remedy=remedy)

@@ -90,7 +90,7 @@ class Catalogue:
 
     Args:
         cube: the client.
-        url: CUBE's API, for what an operator is told.
+        url: CUBE's API, for error messages.
         rate: of the requests.
     """
 

@@ -1,4 +1,4 @@
-"""What an operator is told when something cannot be done or seen: one line, never a traceback. Pure."""
+"""Errors that an operator sees: one line, never a traceback. Pure."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -18,7 +18,7 @@ class ExitStatus(IntEnum):
     FAULT = 70
     """An internal error, to be reported."""
     INTERRUPTED = 130
-    """Ended by Ctrl-C; queues are as they were, apart from what had been told."""
+    """Ended by Ctrl-C; queues are as they were, apart from what the output says."""
 
 
 class OperatorError(Exception):

@@ -100,13 +100,13 @@ class Filters:
 
     def __str__(self) -> str:
         """As options, without the values of --where, which may be patient data."""
-        told = []
+        options = []
         for one in fields(self):
             value = getattr(self, one.name)
             for item in value if isinstance(value, list) else [value] if value else ():
                 shown = f"{item.partition('=')[0]}=***" if one.name == "where" else str(item)
-                told.append(f"--{one.name} {shown}")
-        return " ".join(told)
+                options.append(f"--{one.name} {shown}")
+        return " ".join(options)
 
     def _is_of_time(self, when: datetime | None) -> bool:
         if self.since is None and self.until is None:

@@ -1,6 +1,6 @@
 """Looks at the journals on the volume: what is not in RabbitMQ, not readable, or was refused. Only reads.
 
-A relay writes its cursor once a second, so what is relayed may be told as unrelayed for that long.
+A relay writes its cursor once a second, so what is relayed may be shown as unrelayed for that long.
 """
 
 import contextlib
@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from lapidicom.cli.errors import NotVisible
-from lapidicom.cli.looks import Corrupted, JournalLook, LeftAlone
 from lapidicom.cli.refusals import look_at_refusals
+from lapidicom.cli.snapshot import Corrupted, JournalLook, LeftAlone
 from lapidicom.common.file_system import FileSystem
 from lapidicom.common.journal.bad_lines import noted_bad_lines
 from lapidicom.common.journal.chunk import TO_ITS_END, Reached, read_chunk

@@ -12,8 +12,8 @@ from typing import Annotated, Final
 
 from pydantic import PlainSerializer
 
-from lapidicom.cli.answers import Answer, Look
-from lapidicom.cli.looks import Corrupted, Refusals, ServiceLook, Snapshot
+from lapidicom.cli.answers import Answer, Display
+from lapidicom.cli.snapshot import Corrupted, Refusals, ServiceLook, Snapshot
 from lapidicom.common.topology import DEAD_LETTER_QUEUE, WORK_QUEUE
 
 UNRELAYED: Final = timedelta(seconds=60)
@@ -51,11 +51,11 @@ class Finding(Answer):
     level: Annotated[
         Level,
         PlainSerializer(lambda level: level.word),
-        Look(style=STYLES, form=lambda level: level.word),
+        Display(style=STYLES, form=lambda level: level.word),
     ]
     area: str
     what: str
-    remedy: Annotated[str, Look("what to do")]
+    remedy: Annotated[str, Display("what to do")]
 
 
 def judge(snapshot: Snapshot) -> list[Finding]:
@@ -75,9 +75,9 @@ def _finding(level: Level, area: str, what: str, remedy: str) -> Finding:
 
 def _services(snapshot: Snapshot) -> Iterator[Finding]:
     """What receivers and registrars say of themselves; a service is down if no process of it is ready."""
-    for area, told in (("receivers", snapshot.receivers), ("registrars", snapshot.registrars)):
-        worst = Level.DEGRADED if any(one.ready for one in told or ()) else Level.DOWN
-        for one in told or ():
+    for area, services in (("receivers", snapshot.receivers), ("registrars", snapshot.registrars)):
+        worst = Level.DEGRADED if any(one.ready for one in services or ()) else Level.DOWN
+        for one in services or ():
             if not one.ready or one.reasons:
                 yield _finding(
                     worst, area, _of(one), f"mend what it names; more is in the log of the {one.service}"

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 from lapidicom.cli.causes import BY_BROKER, DELIVERY_LIMIT, known_reason
 from lapidicom.common.headers import HEADER_ID, HEADER_VERSION, Header, own_headers
 from lapidicom.common.topology import WORK_QUEUE
-from lapidicom.registrar.consumer import headers as told
+from lapidicom.registrar.consumer import headers as registrar
 
 _UID: Final = re.compile(r"[0-9.]{1,64}", re.ASCII)
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -125,7 +125,7 @@ def read_letter(body: bytes, properties: Properties) -> DeadLetter:
     headers: Mapping[str, Any] = properties.headers or {}
     own = own_headers(headers)
     broker_reason, broker_time = _broker_death(headers)
-    last = _time(headers.get(told.LAST_ATTEMPT))
+    last = _time(headers.get(registrar.LAST_ATTEMPT))
     stable, message_id = _text(headers.get(HEADER_ID)), _text(properties.message_id)
     return DeadLetter(
         id=stable or message_id or f"sha256-{sha256(body).hexdigest()[:16]}",
@@ -136,14 +136,14 @@ def read_letter(body: bytes, properties: Properties) -> DeadLetter:
         body=body,
         fields=_fields(body),
         headers=own,
-        reason=broker_reason or known_reason(_text(headers.get(told.REASON))),
-        http_status=None if broker_reason else _whole(headers.get(told.HTTP_STATUS)),
-        answer="" if broker_reason else _text(headers.get(told.ANSWER)),
-        attempts=told.history(own).attempts,
-        first_attempt=_time(headers.get(told.FIRST_ATTEMPT)),
+        reason=broker_reason or known_reason(_text(headers.get(registrar.REASON))),
+        http_status=None if broker_reason else _whole(headers.get(registrar.HTTP_STATUS)),
+        answer="" if broker_reason else _text(headers.get(registrar.ANSWER)),
+        attempts=registrar.history(own).attempts,
+        first_attempt=_time(headers.get(registrar.FIRST_ATTEMPT)),
         last_attempt=last,
         died_at=broker_time or last or _time(properties.timestamp),
-        registrar=_text(headers.get(told.REGISTRAR)),
+        registrar=_text(headers.get(registrar.REGISTRAR)),
     )
 
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Final, Self
 
-from lapidicom.cli.answers import HIDDEN, NUMBER, Answer, Look
+from lapidicom.cli.answers import HIDDEN, NUMBER, Answer, Display
 from lapidicom.cli.letter import DeadLetter, short_id
 from lapidicom.cli.masking import known_answer, known_pacs
 from lapidicom.cli.times import age
@@ -17,25 +17,25 @@ def tail(uid: str) -> str:
     return f"…{uid[-UID_TAIL:]}" if len(uid) > UID_TAIL else uid
 
 
-AGE: Final = Look("age", right=True, form=age)
+AGE: Final = Display("age", right=True, form=age)
 
 
 class Row(Answer):
     """A dead letter of the list; `cause` is what CUBE is known to say."""
 
-    id: Annotated[str, Look(style="bold", short=short_id)]
+    id: Annotated[str, Display(style="bold", short=short_id)]
     died_at: Annotated[datetime | None, AGE]
     type: Annotated[str, HIDDEN]
-    reason: Annotated[str, Look(style="red")]
-    http_status: Annotated[int | None, Look("HTTP", right=True)]
+    reason: Annotated[str, Display(style="red")]
+    http_status: Annotated[int | None, Display("HTTP", right=True)]
     cause: Annotated[str | None, HIDDEN]
     attempts: Annotated[int, NUMBER]
     first_attempt: Annotated[datetime | None, HIDDEN]
     last_attempt: Annotated[datetime | None, HIDDEN]
     registrar: Annotated[str | None, HIDDEN]
-    pacs_name: Annotated[str | None, Look("pacs")]
-    SeriesInstanceUID: Annotated[str | None, Look("series", short=tail)]
-    SOPInstanceUID: Annotated[str | None, Look("instance", short=tail)]
+    pacs_name: Annotated[str | None, Display("pacs")]
+    SeriesInstanceUID: Annotated[str | None, Display("series", short=tail)]
+    SOPInstanceUID: Annotated[str | None, Display("instance", short=tail)]
     PatientID: str | None = None
     StudyDate: str | None = None
     path: Annotated[str | None, HIDDEN] = None

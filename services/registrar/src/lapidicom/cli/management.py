@@ -78,8 +78,8 @@ def _refusal(response: httpx.Response) -> str:
     except (ValueError, KeyError, TypeError):
         reason = ""
     refuses = response.status_code == 401
-    told = "refuses AMQP_MANAGEMENT_URL's user" if refuses else f"answers {response.status_code}"
-    return told + (f" ({' '.join(reason.split())[:_MOST_REASON]})" if reason else "")
+    text = "refuses AMQP_MANAGEMENT_URL's user" if refuses else f"answers {response.status_code}"
+    return text + (f" ({' '.join(reason.split())[:_MOST_REASON]})" if reason else "")
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from lapidicom.cli.causes import known_reason
 from lapidicom.common.headers import HEADER_ID, HEADER_VERSION
-from lapidicom.registrar.consumer import headers as told
+from lapidicom.registrar.consumer import headers as registrar
 from lapidicom.registrar.cube.contract import IDENTITY_LIMITS, TEXT_LIMITS
 
 MASK: Final = "***"
@@ -30,13 +30,19 @@ HARMLESS_FIELDS: Final = frozenset(
 _HARMLESS_HEADERS: Final = frozenset(
     {
         *(HEADER_ID, HEADER_VERSION, "traceparent", "tracestate"),
-        *(told.ATTEMPTS, told.FIRST_ATTEMPT, told.LAST_ATTEMPT, told.HTTP_STATUS, told.REGISTRAR),
-        *(told.WAITING_SINCE, told.REFUSALS, "lapidicom-reconcile"),
+        *(
+            registrar.ATTEMPTS,
+            registrar.FIRST_ATTEMPT,
+            registrar.LAST_ATTEMPT,
+            registrar.HTTP_STATUS,
+            registrar.REGISTRAR,
+        ),
+        *(registrar.WAITING_SINCE, registrar.REFUSALS, "lapidicom-reconcile"),
         *("lapidicom-replay", "lapidicom-replays", "lapidicom-replayed-at", "lapidicom-edited"),
         *("lapidicom-former-http-status", "lapidicom-former-attempts"),
     }
 )
-_REASONS: Final = frozenset({told.REASON, told.WAITING_FOR, "lapidicom-former-reason"})
+_REASONS: Final = frozenset({registrar.REASON, registrar.WAITING_FOR, "lapidicom-former-reason"})
 """Headers of which known reasons are shown."""
 
 CUBE_TEXTS: Final = (
@@ -147,11 +153,11 @@ def known_answer(answer: str) -> str:
     except (ValueError, RecursionError):
         errors = None
     if isinstance(errors, dict):
-        told = (
+        known = (
             f"{name if name in _NAMES else HIDDEN}: {' '.join(map(_known, _texts(value))) or HIDDEN}"
             for name, value in sorted(errors.items())
         )
-        return "; ".join(dict.fromkeys(told))
+        return "; ".join(dict.fromkeys(known))
     if isinstance(errors, list):
         return " ".join(dict.fromkeys(map(_known, _texts(errors))))
     title = _TITLE.search(answer)

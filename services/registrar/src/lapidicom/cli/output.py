@@ -2,7 +2,7 @@
 
 With --json standard output holds the model's dump and nothing else. As text a model is its headline, its
 plain fields as names and values, and a table for each list of models in it; how a field looks stands
-beside it in the model (`Look`). At a terminal there are colours and boxes; piped there are none, and
+beside it in the model (`Display`). At a terminal there are colours and boxes; piped there are none, and
 columns are padded with blanks, never wrapped and never cut.
 """
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from lapidicom.cli.answers import Answer, Look
+from lapidicom.cli.answers import Answer, Display
 from lapidicom.cli.world import World
 
 if TYPE_CHECKING:
@@ -119,11 +119,11 @@ class Output:
         for title, rows in _parts(answer, short=True):
             table = Table(box=box.SIMPLE_HEAD, show_header=rows.has_head, pad_edge=False)
             table.title, table.title_justify = title or None, "left"
-            for head, look in rows.columns:
-                table.add_column(head, justify="right" if look.right else "left", overflow="fold")
+            for head, display in rows.columns:
+                table.add_column(head, justify="right" if display.right else "left", overflow="fold")
             for row in rows.cells:
                 cells = zip(row, rows.columns, strict=True)
-                table.add_row(*(Text(cell, _style(look, cell)) for cell, (_, look) in cells))
+                table.add_row(*(Text(cell, _style(display, cell)) for cell, (_, display) in cells))
             yield table
 
     def _lines(self, answer: Answer) -> Iterator[str]:
@@ -135,8 +135,8 @@ class Output:
             widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
             for line in lines:
                 padded = (
-                    cell.rjust(width) if look.right else cell.ljust(width)
-                    for cell, width, (_, look) in zip(line, widths, rows.columns, strict=True)
+                    cell.rjust(width) if display.right else cell.ljust(width)
+                    for cell, width, (_, display) in zip(line, widths, rows.columns, strict=True)
                 )
                 yield "  ".join(padded).rstrip()
 
@@ -153,7 +153,7 @@ class Output:
 class _Rows:
     """A table, ready to be printed: of models, or of names and values."""
 
-    columns: Sequence[tuple[str, Look]]
+    columns: Sequence[tuple[str, Display]]
     cells: Sequence[Sequence[str]]
     has_head: bool = True
 
@@ -161,49 +161,51 @@ class _Rows:
 def _parts(answer: BaseModel, title: str = "", *, short: bool) -> Iterator[tuple[str, _Rows]]:
     """The tables of an answer: its plain fields first, then its parts in their order."""
     plain, parts = [], []
-    for name, look, value in _fields(answer):
+    for name, display, value in _fields(answer):
         if isinstance(value, BaseModel | Mapping) or _has_models(value):
             parts.append((name, value))
         else:
-            plain.append((f"  {name}", _cell(value, look, short=short)))
+            plain.append((f"  {name}", _cell(value, display, short=short)))
     if plain:
         yield title, _names_and_values(plain)
     for name, value in parts:
         if isinstance(value, BaseModel):
             yield from _parts(value, name, short=short)
         elif isinstance(value, Mapping):
-            pairs = [(f"  {key}", _cell(one, Look(), short=short)) for key, one in value.items()]
+            pairs = [(f"  {key}", _cell(one, Display(), short=short)) for key, one in value.items()]
             yield name, _names_and_values([pair for pair in pairs if pair[1]])
         else:
             yield name, _table(value, short=short)
 
 
 def _names_and_values(pairs: Sequence[tuple[str, str]]) -> _Rows:
-    return _Rows((("", Look(style="cyan")), ("", Look())), pairs, has_head=False)
+    return _Rows((("", Display(style="cyan")), ("", Display())), pairs, has_head=False)
 
 
 def _table(rows: Sequence[BaseModel], *, short: bool) -> _Rows:
     """Columns are the fields that any of the rows has."""
-    found = [{name: _cell(value, look, short=short) for name, look, value in _fields(row)} for row in rows]
+    found = [
+        {name: _cell(value, display, short=short) for name, display, value in _fields(row)} for row in rows
+    ]
     infos = type(rows[0]).model_fields.items()
-    columns = [(_title(name, _look(info)), _look(info)) for name, info in infos]
+    columns = [(_title(name, _display(info)), _display(info)) for name, info in infos]
     columns = [column for column in columns if any(column[0] in row for row in found)]
     cells = [[row.get(name, "") for name, _ in columns] for row in found]
     return _Rows(columns, cells)
 
 
-def _fields(model: BaseModel) -> Iterator[tuple[str, Look, Any]]:
+def _fields(model: BaseModel) -> Iterator[tuple[str, Display, Any]]:
     """The fields that are shown and have something to show, by their titles."""
     for name, info in type(model).model_fields.items():
-        look, value = _look(info), getattr(model, name)
+        display, value = _display(info), getattr(model, name)
         names = model.shown if isinstance(model, Answer) else ()
         has_value = bool(value) or (isinstance(value, int | float) and not isinstance(value, bool))
-        if not look.hidden and (not names or name in names) and has_value:
-            yield _title(name, look), look, value
+        if not display.hidden and (not names or name in names) and has_value:
+            yield _title(name, display), display, value
 
 
-def _cell(value: Any, look: Look, *, short: bool) -> str:
-    form = look.short if short and look.short is not None else look.form
+def _cell(value: Any, display: Display, *, short: bool) -> str:
+    form = display.short if short and display.short is not None else display.form
     match value:
         case None:
             return ""
@@ -217,16 +219,16 @@ def _cell(value: Any, look: Look, *, short: bool) -> str:
             return _one_line(form(value))
 
 
-def _look(info: FieldInfo) -> Look:
-    return next((one for one in info.metadata if isinstance(one, Look)), Look())
+def _display(info: FieldInfo) -> Display:
+    return next((one for one in info.metadata if isinstance(one, Display)), Display())
 
 
-def _title(name: str, look: Look) -> str:
-    return name.replace("_", " ") if look.title is None else look.title
+def _title(name: str, display: Display) -> str:
+    return name.replace("_", " ") if display.title is None else display.title
 
 
-def _style(look: Look, cell: str) -> str:
-    return look.style if isinstance(look.style, str) else look.style.get(cell, "")
+def _style(display: Display, cell: str) -> str:
+    return display.style if isinstance(display.style, str) else display.style.get(cell, "")
 
 
 def _has_models(value: Any) -> bool:

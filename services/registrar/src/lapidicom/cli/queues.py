@@ -301,8 +301,8 @@ async def waiting(link: AbstractConnection, delays: Iterable[int]) -> Waiting:
 
 
 def broker_version(link: AbstractConnection) -> str:
-    """The version that the broker told when the connection was made; empty if it told none."""
+    """The broker's version, from the beginning of the connection; empty if it gave none."""
     transport = link.transport
     properties: Mapping[str, Any] = {} if transport is None else transport.connection.server_properties
-    told = properties.get("version", "")
-    return told.decode("ascii", "replace") if isinstance(told, bytes) else str(told)
+    version = properties.get("version", "")
+    return version.decode("ascii", "replace") if isinstance(version, bytes) else str(version)

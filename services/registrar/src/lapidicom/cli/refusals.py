@@ -8,7 +8,7 @@ from collections import Counter
 from datetime import datetime, timedelta
 from typing import Final
 
-from lapidicom.cli.looks import Refusals
+from lapidicom.cli.snapshot import Refusals
 from lapidicom.common.journal.format import Line, lines
 from lapidicom.common.journal.reader import JournalFolder
 from lapidicom.common.journal.records import INSTANCE_RECEIVED, INSTANCE_REFUSED, UnknownRecord, time_of

@@ -13,7 +13,7 @@ from lapidicom.cli.letter import DeadLetter
 from lapidicom.common.broker import Envelope
 from lapidicom.common.headers import Header
 from lapidicom.common.topology import EXCHANGE, WORK_QUEUE
-from lapidicom.registrar.consumer import headers as told
+from lapidicom.registrar.consumer import headers as registrar
 from lapidicom.registrar.consumer.reading import KNOWN
 from lapidicom.registrar.cube.contract import TEXT_LIMITS
 
@@ -35,7 +35,7 @@ FORMER_ATTEMPTS: Final = "lapidicom-former-attempts"
 EDITED: Final = "lapidicom-edited"
 """Names of the fields that operators have changed, separated by commas."""
 
-_STALE: Final = {value for value in vars(told).values() if str(value).startswith("lapidicom-")}
+_STALE: Final = {value for value in vars(registrar).values() if str(value).startswith("lapidicom-")}
 """All headers in which a registrar tells what happened; the first attempt stays the first."""
 
 _EXAMPLES: Final = 5
@@ -135,7 +135,7 @@ def replayed(letter: DeadLetter, replay: str, names: Iterable[str] = ()) -> dict
         name: value
         for name, value in letter.headers.items()
         # The client library reads headers of bytes, of a foreign message, but cannot publish them.
-        if name not in _STALE - {told.FIRST_ATTEMPT} | {FORMER_STATUS} and not isinstance(value, bytes)
+        if name not in _STALE - {registrar.FIRST_ATTEMPT} | {FORMER_STATUS} and not isinstance(value, bytes)
     }
     headers |= {
         REPLAY: replay,

@@ -3,12 +3,11 @@
 import asyncio
 import socket
 from collections.abc import Iterable
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
 import httpx
 
+from lapidicom.cli.snapshot import ServiceLook
 from lapidicom.common.network_errors import describe_network_error
 
 _SECONDS: Final = 5.0
@@ -16,35 +15,11 @@ _MOST: Final = 50
 """Processes of one address."""
 
 
-class Service(StrEnum):
-    """Which service."""
-
-    RECEIVER = "receiver"
-    REGISTRAR = "registrar"
-
-
-@dataclass(frozen=True, slots=True)
-class Readiness:
-    """What one process says.
-
-    Attributes:
-        service: which it is.
-        address: host and port.
-        ready: false also where nobody answers.
-        reasons: why it is not ready, or degraded, in its own words; or why it cannot be asked.
-    """
-
-    service: Service
-    address: str
-    ready: bool
-    reasons: tuple[str, ...] = ()
-
-
-async def ask_services(service: Service, urls: Iterable[str]) -> list[Readiness]:
+async def ask_services(service: str, urls: Iterable[str]) -> list[ServiceLook]:
     """Ask all of one service at the same time.
 
     Args:
-        service: which.
+        service: `receiver` or `registrar`.
         urls: such as `http://receiver:8080`; a name with several addresses stands for as many processes.
     """
     async with httpx.AsyncClient(timeout=_SECONDS, trust_env=False) as http:
@@ -52,11 +27,11 @@ async def ask_services(service: Service, urls: Iterable[str]) -> list[Readiness]
     return [one for found in asked for one in found]
 
 
-async def _ask(http: httpx.AsyncClient, service: Service, url: httpx.URL) -> list[Readiness]:
+async def _ask(http: httpx.AsyncClient, service: str, url: httpx.URL) -> list[ServiceLook]:
     try:
         hosts = await _addresses(url)
     except OSError as error:
-        return [Readiness(service, url.netloc.decode(), False, (_reason(error, url),))]
+        return [_silent(service, url.netloc.decode(), _reason(error, url))]
     return await asyncio.gather(*(_readiness(http, service, url, host) for host in hosts))
 
 
@@ -76,17 +51,21 @@ async def _addresses(url: httpx.URL) -> list[str]:
     return sorted({str(entry[4][0]) for entry in found if entry[0] == family})[:_MOST]
 
 
-async def _readiness(http: httpx.AsyncClient, service: Service, url: httpx.URL, host: str) -> Readiness:
+async def _readiness(http: httpx.AsyncClient, service: str, url: httpx.URL, host: str) -> ServiceLook:
     target = url.copy_with(host=host)
     address = target.netloc.decode()
     try:
         response = await http.get(target.join("/readyz"), headers={"Host": url.netloc.decode()})
-        told = response.json()
-        ready, reasons = bool(told["ready"]), [str(one) for one in told["reasons"]]
-        degraded = told.get("degraded") or ()
+        answer = response.json()
+        ready, reasons = bool(answer["ready"]), [str(one) for one in answer["reasons"]]
+        degraded = answer.get("degraded") or ()
         reasons += [str(one) for one in degraded] if isinstance(degraded, list) else []
     except httpx.HTTPError as error:
-        return Readiness(service, address, False, (_reason(error, url),))
+        return _silent(service, address, _reason(error, url))
     except (ValueError, KeyError, TypeError):
-        return Readiness(service, address, False, (f"what answers there is no {service}",))
-    return Readiness(service, address, ready, tuple(reasons))
+        return _silent(service, address, f"what answers there is no {service}")
+    return ServiceLook(service=service, address=address, ready=ready, reasons=reasons)
+
+
+def _silent(service: str, address: str, reason: str) -> ServiceLook:
+    return ServiceLook(service=service, address=address, ready=False, reasons=[reason])

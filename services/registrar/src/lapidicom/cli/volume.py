@@ -10,6 +10,7 @@ from typing import Final
 
 from lapidicom.cli.check import Check, failed, passed, unseen
 from lapidicom.cli.errors import NotVisible
+from lapidicom.cli.snapshot import VolumeLook
 from lapidicom.common.file_system import FileSystem
 from lapidicom.common.instance.path import PACS_ROOT
 from lapidicom.common.spool import SENTINEL
@@ -59,6 +60,24 @@ def _files_below(folder: Path, levels: int) -> Iterator[Path]:
         return  # removed meanwhile, or not for us
 
 
+def look_at_volume(root: Path | None, spool: Path | None, needed_bytes: int) -> VolumeLook | NotVisible:
+    """Space, inodes and identity of the volume; blocks for as long as it does."""
+    if root is None or spool is None:
+        return NotVisible("CHRIS_FILES_ROOT is not set")
+    try:
+        found = os.statvfs(root)
+    except OSError as error:
+        return NotVisible(f"{root}: {error.strerror}")
+    return VolumeLook(
+        path=str(root),
+        free_bytes=found.f_bavail * found.f_frsize,
+        total_bytes=found.f_blocks * found.f_frsize,
+        inodes=found.f_favail if found.f_files else None,
+        sentinel=sentinel(spool),
+        needed_bytes=needed_bytes,
+    )
+
+
 def check_volume(files_root: Path | None, spool: Path | None, needed_bytes: int) -> list[Check]:
     """All checks of the volume; blocks for as long as it does. What is written has scratch names.
 
@@ -69,27 +88,23 @@ def check_volume(files_root: Path | None, spool: Path | None, needed_bytes: int)
     """
     if files_root is None or spool is None:
         return [unseen(_AREA, "mounted", "CHRIS_FILES_ROOT is not set", _MOUNT)]
-    if not files_root.is_dir():
+    found = look_at_volume(files_root, spool, needed_bytes)
+    if isinstance(found, NotVisible) or not files_root.is_dir():
         return [failed(_AREA, "mounted", f"{files_root} is no directory", _MOUNT)]
-    found = os.statvfs(files_root)
-    free = found.f_bavail * found.f_frsize
-    told = f"{free >> 20} MiB free, CHRIS_MIN_FREE_SPACE is {needed_bytes >> 20} MiB here"
-    inodes = f"{found.f_favail} free" if found.f_files else "the file system has no limit"
-    identity = sentinel(spool)
+    space = f"{found.free_bytes >> 20} MiB free, CHRIS_MIN_FREE_SPACE is {needed_bytes >> 20} MiB here"
+    inodes = "the file system has no limit" if found.inodes is None else f"{found.inodes} free"
+    no_sentinel = f"no sentinel in {spool}: an empty mount point, or no receiver ever started on it"
     return [
-        passed(_AREA, "mounted", f"{files_root}, sentinel {identity[:8]}")
-        if identity
+        passed(_AREA, "mounted", f"{files_root}, sentinel {found.sentinel[:8]}")
+        if found.sentinel
         else failed(
-            _AREA,
-            "mounted",
-            f"no sentinel in {spool}: an empty mount point, or no receiver ever started on it",
-            "mount CUBE's storage there; if it is new, start a receiver",
+            _AREA, "mounted", no_sentinel, "mount CUBE's storage there; if it is new, start a receiver"
         ),
-        passed(_AREA, "free space", told)
-        if free >= needed_bytes
-        else failed(_AREA, "free space", told, "free or add space: receivers refuse instances (0xA700)"),
+        passed(_AREA, "free space", space)
+        if found.free_bytes >= needed_bytes
+        else failed(_AREA, "free space", space, "free or add space: receivers refuse instances (0xA700)"),
         passed(_AREA, "inodes", inodes)
-        if found.f_favail or not found.f_files
+        if found.inodes != 0
         else failed(_AREA, "inodes", "none free", "remove files, or make a file system with more inodes"),
         *(_demands(files_root, spool) if spool.is_dir() else ()),
     ]
@@ -103,8 +118,8 @@ def _demands(files_root: Path, spool: Path) -> list[Check]:
             stack.callback(os.close, fd)
         found = try_volume(FileSystem(), spool=fds[0], root=fds[1])
     if found[0].errno in NOT_WRITABLE:
-        told = f"{found[0].fault} for uid {os.getuid()}: only receivers must write"
-        return [unseen(_AREA, found[0].demand, told, "run `lapidicom doctor` where the receiver runs")]
+        seen = f"{found[0].fault} for uid {os.getuid()}: only receivers must write"
+        return [unseen(_AREA, found[0].demand, seen, "run `lapidicom doctor` where the receiver runs")]
     return [
         passed(_AREA, one.demand, "tried")
         if one.fault is None

@@ -43,7 +43,7 @@ class Enqueueing:
             lost: the messages, those of one series folder together.
             cube: asked once more for each folder: since the first look minutes may have passed.
             findings: where it is counted.
-            advance: told how many more are done.
+            advance: called with how many more are done.
 
         Raises:
             BrokerError: not all were confirmed; what was is counted, and another run finds the rest.

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import Field
 
-from lapidicom.cli.answers import NUMBER, Answer, Look
+from lapidicom.cli.answers import NUMBER, Answer, Display
 from lapidicom.cli.masking import masked_path
 from lapidicom.cli.reconcile.findings import HELP, Fate, Findings, Sample
 
@@ -14,7 +14,7 @@ _IS_IT: Final = "is this CUBE's volume?"
 
 
 class File(Answer):
-    """One file, and why it is told."""
+    """One file, and why it is listed."""
 
     path: str
     why: str
@@ -39,7 +39,7 @@ class Row(Answer):
 
     what: str
     count: Annotated[int, NUMBER]
-    remedy: Annotated[str, Look("what to do")]
+    remedy: Annotated[str, Display("what to do")]
 
 
 class Listed(Answer):
@@ -67,8 +67,8 @@ class Reconciled(Answer):
     registered_meanwhile: int
     left_before: int
     sound: bool
-    rows: Annotated[list[Row], Look(""), Field(exclude=True)]
-    listed: Annotated[list[Listed], Look("Files"), Field(exclude=True)]
+    rows: Annotated[list[Row], Display(""), Field(exclude=True)]
+    listed: Annotated[list[Listed], Display("Files"), Field(exclude=True)]
 
     def headline(self) -> Iterator[str]:
         """How much was looked at, and what came of it."""

@@ -53,7 +53,7 @@ def series_folders(
 ) -> Iterator[SeriesFolder | None]:
     """All series folders in the order of their paths' components; None for each one that is passed over.
 
-    A folder that may not be read is told with its fault, at whichever level it stands.
+    A folder that may not be read comes with its fault, at any level.
 
     Args:
         root: CUBE's storage root, as we see it.

@@ -16,7 +16,7 @@ from typing import Annotated, ClassVar, Final
 from aio_pika.abc import AbstractConnection
 from pydantic import Field
 
-from lapidicom.cli.answers import NUMBER, Answer, Look
+from lapidicom.cli.answers import NUMBER, Answer, Display
 from lapidicom.cli.causes import cause_of, remedy
 from lapidicom.cli.cube import Catalogue, catalogue
 from lapidicom.cli.dead_letters import look
@@ -55,10 +55,10 @@ _EXPLAINED: Final = (State.UNKNOWN, State.STORED, State.SET_ASIDE, State.NOT_REL
 class Series(Answer):
     """A series of a study."""
 
-    SeriesInstanceUID: Annotated[str, Look("series")]
+    SeriesInstanceUID: Annotated[str, Display("series")]
     state: State
     instances: Annotated[int, NUMBER]
-    counts: Annotated[dict[State, int], Look("states")]
+    counts: Annotated[dict[State, int], Display("states")]
 
 
 class Trace(Answer):
@@ -72,11 +72,11 @@ class Trace(Answer):
     subject: Annotated[Subject, Field(serialization_alias="is")]
     state: State
     counts: dict[State, int]
-    series: Annotated[list[Series], Look("Its series (`lapidicom trace SERIES` lists the instances)")]
-    instances: Annotated[list[Instance], Look("Instances")]
+    series: Annotated[list[Series], Display("Its series (`lapidicom trace SERIES` lists the instances)")]
+    instances: Annotated[list[Instance], Display("Instances")]
     instances_not_shown: int
-    associations: Annotated[list[AssociationEnd], Look("Associations that brought it")]
-    dead_letters_of_series: Annotated[list[Letter], Look("Dead letters about the series as a whole")]
+    associations: Annotated[list[AssociationEnd], Display("Associations that brought it")]
+    dead_letters_of_series: Annotated[list[Letter], Display("Dead letters about the series as a whole")]
     journals_since: datetime | None
     journal_segments_with_bad_lines: int
     waiting: Waiting | None

@@ -31,7 +31,7 @@ class Subject(StrEnum):
 
 
 class _Message(BaseModel):
-    """Of a record what is told here; each field may be absent."""
+    """The fields of a record that are shown; each may be absent."""
 
     SOPInstanceUID: str | None = None
     SeriesInstanceUID: str | None = None

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import ConfigDict, Field
 
-from lapidicom.cli.answers import HIDDEN, NUMBER, Answer, Look
+from lapidicom.cli.answers import HIDDEN, NUMBER, Answer, Display
 from lapidicom.cli.times import moment
 from lapidicom.common.journal.survey import Relay
 
@@ -88,14 +88,14 @@ class Event(Answer):
     `reason` (the Error Comment: tag and fault, never a value) and `tags` are of a refusal.
     """
 
-    when: Annotated[datetime | None, Look(form=moment)]
-    event: Annotated[Kind, Look("what")]
-    calling_ae_title: Annotated[str, Look("calling AE")]
-    called_ae_title: Annotated[str, Look("called AE")] = ""
-    peer_address: Annotated[str, Look("peer")]
+    when: Annotated[datetime | None, Display(form=moment)]
+    event: Annotated[Kind, Display("what")]
+    calling_ae_title: Annotated[str, Display("calling AE")]
+    called_ae_title: Annotated[str, Display("called AE")] = ""
+    peer_address: Annotated[str, Display("peer")]
     receiver: str
     association_id: Annotated[str, HIDDEN]
-    relay: Annotated[Relay | None, Look("then", form=lambda relay: _RELAYS[relay])] = None
+    relay: Annotated[Relay | None, Display("then", form=lambda relay: _RELAYS[relay])] = None
     status: str | None = None
     reason: str | None = None
     tags: list[str] = []
@@ -105,12 +105,12 @@ class Letter(Answer):
     """A dead letter about an instance, or about a series as a whole."""
 
     id: str
-    died_at: Annotated[datetime | None, Look("since", form=moment)]
+    died_at: Annotated[datetime | None, Display("since", form=moment)]
     reason: str
-    http_status: Annotated[int | None, Look("HTTP", right=True)]
+    http_status: Annotated[int | None, Display("HTTP", right=True)]
     attempts: Annotated[int, NUMBER]
     meaning: Annotated[str, HIDDEN]
-    remedy: Annotated[str, Look("what to do")]
+    remedy: Annotated[str, Display("what to do")]
 
     def __str__(self) -> str:
         return f"{self.reason} ({self.id})"
@@ -135,14 +135,14 @@ class Instance(Answer):
 
     model_config = ConfigDict(frozen=False)
 
-    SOPInstanceUID: Annotated[str, Look("instance")]
+    SOPInstanceUID: Annotated[str, Display("instance")]
     SeriesInstanceUID: Annotated[str, HIDDEN] = ""
-    pacs_name: Annotated[str, Look("PACS")] = ""
+    pacs_name: Annotated[str, Display("PACS")] = ""
     path: Annotated[str, HIDDEN] = Field(default="", repr=False)
     state: State = State.UNKNOWN
     size: Annotated[int | None, HIDDEN] = None
-    file_size: Annotated[int | None, Look("bytes on the volume", right=True)] = None
-    cube: Annotated[InCube | None, Look("CUBE")] = None
+    file_size: Annotated[int | None, Display("bytes on the volume", right=True)] = None
+    cube: Annotated[InCube | None, Display("CUBE")] = None
     dead_letters: list[Letter] = []
     events: Annotated[list[Event], HIDDEN] = []
     events_omitted: Annotated[int, HIDDEN] = 0
@@ -182,17 +182,17 @@ class Instance(Answer):
 class AssociationEnd(Answer):
     """What one association brought of a series, as its SeriesReceived message tells."""
 
-    ended_at: Annotated[datetime | None, Look("ended", form=moment)] = None
-    calling_ae_title: Annotated[str, Look("calling AE")] = ""
-    called_ae_title: Annotated[str, Look("called AE")] = ""
-    peer_address: Annotated[str, Look("peer")] = ""
+    ended_at: Annotated[datetime | None, Display("ended", form=moment)] = None
+    calling_ae_title: Annotated[str, Display("calling AE")] = ""
+    called_ae_title: Annotated[str, Display("called AE")] = ""
+    peer_address: Annotated[str, Display("peer")] = ""
     receiver: str = ""
     association_id: Annotated[str, HIDDEN] = ""
     received: Annotated[int, NUMBER] = 0
     refused: Annotated[int, NUMBER] = 0
-    ok: Annotated[bool, Look(form=lambda ok: "" if ok else "the receiver ended before the association")] = (
-        False
-    )
+    ok: Annotated[
+        bool, Display(form=lambda ok: "" if ok else "the receiver ended before the association")
+    ] = False
 
 
 class Detail(Answer):
@@ -204,9 +204,9 @@ class Detail(Answer):
     series: str
     path: str
     volume: str
-    cube: Annotated[str, Look("CUBE")]
+    cube: Annotated[str, Display("CUBE")]
     dead_letters: list[Letter]
-    events: Annotated[list[Event], Look("")]
+    events: Annotated[list[Event], Display("")]
 
     def headline(self) -> list[str]:
         """Which instance, its state, and what that means."""

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import typer
 from aio_pika.abc import AbstractConnection
 
-from lapidicom.cli.answers import HIDDEN, Answer, Look
+from lapidicom.cli.answers import HIDDEN, Answer, Display
 from lapidicom.cli.dead_letters import each, lock, walk
 from lapidicom.cli.errors import ExitStatus, OperatorError
 from lapidicom.cli.export import Exported, written
@@ -31,7 +31,7 @@ class Found(Answer):
     letters: Annotated[int, HIDDEN]
     selected: Annotated[int, HIDDEN]
     reasons: dict[str, int]
-    examples: Annotated[list[Row], Look("the first of them")]
+    examples: Annotated[list[Row], Display("the first of them")]
 
     def headline(self) -> list[str]:
         """How many."""

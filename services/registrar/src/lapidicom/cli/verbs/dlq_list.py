@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 import typer
 
-from lapidicom.cli.answers import HIDDEN, Answer, Look
+from lapidicom.cli.answers import HIDDEN, Answer, Display
 from lapidicom.cli.causes import cause_of, remedy
 from lapidicom.cli.dead_letters import look
 from lapidicom.cli.filters import Filters
@@ -28,7 +28,7 @@ class Letters(Answer):
 
     total: Annotated[int, HIDDEN]
     matching: Annotated[int, HIDDEN]
-    dead_letters: Annotated[list[Row], Look("")]
+    dead_letters: Annotated[list[Row], Display("")]
 
 
 class Group(Answer):
@@ -37,13 +37,13 @@ class Group(Answer):
     `example` is the first one's id; remedy and section of the runbook are the example's.
     """
 
-    count: Annotated[int, Look(style="bold", right=True)]
-    key: Annotated[str, Look("group", style="red")]
+    count: Annotated[int, Display(style="bold", right=True)]
+    key: Annotated[str, Display("group", style="red")]
     reasons: dict[str, int]
-    oldest: Annotated[datetime | None, Look("oldest", right=True, form=age)]
+    oldest: Annotated[datetime | None, Display("oldest", right=True, form=age)]
     youngest: Annotated[datetime | None, HIDDEN]
-    example: Annotated[str, Look(short=short_id)]
-    remedy: Annotated[str, Look("what to do")]
+    example: Annotated[str, Display(short=short_id)]
+    remedy: Annotated[str, Display("what to do")]
     runbook: Annotated[str, HIDDEN]
 
 
@@ -53,7 +53,7 @@ class Groups(Answer):
     total: Annotated[int, HIDDEN]
     matching: Annotated[int, HIDDEN]
     group_by: Annotated[str, HIDDEN]
-    groups: Annotated[list[Group], Look("")]
+    groups: Annotated[list[Group], Display("")]
 
 
 class GroupBy(StrEnum):

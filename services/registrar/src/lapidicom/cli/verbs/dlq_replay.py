@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 import typer
 from aio_pika.abc import AbstractConnection
 
-from lapidicom.cli.answers import HIDDEN, NUMBER, Answer, Look
+from lapidicom.cli.answers import HIDDEN, NUMBER, Answer, Display
 from lapidicom.cli.cube import Catalogue, catalogue
 from lapidicom.cli.dead_letters import Busy, each, lock, walk
 from lapidicom.cli.errors import ExitStatus, OperatorError
@@ -46,7 +46,7 @@ class Replayed(Answer):
     reasons: dict[str, int]
     not_editable: dict[str, int]
     edited: Annotated[int, NUMBER]
-    edits: Annotated[list[Edit], Look("such as")]
+    edits: Annotated[list[Edit], Display("such as")]
     sent: Annotated[int, HIDDEN] = 0
     registered: int | None = None
     waiting: int | None = None
@@ -221,8 +221,8 @@ class _Replay:
                     "a second registration does no harm",
                 ) from error
             except BaseException:
-                told = f"{self.done.sent} of {plan.selected} replayed; the others are dead letters still"
-                shell.output.warn(f"replay {plan.replay}: {told}")
+                done = f"{self.done.sent} of {plan.selected} replayed; the others are dead letters still"
+                shell.output.warn(f"replay {plan.replay}: {done}")
                 raise
             finally:
                 counts = {"sent": self.done.sent, "returned": len(self.done.returned)}

@@ -8,17 +8,18 @@ import typer
 from aio_pika.abc import AbstractConnection
 
 from lapidicom.cli import broker_checks as broker
-from lapidicom.cli.answers import HIDDEN, Answer, Look
+from lapidicom.cli.answers import HIDDEN, Answer, Display
 from lapidicom.cli.check import Check, Result, failed, passed, unseen
 from lapidicom.cli.cube import cube_client
-from lapidicom.cli.cube_look import AREA as CUBE
-from lapidicom.cli.cube_look import NO_CUBE, READ_SECONDS, ask_cube
+from lapidicom.cli.cube_checks import AREA as CUBE
+from lapidicom.cli.cube_checks import NO_CUBE, READ_SECONDS, ask_cube
 from lapidicom.cli.errors import ExitStatus, NotVisible
 from lapidicom.cli.in_thread import of_volume
 from lapidicom.cli.management import Management, management
 from lapidicom.cli.queues import broker_version, count
-from lapidicom.cli.services import Readiness, Service, ask_services
+from lapidicom.cli.services import ask_services
 from lapidicom.cli.shell import Because, Shell, command
+from lapidicom.cli.snapshot import ServiceLook
 from lapidicom.cli.volume import check_volume, stored_file
 from lapidicom.common.broker import BrokerError, declare, redacted
 from lapidicom.common.settings import Section, SettingsError, load
@@ -32,7 +33,7 @@ class Examined(Answer):
 
     passed: Annotated[bool, HIDDEN]
     declared: list[str]
-    checks: Annotated[list[Check], Look("")]
+    checks: Annotated[list[Check], Display("")]
 
     def headline(self) -> list[str]:
         """How many passed."""
@@ -73,8 +74,8 @@ async def _examine(shell: Shell, because: str, *, fix: bool) -> Examined:
             *await _volume(partial(check_volume, settings.files_root, settings.spool, needed)),
             *await _broker(shell, api, because if fix else None, declared),
             *await _cube(shell),
-            *_services(await ask_services(Service.RECEIVER, settings.receiver_urls), "receiver"),
-            *_services(await ask_services(Service.REGISTRAR, settings.registrar_urls), "registrar"),
+            *_services(await ask_services("receiver", settings.receiver_urls), "receiver"),
+            *_services(await ask_services("registrar", settings.registrar_urls), "registrar"),
             *check_settings(installed(), shell.environ),
         ]
     is_well = all(check.result is not Result.FAIL for check in checks)
@@ -124,8 +125,8 @@ async def _broker(shell: Shell, api: Management, because: str | None, declared: 
                 ),
             ]
     except BrokerError as error:
-        told = f"{redacted(shell.amqp_url)}: {error}"
-        return [failed(broker.AREA, "reachable", told, "check AMQP_URL, its user, and that RabbitMQ runs")]
+        seen = f"{redacted(shell.amqp_url)}: {error}"
+        return [failed(broker.AREA, "reachable", seen, "check AMQP_URL, its user, and that RabbitMQ runs")]
 
 
 async def _topology(
@@ -157,16 +158,16 @@ async def _cube(shell: Shell) -> list[Check]:
         return await ask_cube(cube, section, shell.settings.registration_unit, stored)
 
 
-def _services(told: Sequence[Readiness], service: str) -> list[Check]:
+def _services(found: Sequence[ServiceLook], service: str) -> list[Check]:
     """One check for each process."""
-    if not told:
+    if not found:
         setting = f"CHRIS_{service.upper()}_URL"
         return [unseen("services", f"{service}s", f"{setting} is not set", f"set {setting}")]
     return [
         failed("services", f"{one.service} {one.address}", "; ".join(one.reasons), "mend what it names")
         if one.reasons or not one.ready
         else passed("services", f"{one.service} {one.address}", "ready")
-        for one in told
+        for one in found
     ]
 
 
@@ -189,11 +190,11 @@ def check_settings(models: Mapping[str, type[Section]], environ: Mapping[str, st
             checks.append(passed("settings", f"of the {service}", "complete"))
     name = "names of CHRIS_* variables"
     found = unknown(environ, frozenset[str]().union(*map(names, models.values())))
-    told = ", ".join(found)
+    seen = ", ".join(found)
     if not found:
         return [*checks, passed("settings", name, "all known")]
     if "receiver" not in models:
-        told = f"{told}: unknown here, where no receiver is installed"
-        return [*checks, unseen("settings", name, told, "lapidicom doctor beside a receiver")]
+        seen = f"{seen}: unknown here, where no receiver is installed"
+        return [*checks, unseen("settings", name, seen, "lapidicom doctor beside a receiver")]
     meant = ", ".join(f"{one}: is {nearest} meant?" for one, nearest in found.items() if nearest)
-    return [*checks, failed("settings", name, f"nobody reads {told}", meant or "remove them")]
+    return [*checks, failed("settings", name, f"nobody reads {seen}", meant or "remove them")]

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from lapidicom.cli.cube import catalogue
-from lapidicom.cli.cube_look import NO_CUBE
+from lapidicom.cli.cube_checks import NO_CUBE
 from lapidicom.cli.errors import ExitStatus, OperatorError
 from lapidicom.cli.filters import Since
 from lapidicom.cli.in_thread import of_volume

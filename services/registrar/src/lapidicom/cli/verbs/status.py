@@ -1,13 +1,11 @@
 """`lapidicom status`: RabbitMQ, CUBE, services and the volume, asked at the same time; nothing is changed."""
 
 import asyncio
-import os
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, TypeVar
 
 import typer
@@ -16,10 +14,10 @@ from pydantic import Field
 from rich.console import Group
 from rich.live import Live
 
-from lapidicom.cli.answers import Answer, Look
+from lapidicom.cli.answers import Answer, Display
 from lapidicom.cli.check import Check, Result
 from lapidicom.cli.cube import cube_client
-from lapidicom.cli.cube_look import (
+from lapidicom.cli.cube_checks import (
     DATABASE,
     GENERATION,
     NO_CUBE,
@@ -34,7 +32,11 @@ from lapidicom.cli.errors import NotVisible
 from lapidicom.cli.in_thread import of_volume
 from lapidicom.cli.journals import look_at_journals, look_for_left_alone
 from lapidicom.cli.judgement import STYLES, Finding, Level, judge, level
-from lapidicom.cli.looks import (
+from lapidicom.cli.management import Management, management
+from lapidicom.cli.queues import broker_version, count
+from lapidicom.cli.services import ask_services
+from lapidicom.cli.shell import Shell, command
+from lapidicom.cli.snapshot import (
     BrokerLook,
     CubeLook,
     DeadLettersLook,
@@ -45,11 +47,7 @@ from lapidicom.cli.looks import (
     Snapshot,
     VolumeLook,
 )
-from lapidicom.cli.management import Management, management
-from lapidicom.cli.queues import broker_version, count
-from lapidicom.cli.services import Service, ask_services
-from lapidicom.cli.shell import Shell, command
-from lapidicom.cli.volume import sentinel, stored_file
+from lapidicom.cli.volume import look_at_volume, stored_file
 from lapidicom.common.broker import BrokerError, Refused, redacted
 from lapidicom.common.settings import CubeSection
 from lapidicom.common.topology import DEAD_LETTER_QUEUE, WORK_QUEUE, delay_queue, topology
@@ -67,7 +65,7 @@ class Area(Answer):
     """One row of the screen."""
 
     area: str
-    state: Annotated[str, Look(style=STYLES)]
+    state: Annotated[str, Display(style=STYLES)]
     seen: str
 
 
@@ -77,8 +75,8 @@ class Status(Snapshot):
     shown: ClassVar[tuple[str, ...]] = ("areas", "findings")
 
     status: str
-    findings: Annotated[list[Finding], Look("")]
-    areas: Annotated[list[Area], Look(""), Field(exclude=True)]
+    findings: Annotated[list[Finding], Display("")]
+    areas: Annotated[list[Area], Display(""), Field(exclude=True)]
 
     def headline(self) -> list[str]:
         """How it is, and when."""
@@ -103,9 +101,9 @@ def status(
 
 async def _once(shell: Shell) -> int:
     async with _looking(shell) as looking:
-        told = judged(await looking.look())
-        shell.output.show(told)
-        return level(told.findings)
+        answer = judged(await looking.look())
+        shell.output.show(answer)
+        return level(answer.findings)
 
 
 async def _watch(shell: Shell, seconds: float) -> int:
@@ -119,12 +117,12 @@ async def _watch(shell: Shell, seconds: float) -> int:
         async with _looking(shell) as looking:
             with screen or nullcontext():
                 while True:
-                    told = judged(await looking.look())
+                    answer = judged(await looking.look())
                     if screen is None:
-                        output.show(told)
+                        output.show(answer)
                     else:
-                        screen.update(Group(*output.rendered(told)), refresh=True)
-                    found = level(told.findings)
+                        screen.update(Group(*output.rendered(answer)), refresh=True)
+                    found = level(answer.findings)
                     await asyncio.sleep(seconds)
     except asyncio.CancelledError:
         return found
@@ -165,15 +163,15 @@ class Looking:
         self._unseen: dict[str, str] = {}
 
     async def look(self) -> Snapshot:
-        """Take a snapshot. Whatever is away is told in it."""
+        """Take a snapshot. What is away is not visible in it."""
         settings, self._unseen = self._settings, {}
         found, (volume, cube), journals, left_alone, receivers, registrars = await asyncio.gather(
             self._rabbitmq(),
             self._volume_and_cube(),
             self._of_volume("journals", partial(look_at_journals, settings.spool)),
             self._of_volume("left_alone", partial(look_for_left_alone, settings.spool)),
-            self._services(Service.RECEIVER, settings.receiver_urls),
-            self._services(Service.REGISTRAR, settings.registrar_urls),
+            self._services("receiver", settings.receiver_urls),
+            self._services("registrar", settings.registrar_urls),
         )
         now = datetime.now(UTC)
         held_back = found.get("held_back")
@@ -205,19 +203,16 @@ class Looking:
         except OSError as error:
             return self._seen(key, NotVisible(str(error.strerror)))
 
-    async def _services(self, service: Service, urls: Sequence[str]) -> list[ServiceLook] | None:
+    async def _services(self, service: str, urls: Sequence[str]) -> list[ServiceLook] | None:
         if not urls:
-            return self._seen(f"{service}s", NotVisible(f"CHRIS_{service.name}_URL is not set"))
-        return [
-            ServiceLook(service=one.service, address=one.address, ready=one.ready, reasons=list(one.reasons))
-            for one in await ask_services(service, urls)
-        ]
+            return self._seen(f"{service}s", NotVisible(f"CHRIS_{service.upper()}_URL is not set"))
+        return await ask_services(service, urls)
 
     async def _volume_and_cube(self) -> tuple[VolumeLook | None, CubeLook | None]:
         """CUBE is asked for a file of the volume: does it see the same one?"""
         settings = self._settings
         needed, root = int(settings.min_free_space), settings.files_root
-        volume = await self._of_volume("volume", partial(_look_at_volume, root, settings.spool, needed))
+        volume = await self._of_volume("volume", partial(look_at_volume, root, settings.spool, needed))
         if self._cube is None or self._section is None:
             return volume, self._seen("cube", NO_CUBE)
         stored: str | NotVisible = NotVisible("the volume is not visible")
@@ -337,36 +332,19 @@ async def _by_reason(link: AbstractConnection) -> DeadLettersLook:
     return DeadLettersLook(count=counts.total(), reasons=reasons)
 
 
-def _look_at_volume(root: Path | None, spool: Path | None, needed_bytes: int) -> VolumeLook | NotVisible:
-    if root is None or spool is None:
-        return NotVisible("CHRIS_FILES_ROOT is not set")
-    try:
-        found = os.statvfs(root)
-    except OSError as error:
-        return NotVisible(f"{root}: {error.strerror}")
-    return VolumeLook(
-        path=str(root),
-        free_bytes=found.f_bavail * found.f_frsize,
-        total_bytes=found.f_blocks * found.f_frsize,
-        inodes=found.f_favail if found.f_files else None,
-        sentinel=sentinel(spool),
-        needed_bytes=needed_bytes,
-    )
-
-
 def _cube_look(url: str, checks: Sequence[Check]) -> CubeLook:
     results = {check.name: check.result for check in checks}
-    told = {check.name: check.told for check in checks}
+    seen = {check.name: check.seen for check in checks}
     bad = next((check for check in checks if check.result is Result.FAIL), None)
     is_asked = results.get(STORAGE, Result.NOT_VISIBLE) is not Result.NOT_VISIBLE
     return CubeLook(
         url=url,
         reachable=results[REACHABLE] is Result.PASS,
-        generation=told.get(GENERATION, "unknown"),
+        generation=seen.get(GENERATION, "unknown"),
         token_accepted=results.get(DATABASE) is Result.PASS,
         may_register=results.get(RIGHT) is Result.PASS,
         sees_our_files=results[STORAGE] is Result.PASS if is_asked else None,
-        trouble=bad.told if bad else "",
+        trouble=bad.seen if bad else "",
         remedy=bad.remedy if bad else "",
     )
 

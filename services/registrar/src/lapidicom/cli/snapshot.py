@@ -81,8 +81,8 @@ class DeadLettersLook(Answer):
         if self.reasons is None:
             return f"{_shown(self.count)}; another operator is at them"
         more = len(self.reasons) - _MOST_REASONS
-        told = [*map(str, self.reasons[:_MOST_REASONS]), *([f"{more} more reasons"] if more > 0 else [])]
-        return "; ".join(told) or "none"
+        text = [*map(str, self.reasons[:_MOST_REASONS]), *([f"{more} more reasons"] if more > 0 else [])]
+        return "; ".join(text) or "none"
 
 
 class Corrupted(Answer):
@@ -161,7 +161,7 @@ class VolumeLook(Answer):
 
 
 class ServiceLook(Answer):
-    """What one process of a service says of itself; not ready also where nobody answers."""
+    """What one process of a service says of itself: why it is not ready or degraded, or cannot be asked."""
 
     service: str
     address: str
@@ -212,16 +212,16 @@ class Snapshot(Answer):
     def _journals(self) -> str:
         journals = self.journals or []
         under_way = sum(not one.finished for one in journals)
-        told = f"{under_way} under way, {len(journals) - under_way} finished"
+        text = f"{under_way} under way, {len(journals) - under_way} finished"
         if self.oldest_unrelayed is None:
-            return f"{told}; all relayed"
+            return f"{text}; all relayed"
         waiting = size(sum(one.unrelayed_bytes for one in journals))
-        return f"{told}; {waiting} not relayed, oldest {age(self.oldest_unrelayed)}"
+        return f"{text}; {waiting} not relayed, oldest {age(self.oldest_unrelayed)}"
 
 
-def _ready(told: Sequence[ServiceLook] | None) -> str:
-    ready = [one.address for one in told or () if one.ready]
-    return f"{len(ready)} of {len(told or ())} ready" + (f": {', '.join(ready)}" if ready else "")
+def _ready(text: Sequence[ServiceLook] | None) -> str:
+    ready = [one.address for one in text or () if one.ready]
+    return f"{len(ready)} of {len(text or ())} ready" + (f": {', '.join(ready)}" if ready else "")
 
 
 def _shown(value: float | None) -> str:

@@ -38,7 +38,7 @@ async def ask_cube(cube: Cube, section: CubeSection, unit: str, stored: str | No
 
     Args:
         cube: the client.
-        section: address and user, for what is told.
+        section: address and user, for the texts of checks.
         unit: REGISTRATION_UNIT.
         stored: path of a file that is on our mount of the volume.
     """
@@ -64,8 +64,8 @@ async def ask_cube(cube: Cube, section: CubeSection, unit: str, stored: str | No
 def _reachable(url: str, answered: Reply) -> Check:
     if isinstance(answered, Answer):
         return passed(AREA, REACHABLE, url)
-    told = f"{url}: {trouble(answered)}"
-    return failed(AREA, REACHABLE, told, "check CHRIS_URL and that CUBE runs; messages wait meanwhile")
+    seen = f"{url}: {trouble(answered)}"
+    return failed(AREA, REACHABLE, seen, "check CHRIS_URL and that CUBE runs; messages wait meanwhile")
 
 
 def _generation(url: str, generation: Generation, answered: Reply, unit: str) -> Check:
@@ -78,34 +78,34 @@ def _generation(url: str, generation: Generation, answered: Reply, unit: str) ->
         case Generation.UNKNOWN:
             status = answered.status if isinstance(answered, Answer) else 0
             if status >= 500:
-                told, remedy = f"{url} answers {status}", "see the log of CUBE, or of a proxy before it"
+                seen, remedy = f"{url} answers {status}", "see the log of CUBE, or of a proxy before it"
             else:
-                told = f"what answers at {url} ({status}) is not CUBE's API"
+                seen = f"what answers at {url} ({status}) is not CUBE's API"
                 remedy = "CHRIS_URL must be the root of CUBE's API, ending in /api/v1/"
-            return failed(AREA, GENERATION, told, remedy)
+            return failed(AREA, GENERATION, seen, remedy)
 
 
 def _login(user: str, probed: Reply) -> Check:
     match probed:
         case NoAnswer(fault=Fault.NO_TOKEN, detail=detail) if detail == WRONG_ACCOUNT:
-            told = f"CUBE gives {user!r} no token"
-            return failed(AREA, LOGIN, told, "check CHRIS_USERNAME and CHRIS_PASSWORD")
+            seen = f"CUBE gives {user!r} no token"
+            return failed(AREA, LOGIN, seen, "check CHRIS_USERNAME and CHRIS_PASSWORD")
         case NoAnswer(fault=Fault.NO_TOKEN, detail=detail):
-            told = f"CUBE runs, and cannot look up its users: {detail}"
-            return failed(AREA, LOGIN, told, "see whether CUBE's database runs; messages wait meanwhile")
+            seen = f"CUBE runs, and cannot look up its users: {detail}"
+            return failed(AREA, LOGIN, seen, "see whether CUBE's database runs; messages wait meanwhile")
         case Answer(status=401):
-            told = f"CUBE refuses the token that it gave to {user!r}"
-            return failed(AREA, LOGIN, told, "check CHRIS_USERNAME and CHRIS_PASSWORD")
+            seen = f"CUBE refuses the token that it gave to {user!r}"
+            return failed(AREA, LOGIN, seen, "check CHRIS_USERNAME and CHRIS_PASSWORD")
         case _:
             return passed(AREA, LOGIN, f"as {user!r}")
 
 
 def _database(probed: Reply) -> Check:
-    told = trouble(probed)
-    if told is None:
+    seen = trouble(probed)
+    if seen is None:
         return passed(AREA, DATABASE, "answers")
     remedy = "see CUBE's log, and whether its database runs; messages wait meanwhile"
-    return failed(AREA, DATABASE, f"an authenticated read fails: {told}", remedy)
+    return failed(AREA, DATABASE, f"an authenticated read fails: {seen}", remedy)
 
 
 def _right(user: str, refused: Reply) -> Check:
@@ -116,18 +116,18 @@ def _right(user: str, refused: Reply) -> Check:
         case Answer(status=400) if _REQUIRED in _fields(refused):
             return passed(AREA, RIGHT, f"{user!r} may")
         case Answer(status=status, media_type=media_type):
-            told = f"an empty registration is answered {status} ({media_type or 'no type'}), not as CUBE does"
+            seen = f"an empty registration is answered {status} ({media_type or 'no type'}), not as CUBE does"
         case NoAnswer():
-            told = f"an empty registration is not answered: {trouble(refused)}"
-    return failed(AREA, RIGHT, told, "see what a proxy or firewall before CUBE does with a POST")
+            seen = f"an empty registration is not answered: {trouble(refused)}"
+    return failed(AREA, RIGHT, seen, "see what a proxy or firewall before CUBE does with a POST")
 
 
 def _storage(refused: Reply, stored: str | NotVisible) -> Check:
     if isinstance(stored, NotVisible):
         return unseen(AREA, STORAGE, stored.reason)
     if PATH_NOT_FOUND in _fields(refused).get("path", ()):
-        told = "CUBE does not find a file that is on the volume here: it looks at another storage"
-        return failed(AREA, STORAGE, told, "let CUBE mount the volume that receivers write to")
+        seen = "CUBE does not find a file that is on the volume here: it looks at another storage"
+        return failed(AREA, STORAGE, seen, "let CUBE mount the volume that receivers write to")
     return passed(AREA, STORAGE, "CUBE finds a file that is on the volume here")
 
 

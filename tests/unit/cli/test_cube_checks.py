@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from lapidicom.cli.check import Result
-from lapidicom.cli.cube_look import ask_cube
+from lapidicom.cli.cube_checks import ask_cube
 from lapidicom.cli.errors import NotVisible
 from lapidicom.common.settings import CubeSection
 from lapidicom.registrar.cube.availability import DATABASE, NOT_CUBE, WRONG_ACCOUNT
@@ -51,7 +51,7 @@ def ask(
     section = CubeSection(cube_url="http://cube/api/v1/", cube_username=user, cube_password=SecretStr("x"))
     checks = asyncio.run(ask_cube(cast(Cube, cube), section, "instance", stored))
     assert all(check.area == "CUBE" for check in checks)
-    return [(check.name, check.result, f"{check.told}: {check.remedy}") for check in checks]
+    return [(check.name, check.result, f"{check.seen}: {check.remedy}") for check in checks]
 
 
 def test_a_cube_that_is_well_passes_each_step_and_is_asked_for_a_file_of_ours() -> None:
