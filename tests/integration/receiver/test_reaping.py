@@ -5,7 +5,7 @@ import sys
 
 SCRIPT = """
 import os, subprocess, sys
-from lapidicom.receiver.supervisor.reaping import reap_strangers
+from lapidicom.receiver.supervisor.child import reap_strangers
 
 own = subprocess.Popen(["true"])
 stranger = os.spawnlp(os.P_NOWAIT, "true", "true")

@@ -1,12 +1,14 @@
-"""How many listeners `auto` makes: by affinity, quota and memory, in either version of control groups."""
+"""How many listeners `auto` makes, by affinity, quota and memory in control groups; and their places."""
 
 import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lapidicom.receiver.settings import ReceiverSettings
-from lapidicom.receiver.supervisor.listener_count import Resources, listener_count, resources
+from lapidicom.receiver.supervisor.listener_count import Resources, listener_count, resources, shares
 
 MIB = 1 << 20
 REQUIRED = {"CHRIS_FILES_ROOT": "/data", "AMQP_URL": "amqp://broker/"}
@@ -41,8 +43,8 @@ def test_as_many_listeners_as_cores_unless_memory_or_places_are_fewer(
 
 def test_auto_is_the_default_and_an_integer_still_works() -> None:
     assert ReceiverSettings.model_validate(REQUIRED).listener_processes == "auto"
-    for given, found in (("auto", "auto"), ("3", 3)):
-        settings = ReceiverSettings.model_validate({**REQUIRED, "CHRIS_LISTENER_PROCESSES": given})
+    for text, found in (("auto", "auto"), ("3", 3)):
+        settings = ReceiverSettings.model_validate({**REQUIRED, "CHRIS_LISTENER_PROCESSES": text})
         assert settings.listener_processes == found
     for wrong in ("0", "65", "all", "1.5"):
         with pytest.raises(ValueError, match="CHRIS_LISTENER_PROCESSES"):
@@ -116,3 +118,19 @@ def test_limits_of_version_1(tmp_path: Path, mounted: str, is_namespaced: bool) 
     (cpu / "cpu.cfs_quota_us").write_text("250000\n")
     (memory / "memory.limit_in_bytes").write_text(f"{300 * MIB}\n")
     assert resources(root) == Resources(2.5, 300 * MIB)
+
+
+@pytest.mark.parametrize(
+    ("places", "processes", "expected"),
+    [(16, 1, (16,)), (16, 2, (8, 8)), (16, 3, (6, 5, 5)), (3, 3, (1, 1, 1)), (5, 4, (2, 1, 1, 1))],
+)
+def test_shares_of_some_settings(places: int, processes: int, expected: tuple[int, ...]) -> None:
+    assert shares(places, processes) == expected
+
+
+@given(st.integers(1, 1024), st.integers(1, 64))
+def test_no_place_is_lost_and_no_process_has_two_more_than_another(places: int, processes: int) -> None:
+    shared = shares(places, processes)
+    assert len(shared) == processes
+    assert sum(shared) == places
+    assert max(shared) - min(shared) <= 1

@@ -1,12 +1,14 @@
-"""Who takes the next connection, and when the receiver is ready."""
+"""Who takes the next connection, when the receiver is ready, sums over children, what the relay is told."""
 
 import pytest
 
-from lapidicom.receiver.control import Report
+from lapidicom.receiver.control import LifeEnded, Report
 from lapidicom.receiver.supervisor.state import (
     SILENCE,
     STARTING,
+    EndedListeners,
     ListenerState,
+    Totals,
     degradations,
     reasons_not_ready,
     takers,
@@ -129,3 +131,76 @@ def test_a_silent_relay_is_told_as_degraded_and_a_replaced_one_is_not() -> None:
     assert degradations([listener()], listener(age=SILENCE)) == ["relay: silent for 5 s"]
     assert degradations([listener()], listener(reported=False, age=1)) == []
     assert degradations([listener()], listener(alive=False)) == []
+
+
+def test_what_an_ended_child_counted_stays_in_the_sum() -> None:
+    totals = Totals()
+    totals.keep({"instances_stored": 5, "instances_refused_A700": 1})
+    totals.keep({"instances_stored": 2})
+    assert totals.sum([{"instances_stored": 10, "associations": 1}, {"instances_stored": 1}]) == {
+        "instances_stored": 18,
+        "instances_refused_A700": 1,
+        "associations": 1,
+    }
+
+
+def test_asking_for_the_sum_does_not_change_it() -> None:
+    totals = Totals()
+    assert totals.sum([{"a": 1}]) == totals.sum([{"a": 1}]) == {"a": 1}
+
+
+class Relay:
+    """Takes packets while it has room."""
+
+    def __init__(self, room: int = 10_000) -> None:
+        self.room = room
+        self.told: list[str] = []
+
+    def send(self, packet: LifeEnded) -> bool:
+        if self.room == 0:
+            return False
+        self.room -= 1
+        self.told.append(packet.life)
+        return True
+
+
+def test_each_life_is_told_once() -> None:
+    lives, relay = EndedListeners(), Relay()
+    lives.add("a")
+    assert lives.tell(relay.send)
+    lives.add("a")
+    lives.add("b")
+    assert lives.tell(relay.send)
+    assert relay.told == ["a", "b"]
+
+
+def test_what_a_busy_relay_did_not_take_is_told_later() -> None:
+    lives, relay = EndedListeners(), Relay(room=1)
+    lives.add("a")
+    lives.add("b")
+    assert not lives.tell(relay.send)
+    relay.room = 5
+    assert lives.tell(relay.send)
+    assert relay.told == ["a", "b"]
+
+
+def test_a_new_relay_is_told_all_lives_again() -> None:
+    lives = EndedListeners()
+    lives.add("a")
+    lives.add("b")
+    lives.tell(Relay().send)
+    later = Relay()
+    lives.start_anew()
+    assert lives.tell(later.send)
+    assert later.told == ["a", "b"]
+
+
+def test_memory_stays_flat_and_what_is_untold_stays_so() -> None:
+    lives, relay = EndedListeners(), Relay()
+    for number in range(1500):
+        lives.add(str(number))
+        if number == 1200:
+            lives.tell(relay.send)
+    lives.tell(relay.send)
+    assert relay.told[-299:] == [str(number) for number in range(1201, 1500)]
+    assert len(relay.told) == len(set(relay.told))

@@ -13,8 +13,7 @@ from lapidicom.common.settings import LogSection
 from lapidicom.common.settings.unknown import names, unknown
 from lapidicom.receiver.settings import ListenerSettings, ReceiverSettings, RelaySettings
 from lapidicom.receiver.supervisor.child import Child, Role
-from lapidicom.receiver.supervisor.listener_count import listener_count, resources
-from lapidicom.receiver.supervisor.shares import shares
+from lapidicom.receiver.supervisor.listener_count import listener_count, resources, shares
 from lapidicom.receiver.supervisor.supervisor import StartError, Supervisor
 
 OF_THE_REGISTRAR: Final = frozenset(

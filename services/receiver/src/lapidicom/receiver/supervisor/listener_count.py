@@ -1,4 +1,4 @@
-"""How many listener processes: as many as cores that the container may use, fewer if its memory is short.
+"""How many listener processes, with how many places: a listener for each core that the container may use.
 
 An association is one thread, and the threads of a process share one interpreter lock: a second core helps
 only a second process (docs/benchmark-results.md).
@@ -49,6 +49,12 @@ def listener_count(resources: Resources, places: int) -> int:
         left = resources.memory - _FIRST_BYTES - places * _PLACE_BYTES
         count = min(count, 1 + left // _FURTHER_BYTES)
     return max(count, 1)
+
+
+def shares(places: int, processes: int) -> tuple[int, ...]:
+    """Places of each process: as even as can be, together exactly `places`."""
+    each, rest = divmod(places, processes)
+    return tuple(each + (index < rest) for index in range(processes))
 
 
 def resources(root: Path = Path("/")) -> Resources:

@@ -3,22 +3,36 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from time import monotonic
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 
 import structlog
 
 from lapidicom.receiver.control import Report
-from lapidicom.receiver.supervisor.backoff import Backoff
 from lapidicom.receiver.supervisor.child import Child, Role
 from lapidicom.receiver.supervisor.state import SILENCE, ListenerState
-from lapidicom.receiver.supervisor.watchdog import Watchdog
 
 _LOST_CONTROL: Final = 10.0
 """Seconds after the last report in which a child that closed its control socket has to end."""
 
+FIRST_DELAY: Final = 0.1
+LONGEST_DELAY: Final = 10.0
+"""Seconds."""
 
-class Observer(Protocol):
+STEADY_AFTER: Final = 30.0
+"""Seconds after which a child counts as having worked: its end starts the series of delays anew."""
+
+LONGEST_STEP: Final = 1.5
+"""Seconds that count at most between two looks. A supervisor that was itself stopped (SIGSTOP, a
+sleeping machine) has seen nothing meanwhile, and its children need a moment to report again."""
+
+START: Final = 120.0
+"""Seconds at least until the first report, which comes after imports, the checks of the volume and a new
+journal: on a busy machine or a slow file system these take long, and a fresh process would be no faster."""
+
+
+class ChildObserver(Protocol):
     """Who is told what happens to the children."""
 
     def child_started(self, child: Child) -> None:
@@ -47,7 +61,7 @@ class Slot:
         role: Role,
         index: int,
         launch: Callable[[Role, int], Child],
-        observer: Observer,
+        observer: ChildObserver,
         *,
         timeout: float,
     ) -> None:
@@ -58,7 +72,7 @@ class Slot:
         self._observer = observer
         self._timeout = timeout
         self._watchdog: Watchdog | None = None
-        self._backoff = Backoff()
+        self._replacement = ReplacementDelay()
         self._unusable: str | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._replaces = True
@@ -154,5 +168,55 @@ class Slot:
     def _replace(self, lived: float) -> None:
         if not self._replaces:
             return
-        self._backoff = self._backoff.after(lived)
-        self._timer = asyncio.get_running_loop().call_later(self._backoff.delay, self.start)
+        self._replacement = self._replacement.after(lived)
+        self._timer = asyncio.get_running_loop().call_later(self._replacement.delay, self.start)
+
+
+@dataclass(frozen=True)
+class ReplacementDelay:
+    """How long to wait before a child that ended is replaced: 0.1 s, doubling up to 10 s.
+
+    Attributes:
+        delay: seconds until the replacement that is due now; 0 before the first start.
+    """
+
+    delay: float = 0.0
+
+    def after(self, lived: float) -> Self:
+        """The delay after a child that lived so many seconds."""
+        if self.delay == 0.0 or lived >= STEADY_AFTER:
+            return type(self)(FIRST_DELAY)
+        return type(self)(min(self.delay * 2, LONGEST_DELAY))
+
+
+class Watchdog:
+    """Adds up for how long one child has been silent, as far as the supervisor was there to hear it.
+
+    Args:
+        timeout: CHRIS_CHILD_TIMEOUT, seconds.
+        now: when the child was started, monotonic seconds.
+    """
+
+    def __init__(self, timeout: float, now: float) -> None:
+        self._timeout = timeout
+        self._looked_at = now
+        self._heard_at = now
+        self.silent = 0.0
+
+    def is_due(self, now: float, *, reported_at: float, has_reported: bool) -> bool:
+        """Look at the child, each second; what it has sent must have been read.
+
+        Args:
+            now: monotonic seconds.
+            reported_at: when its last report came; without one, when it was started.
+            has_reported: whether a report came at all.
+
+        Returns:
+            Whether it has been silent for too long.
+        """
+        if reported_at > self._heard_at:
+            self._heard_at, self.silent = reported_at, 0.0
+        else:
+            self.silent += min(now - self._looked_at, LONGEST_STEP)
+        self._looked_at = now
+        return self.silent >= (self._timeout if has_reported else max(self._timeout, START))

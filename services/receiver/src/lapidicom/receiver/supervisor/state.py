@@ -1,10 +1,11 @@
-"""What the supervisor knows of its listeners, and what follows: who takes a connection, readiness."""
+"""What the supervisor knows of its children, and what follows: who takes a connection, readiness, sums."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from lapidicom.receiver.control import Report
+from lapidicom.receiver.control import LifeEnded, Report
 
 SILENCE: Final = 5.0
 """Seconds without a report after which a listener gets no new connection and counts as not ready."""
@@ -12,6 +13,9 @@ SILENCE: Final = 5.0
 
 STARTING: Final = 20.0
 """Seconds for which connections wait in the backlog for a listener that has been started."""
+
+_MOST_KEPT: Final = 1000
+"""Lives beyond that are found by the relay itself, by their heartbeat."""
 
 
 @dataclass(frozen=True)
@@ -108,3 +112,53 @@ def degradations(listeners: Sequence[ListenerState], relay: ListenerState) -> li
     if relay.is_silent:
         found.append(f"relay: {relay.fault}")
     return found
+
+
+class Totals:
+    """What all processes counted since the supervisor began: a replaced child never makes a sum fall."""
+
+    def __init__(self) -> None:
+        self._ended: Counter[str] = Counter()
+
+    def keep(self, counters: Mapping[str, int]) -> None:
+        """Keep the last counters of a child that has ended."""
+        self._ended.update(counters)
+
+    def sum(self, living: Iterable[Mapping[str, int]]) -> dict[str, int]:
+        """The sums, with the last reported counters of the living children."""
+        total = Counter(self._ended)
+        for counters in living:
+            total.update(counters)
+        return dict(total)
+
+
+class EndedListeners:
+    """The journals whose listener was seen to end: the relay is told of each, a new relay of all again."""
+
+    def __init__(self) -> None:
+        self._lives: list[str] = []
+        self._told = 0
+
+    def add(self, life: str) -> None:
+        """A listener process was seen to end, or went on with another journal."""
+        if life not in self._lives:
+            self._lives.append(life)
+        if len(self._lives) > _MOST_KEPT:
+            del self._lives[0]
+            self._told = max(0, self._told - 1)
+
+    def start_anew(self) -> None:
+        """A new relay process knows nothing yet."""
+        self._told = 0
+
+    def tell(self, send: Callable[[LifeEnded], bool]) -> bool:
+        """Send what is untold, until `send` says that it cannot take more now.
+
+        Returns:
+            Whether everything is told.
+        """
+        while self._told < len(self._lives):
+            if not send(LifeEnded(self._lives[self._told])):
+                return False
+            self._told += 1
+        return True

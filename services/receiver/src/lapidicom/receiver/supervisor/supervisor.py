@@ -16,12 +16,15 @@ from lapidicom.common.listening_socket import listening_socket
 from lapidicom.receiver.control import Drain, Report
 from lapidicom.receiver.failures import Failures
 from lapidicom.receiver.supervisor.acceptor import Acceptor
-from lapidicom.receiver.supervisor.child import Child, Role
-from lapidicom.receiver.supervisor.ended_lives import EndedLives
-from lapidicom.receiver.supervisor.reaping import reap_strangers
+from lapidicom.receiver.supervisor.child import Child, Role, reap_strangers
 from lapidicom.receiver.supervisor.slot import Slot
-from lapidicom.receiver.supervisor.state import degradations, reasons_not_ready, takers
-from lapidicom.receiver.supervisor.totals import Totals
+from lapidicom.receiver.supervisor.state import (
+    EndedListeners,
+    Totals,
+    degradations,
+    reasons_not_ready,
+    takers,
+)
 
 RELAY_GRACE: Final = 10.0
 """Seconds that the relay has for the rest after the last listener has ended."""
@@ -84,7 +87,7 @@ class Supervisor:
             Slot(Role.LISTENER, index, launch, self, timeout=child_timeout) for index in range(listeners)
         ]
         self._relay = Slot(Role.RELAY, 0, launch, self, timeout=child_timeout)
-        self._lives = EndedLives()
+        self._ended = EndedListeners()
         self._totals = Totals()
         self._acceptor: Acceptor | None = None
         self._signals = 0
@@ -129,8 +132,8 @@ class Supervisor:
     def child_started(self, child: Child) -> None:
         """A new relay is told all ended lives."""
         if child.role is Role.RELAY:
-            self._lives.start_anew()
-            self._lives.tell(child.send)
+            self._ended.start_anew()
+            self._ended.tell(child.send)
 
     def child_reported(self, child: Child, report: Report) -> None:
         """A first report ends the wait for a live listener; a new life ends the one before it."""
@@ -150,12 +153,12 @@ class Supervisor:
         self._something_ended.set()
 
     def _life_ended(self, life: str) -> None:
-        self._lives.add(life)
-        self._tell_lives()
+        self._ended.add(life)
+        self._tell_ended()
 
-    def _tell_lives(self) -> bool:
+    def _tell_ended(self) -> bool:
         relay = self._relay.child
-        return relay is not None and self._lives.tell(relay.send)
+        return relay is not None and self._ended.tell(relay.send)
 
     # --- connections ---
 
@@ -193,7 +196,7 @@ class Supervisor:
         self._reap()
         for slot in self._slots():
             slot.watch()
-        self._tell_lives()
+        self._tell_ended()
         self._note_health()
         if self._acceptor is not None:
             self._acceptor.resume()
@@ -294,7 +297,7 @@ class Supervisor:
         deadline = monotonic() + RELAY_GRACE
         told = False
         while (child := self._relay.child) is not None:
-            if not told and self._tell_lives():
+            if not told and self._tell_ended():
                 told = child.send(Drain(max(0.0, deadline - monotonic())))
             if monotonic() > deadline + _RELAY_MARGIN:
                 self._kill(child)

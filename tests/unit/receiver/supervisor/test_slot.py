@@ -1,10 +1,31 @@
-"""When a silent child is replaced, and that a supervisor that was away blames nobody."""
+"""When a child is replaced: it ended, or gave no sign of life while the supervisor was there to hear it."""
 
 import pytest
 from pydantic import ValidationError
 
 from lapidicom.receiver.settings import ReceiverSettings
-from lapidicom.receiver.supervisor.watchdog import LONGEST_STEP, START, Watchdog
+from lapidicom.receiver.supervisor.slot import (
+    LONGEST_DELAY,
+    LONGEST_STEP,
+    START,
+    STEADY_AFTER,
+    ReplacementDelay,
+    Watchdog,
+)
+
+
+def test_delays_double_from_a_tenth_of_a_second_up_to_ten() -> None:
+    replacement, delays = ReplacementDelay(), []
+    for _ in range(10):
+        replacement = replacement.after(lived=0.01)
+        delays.append(replacement.delay)
+    assert delays == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, LONGEST_DELAY, LONGEST_DELAY, LONGEST_DELAY]
+
+
+@pytest.mark.parametrize(("lived", "delay"), [(STEADY_AFTER, 0.1), (STEADY_AFTER - 0.1, 10.0), (0.0, 10.0)])
+def test_a_child_that_worked_for_a_while_starts_the_delays_anew(lived: float, delay: float) -> None:
+    assert ReplacementDelay(LONGEST_DELAY).after(lived).delay == delay
+
 
 REQUIRED = {"AMQP_URL": "amqp://guest:guest@127.0.0.1:1/", "CHRIS_FILES_ROOT": "/"}
 
