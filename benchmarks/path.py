@@ -162,7 +162,7 @@ class Bench:
         url = self._broker.url(self._broker.fresh_vhost())
         contender = receiver(REGISTERED, {"AMQP_URL": url})
         running = stack.enter_context(Running(contender, self._work, 1))
-        cube = stack.enter_context(CubeProcess(running.stand.stored, connection_close=True))
+        cube = stack.enter_context(CubeProcess(running.stand.stored, connection_close=True, forked=False))
         environment = {
             **contender.environment(running.stand),
             "CHRIS_URL": cube.url,

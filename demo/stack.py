@@ -84,7 +84,9 @@ class Stack:
     def _start(self) -> None:
         self.files_root.mkdir(parents=True, exist_ok=True)
         self._start_broker()
-        cube = CubeProcess(self.files_root, die_with_parent=self._bound, folder=self.folder / "cube")
+        cube = CubeProcess(
+            self.files_root, forked=False, die_with_parent=self._bound, folder=self.folder / "cube"
+        )
         self._cube = cube
         cube.start()
         self._serve(

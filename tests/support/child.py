@@ -7,6 +7,25 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from typing import Protocol
+
+
+class Process(Protocol):
+    """What `subprocess.Popen` and the nursery give."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """The exit status; None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end; the exit status."""
+
+    def send_signal(self, number: int, /) -> None:
+        """Send it a signal, unless it has ended."""
+
+    def kill(self) -> None:
+        """SIGKILL."""
 
 
 def leash() -> list[str]:
@@ -15,7 +34,7 @@ def leash() -> list[str]:
     return [setpriv, "--pdeathsig", "KILL"] if setpriv else []
 
 
-def end(process: subprocess.Popen[bytes] | None, how: signal.Signals, seconds: float) -> None:
+def end(process: Process | None, how: signal.Signals, seconds: float) -> None:
     """End a child that leads a session of its own, with all that it started; SIGKILL after `seconds`."""
     if process is None:
         return

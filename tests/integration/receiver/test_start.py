@@ -1,7 +1,9 @@
 """How the receiver's command answers to its environment."""
 
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,9 +14,8 @@ COMMAND = str(Path(sys.executable).with_name("lapidicom-receiver"))
 
 
 def run(**environ: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [COMMAND], env={"PATH": "/usr/bin", **environ}, capture_output=True, text=True, timeout=30
-    )
+    bare = {name: os.environ[name] for name in ("PATH", "PYTHONPYCACHEPREFIX")}
+    return subprocess.run([COMMAND], env=bare | environ, capture_output=True, text=True, timeout=30)
 
 
 @pytest.mark.parametrize(
@@ -42,19 +43,30 @@ def test_a_wrong_setting_is_one_line_and_exit_status_2(environ: dict[str, str], 
     assert (result.returncode, result.stdout, result.stderr) == (2, "", f"{line}\n")
 
 
-def test_a_misspelt_setting_is_warned_about_with_the_nearest_known_name(tmp_path: Path) -> None:
-    with Receiver(tmp_path, CHRIS_LISTENER_TREADS=3, CHRIS_URL="http://cube/api/v1/") as receiver:
-        [line] = receiver.events("setting_unknown")
-        assert (line["name"], line["nearest"], line["level"]) == (
-            "CHRIS_LISTENER_TREADS",
-            "CHRIS_LISTENER_THREADS",
-            "warning",
-        )
+@pytest.fixture(scope="module")
+def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
+    settings = {"CHRIS_LISTENER_TREADS": 3, "CHRIS_URL": "http://cube/api/v1/", "CHRIS_FSYNC": "no"}
+    with Receiver(tmp_path_factory.mktemp("start"), "amqp://user:hush@127.0.0.1:1/", **settings) as running:
+        yield running
 
 
-def test_switching_fsync_off_is_warned_about(tmp_path: Path) -> None:
-    with Receiver(tmp_path, CHRIS_FSYNC="no") as receiver:
-        assert receiver.events("fsync_off", level="warning")
+def test_a_misspelt_setting_is_warned_about_with_the_nearest_known_name(receiver: Receiver) -> None:
+    [line] = receiver.events("setting_unknown")
+    assert (line["name"], line["nearest"], line["level"]) == (
+        "CHRIS_LISTENER_TREADS",
+        "CHRIS_LISTENER_THREADS",
+        "warning",
+    )
+
+
+def test_switching_fsync_off_is_warned_about(receiver: Receiver) -> None:
+    assert receiver.events("fsync_off", level="warning")
+
+
+def test_secrets_are_not_in_the_environment_of_children(receiver: Receiver) -> None:
+    for pid in receiver.children():
+        assert b"hush" not in Path(f"/proc/{pid}/environ").read_bytes()
+    assert "hush" not in receiver.log_text()
 
 
 def test_the_supervisor_imports_neither_pynetdicom_nor_aio_pika() -> None:
@@ -73,10 +85,3 @@ def test_a_listener_imports_no_aio_pika() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
     assert (result.returncode, result.stdout) == (0, "\n")
-
-
-def test_secrets_are_not_in_the_environment_of_children(tmp_path: Path) -> None:
-    with Receiver(tmp_path, "amqp://user:hush@127.0.0.1:1/") as receiver:
-        for pid in receiver.children():
-            assert b"hush" not in Path(f"/proc/{pid}/environ").read_bytes()
-        assert "hush" not in receiver.log_text()

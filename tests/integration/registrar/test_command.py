@@ -11,10 +11,11 @@ from tests.support.cube.process import CubeProcess
 from tests.support.polling import eventually
 
 COMMAND = [sys.executable, "-m", "lapidicom.registrar"]
+BARE = {name: os.environ[name] for name in ("PATH", "PYTHONPYCACHEPREFIX")}
 
 
 def test_wrong_settings_end_it_with_one_line_each_and_status_2(tmp_path: Path) -> None:
-    environment = {"PATH": os.environ["PATH"], "CHRIS_URL": "chris", "CHRIS_FILES_ROOT": str(tmp_path)}
+    environment = BARE | {"CHRIS_URL": "chris", "CHRIS_FILES_ROOT": str(tmp_path)}
     done = subprocess.run(COMMAND, env=environment, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 2
     assert done.stdout == ""
@@ -30,8 +31,7 @@ def test_it_registers_and_ends_at_sigterm(
     amqp_url: str, cube: CubeProcess, send: Callable[..., set[str]], tmp_path: Path
 ) -> None:
     paths = send(1, 3)
-    environment = {
-        "PATH": os.environ["PATH"],
+    environment = BARE | {
         "AMQP_URL": amqp_url,
         "CHRIS_URL": cube.url.rstrip("/"),
         "CHRIS_USERNAME": cube.username,

@@ -1,16 +1,18 @@
 """The stand-in CUBE as a child process that can be stopped, killed and frozen, and remembers."""
 
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Self
+from typing import IO, Self
 
-from tests.support.child import end, leash, wait
+from tests.support.child import Process, end, leash, wait
 from tests.support.cube.accounts import USERS
 from tests.support.cube.control import CubeControl
+from tests.support.nursery import fork
 from tests.support.ports import free_port
 
 CHECKOUT = Path(__file__).parents[3]
@@ -22,7 +24,8 @@ class CubeProcess:
     Args:
         root: CUBE's storage root.
         connection_close: no keep-alive, as CUBE v5.
-        die_with_parent: whether it ends when the thread that started it does.
+        forked: whether the tests' nursery starts it, instead of an interpreter of its own.
+        die_with_parent: whether one of its own ends when the thread that started it does.
         folder: where its state and log are kept; without it a temporary folder.
         unique: whether a path that is registered is refused, as CUBE does. Without it a registration that
             comes twice is carried out twice, and seen in `control.counts()`.
@@ -37,6 +40,7 @@ class CubeProcess:
         root: Path,
         *,
         connection_close: bool = True,
+        forked: bool = True,
         die_with_parent: bool = True,
         folder: Path | None = None,
         unique: bool = True,
@@ -47,9 +51,10 @@ class CubeProcess:
         self._connection_close = connection_close
         self._unique = unique
         self._race = race
+        self._forked = forked
         self._die_with_parent = die_with_parent
         self._folder = folder or Path(tempfile.mkdtemp(prefix="lapidicom-cube-"))
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -122,30 +127,14 @@ class CubeProcess:
 
     def _answers_on(self, port: int) -> bool:
         self._folder.mkdir(parents=True, exist_ok=True)
+        arguments = [
+            *("--port", str(port), "--root", str(self.root), "--state", str(self._folder / "state")),
+            *(["--connection-close"] if self._connection_close else []),
+            *([] if self._unique else ["--let-duplicates-through"]),
+            *("--race", str(self._race)),
+        ]
         with (self._folder / "log").open("ab") as log:
-            process = subprocess.Popen(
-                [
-                    *(leash() if self._die_with_parent else []),
-                    *(
-                        sys.executable,
-                        "-m",
-                        "tests.support.cube",
-                        "--port",
-                        str(port),
-                        "--root",
-                        str(self.root),
-                    ),
-                    *("--state", str(self._folder / "state")),
-                    *(["--connection-close"] if self._connection_close else []),
-                    *([] if self._unique else ["--let-duplicates-through"]),
-                    *("--race", str(self._race)),
-                ],
-                cwd=CHECKOUT,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+            process = self._start(arguments, log)
         control = CubeControl(port)
 
         def answers() -> bool:
@@ -164,6 +153,21 @@ class CubeProcess:
             return False
         self._process = process
         return True
+
+    def _start(self, arguments: list[str], log: IO[bytes]) -> Process:
+        if self._forked:
+            return fork("tests.support.cube", *arguments, env=os.environ, output=log)
+        return subprocess.Popen(
+            [
+                *(leash() if self._die_with_parent else []),
+                *(sys.executable, "-m", "tests.support.cube", *arguments),
+            ],
+            cwd=CHECKOUT,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
 
     def _log(self) -> str:
         return (self._folder / "log").read_text(errors="replace")[-2000:]

@@ -4,19 +4,16 @@ import http.client
 import json
 import os
 import signal
-import subprocess
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
 from lapidicom.common.spool import SENTINEL
-from tests.support.child import end, leash
+from tests.support.child import Process, end
 from tests.support.cube.process import CubeProcess
+from tests.support.nursery import fork
 from tests.support.polling import eventually
 from tests.support.registrar.__main__ import Options
-
-CHECKOUT = Path(__file__).parents[3]
 
 
 def claim(root: Path, identity: str = "the receivers' volume") -> None:
@@ -62,7 +59,7 @@ class RegistrarProcess:
         } | settings
         self._log = log
         self._options = options or Options()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
         self._lines_before = 0
 
     def __enter__(self) -> Self:
@@ -84,17 +81,11 @@ class RegistrarProcess:
         }
         self._lines_before = len(self.log())
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [
-                    *leash(),
-                    *(sys.executable, "-m", "tests.support.registrar", json.dumps(asdict(self._options))),
-                ],
-                cwd=CHECKOUT,
+            self._process = fork(
+                "tests.support.registrar",
+                json.dumps(asdict(self._options)),
                 env=inherited | self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=log,
-                start_new_session=True,
+                output=log,
             )
 
     def wait_until_ready(self) -> None:
