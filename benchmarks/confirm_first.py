@@ -30,7 +30,7 @@ from lapidicom.receiver.journal.writer import Entry, Journal, SeriesKey
 from lapidicom.receiver.listener import app as listener
 from lapidicom.receiver.listener import build as building
 from lapidicom.receiver.listener.__main__ import ignore_signals
-from lapidicom.receiver.listener.service import Service
+from lapidicom.receiver.listener.control_loop import Service
 from lapidicom.receiver.relay.messages import envelope_of
 from lapidicom.receiver.settings import ListenerSettings, ReceiverSettings
 from lapidicom.receiver.supervisor import app as supervisor

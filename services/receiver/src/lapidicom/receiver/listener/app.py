@@ -7,12 +7,11 @@ from typing import Final
 import structlog
 
 from lapidicom.common.file_system import FileSystem
-from lapidicom.receiver import child
+from lapidicom.receiver import child_process
 from lapidicom.receiver.association.places import Places
 from lapidicom.receiver.control import ControlClosedError, ControlSocket, Unusable
 from lapidicom.receiver.errors import Refusal
-from lapidicom.receiver.listener.service import Service
-from lapidicom.receiver.listener.shell import Shell
+from lapidicom.receiver.listener.control_loop import ControlLoop, Service
 from lapidicom.receiver.settings import ListenerSettings
 from lapidicom.receiver.storage.volume import VolumeUnusable
 
@@ -37,9 +36,9 @@ def run(control: ControlSocket, *, build: Build, file_system: FileSystem | None 
     Returns:
         The exit status.
     """
-    settings = child.begin(control, "listener", ListenerSettings)
+    settings = child_process.begin(control, "listener", ListenerSettings)
     if settings is None:
-        return child.ORPHANED
+        return child_process.ORPHANED
     log = structlog.get_logger()
     places = Places(settings.listener_threads)
     try:
@@ -50,11 +49,11 @@ def run(control: ControlSocket, *, build: Build, file_system: FileSystem | None 
     except Exception as error:
         log.critical("listener_unusable", exc_info=error)
         return _unusable(control, str(error) if isinstance(error, Refusal) else type(error).__name__)
-    shell = Shell(control, service, places, settings.shutdown_grace)
-    shell.run()
+    loop = ControlLoop(control, service, places, settings.shutdown_grace)
+    loop.run()
     service.close()
-    shell.report()
-    return FAILED if shell.has_failed else 0
+    loop.report()
+    return FAILED if loop.has_failed else 0
 
 
 def _unusable(control: ControlSocket, reason: str) -> int:

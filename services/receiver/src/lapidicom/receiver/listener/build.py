@@ -23,8 +23,7 @@ from lapidicom.receiver.association.places import Places
 from lapidicom.receiver.association.store import StoreService
 from lapidicom.receiver.control import Connection
 from lapidicom.receiver.journal.writer import Journal
-from lapidicom.receiver.listener.store_health import StoreHealth
-from lapidicom.receiver.listener.volume_watch import VolumeWatch
+from lapidicom.receiver.listener.health import StoreHealth, VolumeWatch
 from lapidicom.receiver.settings import ListenerSettings
 from lapidicom.receiver.storage.folders import SeriesFolders
 from lapidicom.receiver.storage.instance_file import InstanceStore

@@ -5,12 +5,11 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
 from lapidicom.receiver.control import Connection
-from lapidicom.receiver.listener.service import ConnectionHandler
 
 MOST_BARE: Final = 64
 """Bare connections, beyond the number of places: probes of load balancers, slow peers.
@@ -18,6 +17,21 @@ MOST_BARE: Final = 64
 When there are more, the oldest of them makes room for the newcomer: a flood of connections that say nothing
 keeps nobody out.
 """
+
+
+class ConnectionHandler(Protocol):
+    """Serves one transport connection, with or without an established association."""
+
+    def run(self) -> None:
+        """Serve it in the calling thread until it is closed."""
+
+    def stop(self) -> None:
+        """Ask, from another thread, that it be aborted now."""
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether it is no association, nor one that waits for a place: it may be cut at any time."""
+
 
 Make = Callable[[socket.socket, Connection], ConnectionHandler]
 """Makes what serves a connection."""

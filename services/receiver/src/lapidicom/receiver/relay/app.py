@@ -17,7 +17,7 @@ from lapidicom.common.file_system import FileSystem
 from lapidicom.common.journal.reader import JournalFolder
 from lapidicom.common.telemetry import Tracing
 from lapidicom.common.topology import topology
-from lapidicom.receiver import child
+from lapidicom.receiver import child_process
 from lapidicom.receiver.control import ControlSocket
 from lapidicom.receiver.journal.parent import parent_identity
 from lapidicom.receiver.relay.counts import Counts
@@ -64,9 +64,9 @@ def run(
     Returns:
         The exit status.
     """
-    settings = child.begin(control, "relay", RelaySettings)
+    settings = child_process.begin(control, "relay", RelaySettings)
     if settings is None:
-        return child.ORPHANED
+        return child_process.ORPHANED
     tracing = telemetry.start("lapidicom-receiver")
     within_trace = _within_trace(tracing)
     try:

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import structlog
 
-from lapidicom.receiver.child import orphaned
+from lapidicom.receiver.child_process import orphaned
 from lapidicom.receiver.control import (
     REPORT_INTERVAL,
     ControlClosedError,

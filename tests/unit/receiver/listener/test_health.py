@@ -1,15 +1,20 @@
-"""A listener is judged by what becomes of its instances, and by a store of its own while there is a doubt."""
+"""A listener is judged by what becomes of its instances, by a store of its own, and by its volume."""
+
+import threading
 
 import pytest
 
 from lapidicom.receiver.errors import OutOfResources
-from lapidicom.receiver.listener.store_health import (
+from lapidicom.receiver.listener import health
+from lapidicom.receiver.listener.health import (
     MOST_REFUSALS,
     SHARED_SECONDS,
     TRY_SECONDS,
     StoreHealth,
+    VolumeWatch,
 )
 from lapidicom.receiver.storage.refusals import Refusals
+from tests.support.polling import eventually
 
 NO_ACCESS = "volume not writable (EACCES)"
 NO_SPACE = "volume not writable (ENOSPC)"
@@ -142,3 +147,52 @@ def test_a_store_of_its_own_that_finds_the_volume_full_leaves_it_fit(listener: L
     listener.refuse(MOST_REFUSALS)
     assert listener.look()[0] is not None
     assert listener.look(TRY_SECONDS) == (None, NO_SPACE)
+
+
+@pytest.fixture
+def _short_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(health, "STALLED_AFTER", 0.2)
+
+
+@pytest.mark.usefixtures("_short_times")
+def test_a_volume_that_answers_is_no_fault() -> None:
+    looked = threading.Event()
+    watch = VolumeWatch(lambda: not looked.set())
+    assert looked.wait(10)
+    assert watch.fault() is None
+    assert not watch.must_restart
+    watch.close()
+
+
+@pytest.mark.usefixtures("_short_times")
+def test_a_volume_that_does_not_answer_is_a_fault() -> None:
+    answer = threading.Event()
+    watch = VolumeWatch(lambda: answer.wait(20))
+    assert eventually(watch.fault).startswith("volume has not answered")
+    answer.set()
+    eventually(lambda: watch.fault() is None)
+    watch.close()
+
+
+@pytest.mark.usefixtures("_short_times")
+def test_a_volume_that_only_a_fresh_process_can_use_is_told() -> None:
+    watch = VolumeWatch(lambda: False)
+    eventually(lambda: watch.must_restart)
+    watch.close()
+
+
+@pytest.mark.usefixtures("_short_times")
+def test_a_fault_of_ours_does_not_end_the_watch() -> None:
+    fails = [True]
+
+    def look() -> bool:
+        if fails[0]:
+            raise KeyError
+        return True
+
+    watch = VolumeWatch(look)
+    assert eventually(watch.fault).startswith("volume has not answered")
+    fails[0] = False
+    eventually(lambda: watch.fault() is None)
+    watch.close()

@@ -11,8 +11,8 @@ import pytest
 
 from lapidicom.receiver.association.places import Places
 from lapidicom.receiver.control import Connection, ControlSocket, Drain, Report
-from lapidicom.receiver.listener import shell as listener_shell
-from lapidicom.receiver.listener.shell import Shell
+from lapidicom.receiver.listener import control_loop
+from lapidicom.receiver.listener.control_loop import ControlLoop
 from tests.support.polling import eventually
 
 PEER = Connection("192.0.2.1", 104)
@@ -85,20 +85,20 @@ def orphaned() -> NoReturn:
 
 
 class Running:
-    """A shell in a thread, and the supervisor's end of its control socket."""
+    """A loop in a thread, and the supervisor's end of its control socket."""
 
     def __init__(self) -> None:
         self.service = StandInService()
         self.control, theirs = ControlSocket.pair()
         self.orphaned = False
         self._theirs = ControlSocket(theirs)
-        self._shell = Shell(self._theirs, self.service, Places(2), 600, orphaned)
+        self._loop = ControlLoop(self._theirs, self.service, Places(2), 600, orphaned)
         self.thread = threading.Thread(target=self._run)
         self._peers: list[socket.socket] = []
 
     def _run(self) -> None:
         try:
-            self._shell.run()
+            self._loop.run()
         except Orphaned:
             self.orphaned = True
 
@@ -146,7 +146,7 @@ class Running:
 
     @property
     def has_failed(self) -> bool:
-        return self._shell.has_failed
+        return self._loop.has_failed
 
     def has_ended(self) -> bool:
         self.thread.join(0.01)
@@ -182,7 +182,7 @@ def test_open_and_taken_connections_are_reported_and_an_end_is_reported_soon() -
 def test_reports_have_their_turn_while_connections_come_without_pause(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(listener_shell, "REPORT_INTERVAL", 0.0)
+    monkeypatch.setattr(control_loop, "REPORT_INTERVAL", 0.0)
     running = Running()
     for _ in range(100):
         assert running.control.send(PEER)  # without a descriptor: lost, but taken
@@ -235,7 +235,7 @@ def test_after_the_grace_associations_are_aborted() -> None:
 def test_an_association_that_does_not_end_when_aborted_is_left_behind(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(listener_shell, "ABORT_SECONDS", 0.1)
+    monkeypatch.setattr(control_loop, "ABORT_SECONDS", 0.1)
     with Running() as running:
         running.service.stubborn = True
         running.connect()
@@ -296,7 +296,7 @@ def test_a_packet_that_is_none_is_left_out() -> None:
 def test_a_loop_that_fails_again_and_again_lets_associations_end_and_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(listener_shell, "REPORT_INTERVAL", 0.05)
+    monkeypatch.setattr(control_loop, "REPORT_INTERVAL", 0.05)
     with Running() as running:
         association = running.connect()
         running.report_with(connections=1)

@@ -2,16 +2,17 @@
 
 import os
 import select
+import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from time import monotonic
-from typing import Final, NoReturn
+from typing import Final, NoReturn, Protocol
 
 import structlog
 
 from lapidicom.receiver.association.places import Places
-from lapidicom.receiver.child import orphaned
+from lapidicom.receiver.child_process import orphaned
 from lapidicom.receiver.control import (
     REPORT_INTERVAL,
     Connection,
@@ -22,8 +23,7 @@ from lapidicom.receiver.control import (
     Report,
 )
 from lapidicom.receiver.failures import Failures
-from lapidicom.receiver.listener.connections import Connections
-from lapidicom.receiver.listener.service import Service
+from lapidicom.receiver.listener.connections import ConnectionHandler, Connections
 
 ABORT_SECONDS: Final = 5.0
 """Seconds that aborted associations have to end by themselves."""
@@ -35,7 +35,32 @@ _BATCH: Final = 16
 """Packets taken before a report has its turn: a listener that only takes connections would seem silent."""
 
 
-class Shell:
+class Service(Protocol):
+    """What the control loop asks of a listener: its store, journal and associations."""
+
+    def handler(self, sock: socket.socket, peer: Connection) -> ConnectionHandler:
+        """Make what serves a connection; it closes the socket at its end."""
+
+    def life(self) -> str:
+        """Name of the folder of the present journal."""
+
+    def fault(self) -> str | None:
+        """Why it takes no instances while another process might; None if it does."""
+
+    def degraded(self) -> str | None:
+        """What is wrong and would be so for every process on this volume; None if nothing is."""
+
+    def counters(self) -> Mapping[str, int]:
+        """What was counted since the process began."""
+
+    def must_restart(self) -> bool:
+        """Whether only a fresh process can go on, because the volume was mounted anew."""
+
+    def close(self) -> None:
+        """Commit what waits, and let go of journal and volume."""
+
+
+class ControlLoop:
     """Runs in the main thread of the listener.
 
     A turn of the loop that fails is logged, and ends no association. If turns fail again and again, the

@@ -1,10 +1,11 @@
-"""Whether a listener stores what it is sent, judged by its results.
+"""Whether a listener stores what it is sent, judged by its results, and whether its volume answers.
 
 A volume can look well and take nothing: folders without write access, a stale mount, a journal whose
 writes fail. So refusals for want of resources are counted, and while there is a doubt the listener tries
 a store of its own: a receiver that is not ready gets no instances that could show that it is well again.
 """
 
+import threading
 from collections.abc import Callable
 from time import monotonic
 from typing import Final
@@ -22,6 +23,12 @@ TRY_SECONDS: Final = 10.0
 
 SHARED_SECONDS: Final = 60.0
 """For so long a refusal for want of space shows as degraded, unless an instance is stored."""
+
+LOOK_SECONDS: Final = 1.0
+"""Between two looks at the volume."""
+
+STALLED_AFTER: Final = 5.0
+"""Seconds without an answer of the file system after which the volume counts as unusable."""
 
 
 class StoreHealth:
@@ -116,3 +123,40 @@ class StoreHealth:
         if self.fault is not None:
             self.fault = None
             self._log.info("store_fit")
+
+
+class VolumeWatch:
+    """Looks at the volume each second, in a thread of its own: if the file system hangs, reports go on.
+
+    Args:
+        watch: looks at the volume once; False says that only a fresh process can use it.
+    """
+
+    def __init__(self, watch: Callable[[], bool]) -> None:
+        self.must_restart = False
+        self._watch = watch
+        self._answered = monotonic()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="volume-watch", daemon=True)
+        self._thread.start()
+
+    def fault(self) -> str | None:
+        """That the volume does not answer; None if it does."""
+        stalled = monotonic() - self._answered
+        return f"volume has not answered for {stalled:.0f} s" if stalled > STALLED_AFTER else None
+
+    def close(self) -> None:
+        """Look no more. A look under way may be hanging, so it is not waited for longer than a moment."""
+        self._stop.set()
+        self._thread.join(LOOK_SECONDS)
+
+    def _run(self) -> None:
+        while not self._stop.wait(LOOK_SECONDS):
+            try:
+                is_usable = self._watch()
+            except Exception:  # noqa: BLE001 -- logged; while it goes on, the volume counts as not answering
+                structlog.get_logger().exception("volume_watch_failed")
+                continue
+            if not is_usable:
+                self.must_restart = True
+            self._answered = monotonic()
