@@ -79,11 +79,11 @@ def test_without_its_address_nothing_of_it_is_visible() -> None:
 def test_without_a_user_of_its_own_the_one_of_amqp_is_taken(url: str, user: tuple[str, str]) -> None:
     async def run() -> tuple[str, str]:
         async with management(url, "amqp://chris:geheim@rabbit/v") as api:
-            assert api._http is not None
+            assert api.http is not None
             request = httpx.Request("GET", "http://rabbit/")
-            auth = api._http.auth
+            auth = api.http.auth
             assert auth is not None
-            assert str(api._http.base_url) == "http://rabbit:15672/"
+            assert str(api.http.base_url) == "http://rabbit:15672/"
             sent = next(auth.auth_flow(request)).headers["authorization"]
             expected = next(httpx.BasicAuth(*user).auth_flow(httpx.Request("GET", "http://rabbit/")))
             return sent, expected.headers["authorization"]

@@ -116,9 +116,7 @@ async def check_rights(link: AbstractConnection, declared: Topology) -> list[Che
     async def nobody(_: object) -> None:
         raise AssertionError("there is no consumer")
 
-    asked: dict[
-        tuple[str, str], tuple[Sequence[str], Callable[[AbstractChannel, str], Awaitable[object]]]
-    ] = {
+    asked: dict[tuple[str, str], tuple[Sequence[str], Ask]] = {
         ("configure", "configure"): (
             [*queues, f"{DEAD_LETTER_QUEUE}.lock"],
             lambda channel, name: channel.queue_declare(name, durable=True, arguments=never_live),
@@ -134,7 +132,7 @@ async def check_rights(link: AbstractConnection, declared: Topology) -> list[Che
             lambda channel, name: channel.queue_bind(name, _NO_SUCH_EXCHANGE, _NEVER),
         ),
         ("consume", "read"): (
-            (WORK_QUEUE, DEAD_LETTER_QUEUE),
+            (DEAD_LETTER_QUEUE,),  # of the work queue nothing here consumes, not even to be refused
             lambda channel, name: channel.basic_consume(name, nobody, arguments={"x-priority": _NEVER}),
         ),
     }

@@ -85,19 +85,19 @@ class Listing:
     unlistable: int = 0
 
 
+@dataclass(frozen=True)
 class Catalogue:
     """CUBE's registered files.
 
-    Args:
+    Attributes:
         cube: the client.
         url: CUBE's API, for error messages.
         rate: of the requests.
     """
 
-    def __init__(self, cube: Cube, url: str, rate: Rate) -> None:
-        self._cube = cube
-        self._url = url
-        self._rate = rate
+    cube: Cube
+    url: str
+    rate: Rate
 
     async def check_generation(self) -> None:
         """See that this CUBE registers single files.
@@ -105,12 +105,12 @@ class Catalogue:
         Raises:
             OperatorError: it does not, or does not answer.
         """
-        found, reply = await self._cube.generation()
+        found, reply = await self.cube.generation()
         if found is Generation.PER_FILE:
             return
         if found is Generation.PER_SERIES:
             raise OperatorError(
-                f"CUBE at {self._url} registers series (v6 or later)",
+                f"CUBE at {self.url} registers series (v6 or later)",
                 "this command needs unit = series there, which lapidicom does not have yet",
                 ExitStatus.UNUSABLE,
             )
@@ -187,8 +187,8 @@ class Catalogue:
         """
 
         async def ask() -> Reply:
-            await self._rate.turn()
-            return await self._cube.search(parameters)
+            await self.rate.turn()
+            return await self.cube.search(parameters)
 
         return await _persistently(
             ask, lambda status: status in _TRANSIENT and not (may_be_500 and status == 500)
@@ -209,14 +209,14 @@ class Catalogue:
         what = reply.fault.value.replace("_", " ") if isinstance(reply, NoAnswer) else f"HTTP {reply.status}"
         detail = f" ({reply.detail})" if isinstance(reply, NoAnswer) and reply.detail else ""
         return OperatorError(
-            f"CUBE at {self._url}: {what}{detail}",
+            f"CUBE at {self.url}: {what}{detail}",
             "check CHRIS_URL, CHRIS_USERNAME, CHRIS_PASSWORD and that CUBE runs",
             ExitStatus.UNUSABLE,
         )
 
     def _strange(self) -> OperatorError:
         return OperatorError(
-            f"CUBE at {self._url} answers a search with something else",
+            f"CUBE at {self.url} answers a search with something else",
             "check that CHRIS_URL is CUBE's API",
             ExitStatus.UNUSABLE,
         )
@@ -252,7 +252,7 @@ async def cube_client(section: CubeSection, read_seconds: float) -> AsyncIterato
         section: CUBE's address and account.
         read_seconds: the longest wait for an answer.
     """
-    url = section.cube_url if section.cube_url.endswith("/") else f"{section.cube_url}/"
+    url = section.cube_url
     transport = transport_to_cube(ssl.create_default_context())
     async with HttpClient(transport, connect_seconds=CONNECT_SECONDS, seconds=read_seconds) as http:
         token = Token(http, url, section.cube_username, section.cube_password.get_secret_value())

@@ -7,6 +7,7 @@ absent right after a queue was declared.
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
@@ -20,17 +21,17 @@ _SECONDS: Final = 5.0
 _MOST_REASON: Final = 200
 
 
+@dataclass(frozen=True)
 class Management:
     """The API for one vhost. Every answer may be NotVisible, with the reason.
 
-    Args:
+    Attributes:
         http: a client whose base is the API's address, with credentials; None where that is not set.
         vhost: name of the vhost.
     """
 
-    def __init__(self, http: httpx.AsyncClient | None, vhost: str) -> None:
-        self.vhost = vhost
-        self._http = http
+    http: httpx.AsyncClient | None
+    vhost: str
 
     async def of_vhost(self, what: str) -> Any:
         """All `queues`, `exchanges`, `bindings`, `policies` or `operator-policies` of the vhost."""
@@ -56,12 +57,12 @@ class Management:
             path: below /api/.
             failing: a status beside 200 that is an answer, too.
         """
-        if self._http is None:
+        if self.http is None:
             return UNSET
         try:
-            response = await self._http.get(f"api/{path}")
+            response = await self.http.get(f"api/{path}")
         except httpx.HTTPError as error:
-            why = describe_network_error(error, str(self._http.base_url))
+            why = describe_network_error(error, str(self.http.base_url))
             return NotVisible(f"the management API does not answer: {why}")
         if response.status_code not in {200, failing}:
             return NotVisible(f"the management API {_refusal(response)}: /api/{path}")

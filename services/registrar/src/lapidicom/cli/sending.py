@@ -73,47 +73,38 @@ class Sent:
             self.waiting.pop(name, None)
 
 
+@dataclass
 class Sending:
     """Walks through the dead letters under the lock, and sends those that are chosen.
 
-    Args:
+    Attributes:
         link: the connection that has the lock.
         publisher: on another connection.
         choose: what is sent in place of a letter; None leaves it as it is. Asked in their order.
         letters: how many dead letters there were at the start.
         wanted: how many of them `choose` will take.
         rate: messages a second; 0 for as fast as RabbitMQ takes them.
-        expects: whether the outcome of what is sent will be asked for.
         on_sent: hears how many more are sent.
+        expects: whether the outcome of what is sent will be asked for.
+        done: what became of them.
+        new: dead letters that came since the start, as far as is known.
     """
 
-    def __init__(
-        self,
-        link: AbstractConnection,
-        publisher: Publisher,
-        choose: Callable[[DeadLetter], Envelope | None],
-        *,
-        letters: int,
-        wanted: int,
-        rate: float,
-        on_sent: Callable[[int], None],
-    ) -> None:
-        self.done = Sent()
-        self.expects = True
-        self.new = 0
-        """Dead letters that came since the start, as far as is known."""
-        self._link = link
-        self._publisher = publisher
-        self._choose = choose
-        self._letters = letters
-        self._wanted = wanted
-        self._rate = rate
-        self._on_sent = on_sent
+    link: AbstractConnection
+    publisher: Publisher
+    choose: Callable[[DeadLetter], Envelope | None]
+    letters: int
+    wanted: int
+    rate: float
+    on_sent: Callable[[int], None]
+    expects: bool = True
+    done: Sent = field(default_factory=Sent)
+    new: int = 0
 
     @property
     def in_flight(self) -> int:
         """Messages of one batch: with a rate no more than it gives in a second."""
-        return max(1, min(BATCH, int(self._rate))) if self._rate else BATCH
+        return max(1, min(BATCH, int(self.rate))) if self.rate else BATCH
 
     async def run(self, first: int = 0, stop_at: int | None = None) -> None:
         """Send; call it again for the rest.
@@ -133,21 +124,21 @@ class Sending:
         """Walk through what remains; false if the letters were only given back for a moment."""
         loop = asyncio.get_running_loop()
         began, before = loop.time(), self.done.sent
-        remaining = self._letters - self.done.sent
-        depth = await ready(self._link, DEAD_LETTER_QUEUE)
-        async with reading(self._link, DEAD_LETTER_QUEUE, depth, most=HELD, reserve=HELD // 2) as letters:
+        remaining = self.letters - self.done.sent
+        depth = await ready(self.link, DEAD_LETTER_QUEUE)
+        async with reading(self.link, DEAD_LETTER_QUEUE, depth, most=HELD, reserve=HELD // 2) as letters:
             while True:
                 most = self.in_flight if goal is None else min(self.in_flight, goal - self.done.sent)
                 await _to_its_end(self._send(await self._gather(letters, remaining, most)))
                 # New dead letters stand behind all that is read here: they show in the depth alone. What is
                 # on its way to us is counted as ready no more: too few may be seen, never too many.
                 arrived = letters.arrived
-                self.new = max(self.new, await ready(self._link, DEAD_LETTER_QUEUE) - (remaining - arrived))
-                is_over = self.done.sent >= self._wanted or letters.received >= remaining or letters.is_silent
+                self.new = max(self.new, await ready(self.link, DEAD_LETTER_QUEUE) - (remaining - arrived))
+                is_over = self.done.sent >= self.wanted or letters.received >= remaining or letters.is_silent
                 if is_over or self.done.sent == goal or (stop_at is not None and self.new >= stop_at):
                     return True
-                if self._rate:
-                    due = began + (self.done.sent - before) / self._rate
+                if self.rate:
+                    due = began + (self.done.sent - before) / self.rate
                     await asyncio.sleep(max(0.0, due - loop.time()))
                 if loop.time() >= began + HELD_SECONDS:
                     return False
@@ -160,14 +151,14 @@ class Sending:
             if held is None:
                 break
             letter = read_letter(held.body, held.properties)
-            envelope = self._choose(letter)
+            envelope = self.choose(letter)
             if envelope is not None:
                 chosen.append((held, letter, envelope))
         return chosen
 
     async def _send(self, chosen: Sequence[Chosen]) -> None:
         results = await asyncio.gather(
-            *(self._publisher.publish(envelope) for _, _, envelope in chosen), return_exceptions=True
+            *(self.publisher.publish(envelope) for _, _, envelope in chosen), return_exceptions=True
         )
         confirmed = [one for one, result in zip(chosen, results, strict=True) if result is None]
         for number, (held, letter, _) in enumerate(confirmed, 1):
@@ -177,7 +168,7 @@ class Sending:
                 self.done.waiting[letter.id] = letter.path
             elif self.expects:
                 self.done.no_files += 1
-        self._on_sent(len(confirmed))
+        self.on_sent(len(confirmed))
         for result in results:
             if result is not None:
                 raise result

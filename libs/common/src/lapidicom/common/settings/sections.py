@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 
 from lapidicom.common import amqp_url
 
@@ -111,10 +111,15 @@ class FilesSection(Section):
         return self.spool_dir or self.files_root / ".lapidicom"
 
 
+def _with_slash(url: str) -> str:
+    """Paths are joined to it: without a slash its last component would be replaced."""
+    return url if url.endswith("/") else f"{url}/"
+
+
 class CubeSection(Section):
     """CUBE's address and account."""
 
-    cube_url: Annotated[str, Field(pattern=r"^https?://[^/]+/.*")] = Field(
+    cube_url: Annotated[str, Field(pattern=r"^https?://[^/]+/.*"), AfterValidator(_with_slash)] = Field(
         alias="CHRIS_URL", description="CUBE's API, such as http://chris:8000/api/v1/."
     )
     cube_username: Annotated[str, Field(min_length=1)] = Field(

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final
 
@@ -15,24 +16,19 @@ from lapidicom.common.broker import Publisher
 IN_FLIGHT: Final = 100
 
 
+@dataclass(frozen=True)
 class Enqueueing:
     """Puts registrations into the work queue.
 
-    Args:
+    Attributes:
         publishing: makes a publisher.
         audited: does something within the audit, given how many are lost.
         run: id of this run; goes into a header of each message.
     """
 
-    def __init__(
-        self,
-        publishing: Callable[[], AbstractAsyncContextManager[Publisher]],
-        audited: Callable[[int], AbstractAsyncContextManager[dict[str, Any]]],
-        run: str,
-    ) -> None:
-        self._publishing = publishing
-        self._audited = audited
-        self._run = run
+    publishing: Callable[[], AbstractAsyncContextManager[Publisher]]
+    audited: Callable[[int], AbstractAsyncContextManager[dict[str, Any]]]
+    run: str
 
     async def enqueue(
         self, lost: Sequence[Registration], cube: Catalogue, findings: Findings, advance: Advance
@@ -50,15 +46,15 @@ class Enqueueing:
             OperatorError: CUBE went away.
         """
         async with (
-            self._publishing() as publisher,
-            self._audited(len(lost)) as after,
+            self.publishing() as publisher,
+            self.audited(len(lost)) as after,
         ):
             count = findings.enqueued
             try:
                 for folder, made in groupby(lost, lambda one: one.message.path.rpartition("/")[0]):
                     await self._enqueue_folder(folder, list(made), publisher, cube, findings, advance)
             finally:
-                after.update(run=self._run, enqueued=findings.enqueued - count)
+                after.update(run=self.run, enqueued=findings.enqueued - count)
 
     async def _enqueue_folder(
         self,
@@ -75,7 +71,7 @@ class Enqueueing:
         advance(len(lost) - len(left))
         for batch in _batches(left):
             results = await asyncio.gather(
-                *(publisher.publish(one.envelope(self._run)) for one in batch), return_exceptions=True
+                *(publisher.publish(one.envelope(self.run)) for one in batch), return_exceptions=True
             )
             failures = [result for result in results if isinstance(result, BaseException)]
             findings.enqueued += len(batch) - len(failures)

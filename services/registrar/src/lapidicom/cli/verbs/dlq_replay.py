@@ -1,6 +1,7 @@
 """`lapidicom dlq replay`: dead letters go back to the work queue."""
 
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
 
 import typer
@@ -135,7 +136,7 @@ def replay(
         answer = _answer(plan, Sent(), dry_run=True, show_phi=show_phi)
     else:
         stop_at = None if keep_going else STOP_AT
-        run = _Replay(shell, plan, rate or 0.0, stop_at, canary, wait=wait, seconds=wait_seconds)
+        run = _Replay(shell, plan, rate or 0.0, stop_at, canary, wait, wait_seconds)
         shell.run(run.run(because, what, show_phi=show_phi))
         answer = _answer(plan, run.done, show_phi=show_phi, waited=bool(wait or canary), **run.stopped)
     shell.output.show(answer)
@@ -153,29 +154,22 @@ async def _walk(link: AbstractConnection, plan: Plan) -> None:
             plan.see(letter)
 
 
+@dataclass
 class _Replay:
-    """A replay from its first look to its outcome: under the lock, within the audit, canary first."""
+    """A replay from its first look to its outcome: under the lock, within the audit, canary first.
 
-    def __init__(
-        self,
-        shell: Shell,
-        plan: Plan,
-        rate: float,
-        stop_at: int | None,
-        canary: int,
-        *,
-        wait: bool,
-        seconds: float,
-    ) -> None:
-        self.done = Sent()
-        self.stopped: dict[str, bool] = {}
-        self._shell = shell
-        self._plan = plan
-        self._rate = rate
-        self._stop_at = stop_at
-        self._canary = canary
-        self._wait = wait
-        self._seconds = seconds
+    The options are those of the verb; `stopped` is what ended it early.
+    """
+
+    shell: Shell
+    plan: Plan
+    rate: float
+    stop_at: int | None
+    canary: int
+    wait: bool
+    seconds: float
+    done: Sent = field(default_factory=Sent)
+    stopped: dict[str, bool] = field(default_factory=dict)
 
     async def run(self, because: str, what: str, *, show_phi: bool) -> None:
         """Replay what is meant.
@@ -185,9 +179,9 @@ class _Replay:
             OperatorError: RabbitMQ went away amidst, or CUBE is not what is needed.
             BrokerError: it could not be begun.
         """
-        shell, plan = self._shell, self._plan
+        shell, plan = self.shell, self.plan
         async with AsyncExitStack() as stack:
-            cube = await self._cube(stack) if self._canary or self._wait else None
+            cube = await self._cube(stack) if self.canary or self.wait else None
             link = await stack.enter_async_context(shell.connection())
             publisher = await stack.enter_async_context(shell.publishing())
             locked = await stack.enter_async_context(AsyncExitStack())
@@ -206,7 +200,7 @@ class _Replay:
                 plan.choose,
                 letters=plan.letters,
                 wanted=plan.selected,
-                rate=self._rate,
+                rate=self.rate,
                 on_sent=advance,
             )
             self.done = sending.done
@@ -229,7 +223,7 @@ class _Replay:
                 after |= {"replay": plan.replay, **counts, **self.stopped}
 
     async def _cube(self, stack: AsyncExitStack) -> Catalogue:
-        section = self._shell.settings.cube
+        section = self.shell.settings.cube
         if section is None:
             needs = "--canary and --wait need CHRIS_URL, CHRIS_USERNAME and CHRIS_PASSWORD"
             raise OperatorError("CUBE is not visible from here", needs)
@@ -239,24 +233,24 @@ class _Replay:
 
     async def _send(self, sending: Sending, link: AbstractConnection, cube: Catalogue | None) -> bool:
         """The canary, then the rest; whether there is an outcome to wait for."""
-        if self._canary:
-            await sending.run(self._canary)
+        if self.canary:
+            await sending.run(self.canary)
             await self._outcomes(link, cube, under_lock=True)
             if self.done.returned or self.done.waiting:
                 self.stopped = {"canary_failed": True}
                 return False
-        sending.expects = self._wait
+        sending.expects = self.wait
         excused = 0
         while True:
-            stop_at = None if self._stop_at is None else self._stop_at + excused
+            stop_at = None if self.stop_at is None else self.stop_at + excused
             await sending.run(stop_at=stop_at)
             if sending.new:
                 self.done.came_back(await self._returned(link))
             if stop_at is None or sending.new < stop_at:
-                return self._wait
-            if len(self.done.returned) >= (self._stop_at or 0):
+                return self.wait
+            if len(self.done.returned) >= (self.stop_at or 0):
                 self.stopped = {"stopped": True}
-                return self._wait
+                return self.wait
             excused = sending.new - len(self.done.returned)  # these have nothing to do with this replay
 
     async def _outcomes(self, link: AbstractConnection, cube: Catalogue | None, *, under_lock: bool) -> None:
@@ -271,9 +265,9 @@ class _Replay:
 
         if cube is not None:
             total = len(self.done.waiting)
-            with self._shell.output.progress("registered", total) as advance:
+            with self.shell.output.progress("registered", total) as advance:
                 await wait_for_outcomes(
-                    self.done, link=link, look=look, cube=cube, seconds=self._seconds, on_registered=advance
+                    self.done, link=link, look=look, cube=cube, seconds=self.seconds, on_registered=advance
                 )
 
     async def _returned(self, link: AbstractConnection) -> dict[str, str]:
@@ -282,7 +276,7 @@ class _Replay:
             return {
                 letter.id: letter.reason
                 async for letter, _ in each(letters)
-                if letter.headers.get(REPLAY) == self._plan.replay
+                if letter.headers.get(REPLAY) == self.plan.replay
             }
 
 

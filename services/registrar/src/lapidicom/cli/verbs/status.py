@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, nullcontext
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Annotated, Any, ClassVar, Final, TypeVar
@@ -142,29 +143,28 @@ async def _looking(shell: Shell) -> AsyncIterator["Looking"]:
         yield Looking(shell, api, cube, section)
 
 
+@dataclass
 class Looking:
     """Takes one snapshot after the other.
 
-    Args:
+    Attributes:
         shell: settings, and the way to RabbitMQ.
         api: RabbitMQ's management API.
         cube: a client of CUBE, where its address and account are set.
         section: these.
     """
 
-    def __init__(self, shell: Shell, api: Management, cube: Cube | None, section: CubeSection | None) -> None:
-        self._shell = shell
-        self._settings = shell.settings
-        self._api = api
-        self._cube = cube
-        self._section = section
-        self._held_back_since: datetime | None = None
-        self._letters: tuple[datetime, DeadLettersLook] | None = None
-        self._unseen: dict[str, str] = {}
+    shell: Shell
+    api: Management
+    cube: Cube | None
+    section: CubeSection | None
+    _held_back_since: datetime | None = None
+    _letters: tuple[datetime, DeadLettersLook] | None = None
+    _unseen: dict[str, str] = field(default_factory=dict)
 
     async def look(self) -> Snapshot:
         """Take a snapshot. What is away is not visible in it."""
-        settings, self._unseen = self._settings, {}
+        settings, self._unseen = self.shell.settings, {}
         found, (volume, cube), journals, left_alone, receivers, registrars = await asyncio.gather(
             self._rabbitmq(),
             self._volume_and_cube(),
@@ -210,23 +210,23 @@ class Looking:
 
     async def _volume_and_cube(self) -> tuple[VolumeLook | None, CubeLook | None]:
         """CUBE is asked for a file of the volume: does it see the same one?"""
-        settings = self._settings
+        settings = self.shell.settings
         needed, root = int(settings.min_free_space), settings.files_root
         volume = await self._of_volume("volume", partial(look_at_volume, root, settings.spool, needed))
-        if self._cube is None or self._section is None:
+        if self.cube is None or self.section is None:
             return volume, self._seen("cube", NO_CUBE)
         stored: str | NotVisible = NotVisible("the volume is not visible")
         if volume is not None:
             found = await self._of_volume("cube.sees_our_files", partial(stored_file, root, settings.spool))
             stored = found or NotVisible(self._unseen["cube.sees_our_files"])
-        checks = await ask_cube(self._cube, self._section, settings.registration_unit, stored)
-        return volume, _cube_look(self._section.cube_url, checks)
+        checks = await ask_cube(self.cube, self.section, settings.registration_unit, stored)
+        return volume, _cube_look(self.section.cube_url, checks)
 
     async def _rabbitmq(self) -> dict[str, Any]:
         """The broker, its queues, and the dead letters."""
-        address = redacted(self._shell.amqp_url)
+        address = redacted(self.shell.amqp_url)
         try:
-            async with self._shell.connection() as link:
+            async with self.shell.connection() as link:
                 return await self._on(link, address)
         except BrokerError as error:
             for key in ("work", "delayed", "dead_letters", "held_back"):
@@ -234,9 +234,9 @@ class Looking:
             return {"broker": BrokerLook(address=address, fault=str(error))}
 
     async def _on(self, link: AbstractConnection, address: str) -> dict[str, Any]:
-        alarms = self._seen("broker.alarms", await self._api.alarms())
-        managed = await self._api.queues()
-        delays = topology(self._settings.retry_delays, self._settings.park_delay).delays
+        alarms = self._seen("broker.alarms", await self.api.alarms())
+        managed = await self.api.queues()
+        delays = topology(self.shell.settings.retry_delays, self.shell.settings.park_delay).delays
         looks = {
             name: await self._queue(link, name, managed) for name in (WORK_QUEUE, *map(delay_queue, delays))
         }

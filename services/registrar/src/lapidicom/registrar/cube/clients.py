@@ -35,7 +35,7 @@ async def clients(
         transport: makes the connections of one client.
         observe: makes of each worker's transport the one that is used.
     """
-    url = account.cube_url if account.cube_url.endswith("/") else f"{account.cube_url}/"
+    url = account.cube_url
     tls = ssl.create_default_context()
     async with AsyncExitStack() as stack:
 
