@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from lapidicom.cli.reconcile.findings import MOST_SHOWN, Fate, Findings, Missing, Recorded, Sample
-from lapidicom.common.journal.survey import Relay
+from lapidicom.common.journal.survey import RelayState
 
 NOW = 1_700_000_000.0
 OLD, JUST_NOW = NOW - 3600, NOW - 1
@@ -13,7 +13,7 @@ SETTLED_BEFORE = NOW - 300
 PATH = "SERVICES/PACS/P/a/b/c/0001-1.2.dcm"
 
 
-def recorded(relay: Relay = Relay.RELAYED, received: float = OLD) -> Recorded:
+def recorded(relay: RelayState = RelayState.RELAYED, received: float = OLD) -> Recorded:
     return Recorded("life.1", b"", relay, datetime.fromtimestamp(received, UTC))
 
 
@@ -28,12 +28,12 @@ CASES = [
     (Missing(PATH, OLD, recorded()), False, Fate.LOST),
     (Missing(PATH, OLD, recorded()), True, Fate.WAITING),
     (Missing(PATH, OLD, recorded(received=JUST_NOW)), False, Fate.YOUNG),
-    (Missing(PATH, OLD, recorded(Relay.NOT_RELAYED)), False, Fate.NOT_RELAYED),
-    (Missing(PATH, OLD, recorded(Relay.NOT_RELAYED)), True, Fate.NOT_RELAYED),
-    (Missing(PATH, OLD, recorded(Relay.BEHIND_MARK)), False, Fate.NOT_RELAYED),
-    (Missing(PATH, JUST_NOW, recorded(Relay.BEHIND_MARK, JUST_NOW)), False, Fate.YOUNG),
-    (Missing(PATH, OLD, recorded(Relay.NEVER_ANSWERED_OR_RELAYED)), False, Fate.LOST),
-    (Missing(PATH, OLD, recorded(Relay.SET_ASIDE)), False, Fate.LOST),
+    (Missing(PATH, OLD, recorded(RelayState.NOT_RELAYED)), False, Fate.NOT_RELAYED),
+    (Missing(PATH, OLD, recorded(RelayState.NOT_RELAYED)), True, Fate.NOT_RELAYED),
+    (Missing(PATH, OLD, recorded(RelayState.BEHIND_MARK)), False, Fate.NOT_RELAYED),
+    (Missing(PATH, JUST_NOW, recorded(RelayState.BEHIND_MARK, JUST_NOW)), False, Fate.YOUNG),
+    (Missing(PATH, OLD, recorded(RelayState.NEVER_ANSWERED_OR_RELAYED)), False, Fate.LOST),
+    (Missing(PATH, OLD, recorded(RelayState.SET_ASIDE)), False, Fate.LOST),
     (Missing(PATH, OLD, recorded(), letter("refused: path")), False, Fate.DEAD_LETTER),
     (Missing(PATH, JUST_NOW, None, letter("http_500")), True, Fate.DEAD_LETTER),
     (Missing(PATH, OLD, recorded(), letter("undecodable")), False, Fate.LOST),

@@ -21,7 +21,7 @@ from lapidicom.cli.reconcile import run as module
 from lapidicom.cli.reconcile.findings import Fate, Findings
 from lapidicom.cli.reconcile.message import Registration
 from lapidicom.cli.reconcile.resume import State, StateFile
-from lapidicom.cli.reconcile.run import Options, Places, Run
+from lapidicom.cli.reconcile.run import Options, Run, Sources
 from lapidicom.common.headers import HEADER_ID
 from lapidicom.registrar.consumer.headers import REASON
 from tests.support.instances import instance
@@ -118,8 +118,8 @@ class Rig:
             return says and (not at_most or findings.enqueued + count <= at_most)
 
         options = Options(pacs, None, settled_before or datetime.now(UTC), dry_run, False, 0.05)
-        places = Places(self.root, None, self.cube, connection, (1,))  # type: ignore[arg-type]
-        work = Run(places, options, self.state, enqueueing, may_enqueue, progress, window=window)  # type: ignore[arg-type]
+        sources = Sources(self.root, None, self.cube, connection, (1,))  # type: ignore[arg-type]
+        work = Run(sources, options, self.state, enqueueing, may_enqueue, progress, window=window)  # type: ignore[arg-type]
         return asyncio.run(work.run())
 
 

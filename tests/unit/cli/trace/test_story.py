@@ -18,7 +18,7 @@ from lapidicom.cli.trace.story import (
     counts,
     worst,
 )
-from lapidicom.common.journal.survey import Relay
+from lapidicom.common.journal.survey import RelayState
 
 LETTER = Letter(
     id="life.1", reason="refused", meaning="", remedy="", died_at=None, http_status=400, attempts=1
@@ -26,7 +26,9 @@ LETTER = Letter(
 REGISTERED = InCube(url="http://cube/1/")
 
 
-def event(kind: Kind = Kind.RECEIVED, relay: Relay | None = Relay.RELAYED, second: int = 0) -> Event:
+def event(
+    kind: Kind = Kind.RECEIVED, relay: RelayState | None = RelayState.RELAYED, second: int = 0
+) -> Event:
     when = datetime(2024, 1, 2, 3, 4, second, tzinfo=UTC)
     return Event(
         event=kind,
@@ -53,13 +55,13 @@ CASES = [
     (known(event(), dead_letters=[LETTER]), False, State.DEAD_LETTER),
     (known(event()), True, State.WAITING),
     (known(event()), False, State.UNSEEN),
-    (known(event(relay=Relay.NOT_RELAYED)), True, State.NOT_RELAYED),
-    (known(event(relay=Relay.NOT_RELAYED)), False, State.NOT_RELAYED),
-    (known(event(relay=Relay.BEHIND_MARK)), True, State.NOT_RELAYED),
-    (known(event(), event(relay=Relay.NOT_RELAYED)), True, State.NOT_RELAYED),
-    (known(event(relay=Relay.SET_ASIDE)), True, State.SET_ASIDE),
-    (known(event(relay=Relay.SET_ASIDE), event()), True, State.WAITING),
-    (known(event(relay=Relay.NEVER_ANSWERED_OR_RELAYED)), True, State.WAITING),
+    (known(event(relay=RelayState.NOT_RELAYED)), True, State.NOT_RELAYED),
+    (known(event(relay=RelayState.NOT_RELAYED)), False, State.NOT_RELAYED),
+    (known(event(relay=RelayState.BEHIND_MARK)), True, State.NOT_RELAYED),
+    (known(event(), event(relay=RelayState.NOT_RELAYED)), True, State.NOT_RELAYED),
+    (known(event(relay=RelayState.SET_ASIDE)), True, State.SET_ASIDE),
+    (known(event(relay=RelayState.SET_ASIDE), event()), True, State.WAITING),
+    (known(event(relay=RelayState.NEVER_ANSWERED_OR_RELAYED)), True, State.WAITING),
     (known(REFUSED), True, State.REFUSED),
     (known(REFUSED, event()), True, State.WAITING),
     (known(event(), REFUSED), True, State.WAITING),

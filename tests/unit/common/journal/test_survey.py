@@ -10,7 +10,7 @@ from lapidicom.common.file_system import FileSystem
 from lapidicom.common.journal.bad_lines import BadLines
 from lapidicom.common.journal.format import Position, encode_position, frame
 from lapidicom.common.journal.reader import UnknownJournal
-from lapidicom.common.journal.survey import Relay, Survey, Unreadable
+from lapidicom.common.journal.survey import RelayState, Survey, Unreadable
 from tests.support.journal_records import instance
 
 LIFE = "0123456789abcdef" * 2
@@ -39,7 +39,7 @@ class Spool:
     def survey(self) -> Survey:
         return Survey(FileSystem(), str(self.path))
 
-    def told(self) -> dict[int, Relay]:
+    def told(self) -> dict[int, RelayState]:
         return {entry.record.sequence: entry.relay for entry in self.survey().entries()}
 
 
@@ -73,23 +73,23 @@ def test_done_segments_and_what_the_cursor_has_passed_are_relayed(spool: Spool) 
     spool.folder(cursor=Position(2, first), committed=Position(2, second))
     assert third > second
     assert spool.told() == {
-        1: Relay.RELAYED,
-        2: Relay.RELAYED,
-        3: Relay.NOT_RELAYED,
-        4: Relay.BEHIND_MARK,
+        1: RelayState.RELAYED,
+        2: RelayState.RELAYED,
+        3: RelayState.NOT_RELAYED,
+        4: RelayState.BEHIND_MARK,
     }
 
 
 def test_behind_the_mark_of_a_finished_life_nobody_can_tell(spool: Spool) -> None:
     first, second = spool.segment("00000001.log", [1, 2])
     spool.folder(committed=Position(1, first), finished=Position(1, second))
-    assert spool.told() == {1: Relay.RELAYED, 2: Relay.NEVER_ANSWERED_OR_RELAYED}
+    assert spool.told() == {1: RelayState.RELAYED, 2: RelayState.NEVER_ANSWERED_OR_RELAYED}
 
 
 def test_what_was_set_aside_is_told_as_such(spool: Spool) -> None:
     spool.segment("00000001.done", [1, 2])
     (spool.folder() / "00000001.aside").write_bytes(frame(2, instance(2))[9:])
-    assert spool.told() == {1: Relay.RELAYED, 2: Relay.SET_ASIDE}
+    assert spool.told() == {1: RelayState.RELAYED, 2: RelayState.SET_ASIDE}
 
 
 def test_only_what_is_wanted_is_given(spool: Spool) -> None:

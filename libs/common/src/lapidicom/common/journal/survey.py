@@ -29,7 +29,7 @@ _MOST_LINES: Final = 1 << 20
 _LINES_AT_CURSOR: Final = 1024
 
 
-class Relay(Enum):
+class RelayState(Enum):
     """How far a record is on its way to RabbitMQ, as far as its journal tells."""
 
     RELAYED = "relayed"
@@ -49,7 +49,7 @@ class Relay(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class SurveyedRecord:
     """One good line of one journal.
 
     Attributes:
@@ -61,7 +61,7 @@ class Entry:
 
     receiver_id: str
     life: str
-    relay: Relay
+    relay: RelayState
     record: Record
 
     @property
@@ -166,7 +166,7 @@ class Survey:
                 found += [(folder, bad) for bad in noted_bad_lines(folder)]
         return found
 
-    def entries(self, wanted: Callable[[bytes], bool] = lambda _: True) -> Iterator[Entry]:
+    def entries(self, wanted: Callable[[bytes], bool] = lambda _: True) -> Iterator[SurveyedRecord]:
         """All records that this version knows, each journal's in its order.
 
         Args:
@@ -187,7 +187,7 @@ class Survey:
         for _, folder in sorted(find_journals(self._fs, self._spool).readable.items()):
             yield folder
 
-    def _entries_of(self, folder: JournalFolder, wanted: Callable[[bytes], bool]) -> Iterator[Entry]:
+    def _entries_of(self, folder: JournalFolder, wanted: Callable[[bytes], bool]) -> Iterator[SurveyedRecord]:
         receiver_id, life = parse_folder_name(folder.name) or ("", "")
         standing = _Standing.of(folder)
         for number, done in folder.segments().items():
@@ -199,12 +199,12 @@ class Survey:
                 for end, text in self._lines(folder, fd, life, number, standing):
                     if not wanted(text):
                         continue
-                    relay = Relay.SET_ASIDE if text in aside else standing.tell(number, end, done=done)
+                    relay = RelayState.SET_ASIDE if text in aside else standing.tell(number, end, done=done)
                     try:
                         record = folder.parse(text)
                     except UnknownRecord:
                         continue  # see `left_alone`
-                    yield Entry(receiver_id, life, relay, record)
+                    yield SurveyedRecord(receiver_id, life, relay, record)
             finally:
                 self._fs.close(fd)
 
@@ -239,11 +239,11 @@ class _Standing:
         finished = folder.position(FINISHED) or BEGINNING
         return cls(folder.mark() or BEGINNING, cursor, finished)
 
-    def tell(self, segment: int, end: int, *, done: bool) -> Relay:
+    def tell(self, segment: int, end: int, *, done: bool) -> RelayState:
         """How far the relay is with the record that ends there."""
         position = Position(segment, end)
         if done or position <= self.cursor:
-            return Relay.RELAYED
+            return RelayState.RELAYED
         if position <= self.finished:
-            return Relay.RELAYED if position <= self.mark else Relay.NEVER_ANSWERED_OR_RELAYED
-        return Relay.NOT_RELAYED if position <= self.mark else Relay.BEHIND_MARK
+            return RelayState.RELAYED if position <= self.mark else RelayState.NEVER_ANSWERED_OR_RELAYED
+        return RelayState.NOT_RELAYED if position <= self.mark else RelayState.BEHIND_MARK

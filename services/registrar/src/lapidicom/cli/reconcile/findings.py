@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from lapidicom.common.journal.survey import Relay
+from lapidicom.common.journal.survey import RelayState
 
 MOST_SHOWN: Final = 1000
 """Findings of one kind that are kept with their paths; beyond that they are only counted."""
@@ -59,7 +59,7 @@ class Recorded:
 
     lapidicom_id: str
     message: bytes = field(repr=False)
-    relay: Relay = Relay.RELAYED
+    relay: RelayState = RelayState.RELAYED
     received_at: datetime | None = None
 
 
@@ -103,7 +103,7 @@ class Missing:
             latest = max(latest, record.received_at.timestamp())
         if latest > settled_before:
             return Fate.YOUNG
-        if record is not None and record.relay in {Relay.NOT_RELAYED, Relay.BEHIND_MARK}:
+        if record is not None and record.relay in {RelayState.NOT_RELAYED, RelayState.BEHIND_MARK}:
             return Fate.NOT_RELAYED
         return Fate.WAITING if may_wait else Fate.LOST
 

@@ -13,7 +13,7 @@ from lapidicom.cli.reconcile.findings import Missing, Recorded, Sample
 from lapidicom.common.file_system import FileSystem
 from lapidicom.common.journal import records
 from lapidicom.common.journal.records import time_of
-from lapidicom.common.journal.survey import Entry, Relay, Survey
+from lapidicom.common.journal.survey import RelayState, Survey, SurveyedRecord
 
 _PATH: Final = re.compile(rb'\{"path":"([^"\\]+)"', re.ASCII)
 """How the receiver writes: the path, which needs no JSON escapes, comes first."""
@@ -23,7 +23,7 @@ _HEAD: Final = 64
 _FOLDERS: Final = 16
 """Listings that are kept: records of a series stand together."""
 
-_UNCERTAIN: Final = frozenset({Relay.BEHIND_MARK, Relay.NEVER_ANSWERED_OR_RELAYED})
+_UNCERTAIN: Final = frozenset({RelayState.BEHIND_MARK, RelayState.NEVER_ANSWERED_OR_RELAYED})
 """Perhaps no success was answered: then a missing file is no loss."""
 
 
@@ -79,11 +79,11 @@ def size(spool: Path) -> int:
     return Survey(FileSystem(), str(spool)).size()
 
 
-def _attach(missing: Missing, entry: Entry) -> None:
+def _attach(missing: Missing, entry: SurveyedRecord) -> None:
     before, when = missing.record, time_of(entry.record)
     relay = entry.relay
     if before is not None:
-        if before.relay in {Relay.NOT_RELAYED, Relay.BEHIND_MARK}:
+        if before.relay in {RelayState.NOT_RELAYED, RelayState.BEHIND_MARK}:
             relay = before.relay
         if when is None or (before.received_at is not None and before.received_at > when):
             missing.record = Recorded(before.lapidicom_id, before.message, relay, before.received_at)
@@ -106,7 +106,7 @@ class VanishedFiles:
         self._listings: OrderedDict[str, frozenset[str]] = OrderedDict()
         self._told: set[str] = set()
 
-    def look(self, path: str, entry: Entry) -> None:
+    def look(self, path: str, entry: SurveyedRecord) -> None:
         """Look at one record."""
         folder, _, name = path.rpartition("/")
         if entry.relay in _UNCERTAIN or path in self._told or name in self._listing(folder):

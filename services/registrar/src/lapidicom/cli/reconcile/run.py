@@ -62,7 +62,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Places:
+class Sources:
     """What a run looks at.
 
     Attributes:
@@ -84,7 +84,7 @@ class Run:
     """One run.
 
     Args:
-        places: what it looks at.
+        sources: what it looks at.
         options: of the operator.
         state: how far everything is settled.
         enqueueing: publishes.
@@ -96,7 +96,7 @@ class Run:
 
     def __init__(
         self,
-        places: Places,
+        sources: Sources,
         options: Options,
         state: StateFile,
         enqueueing: Enqueueing,
@@ -106,7 +106,7 @@ class Run:
         window: int = WINDOW,
     ) -> None:
         self.findings = Findings()
-        self._places = places
+        self._sources = sources
         self._options = options
         self._state = state
         self._enqueueing = enqueueing
@@ -118,7 +118,7 @@ class Run:
         self._pacs = ""
         self._rows_of_pacs = self._rows_elsewhere = 0
         self._is_settled = self._may_ask = True
-        scope = Scope(places.root, options.pacs, options.since)
+        scope = Scope(sources.root, options.pacs, options.since)
         self._vanished: VanishedFiles | None = VanishedFiles(scope, options.settled_before)
 
     async def run(self) -> Findings:
@@ -151,7 +151,7 @@ class Run:
     async def _walk(self) -> AsyncIterator[SeriesFolder]:
         options = self._options
         since = options.since.timestamp() if options.since else 0.0
-        steps = series_folders(self._places.root, pacs=options.pacs, since=since, after=self._after)
+        steps = series_folders(self._sources.root, pacs=options.pacs, since=since, after=self._after)
         while (folder := await of_volume(partial(next, steps, _OVER))) is not _OVER:
             if folder is not None:
                 yield folder
@@ -174,8 +174,8 @@ class Run:
 
     async def _enter_root(self) -> None:
         """Count the rows of all PACS, or see that there is such a PACS: else nothing seems to be missing."""
-        pacs, cube = self._options.pacs, self._places.cube
-        if pacs is not None and not await of_volume((self._places.root / PACS_ROOT / pacs).is_dir):
+        pacs, cube = self._options.pacs, self._sources.cube
+        if pacs is not None and not await of_volume((self._sources.root / PACS_ROOT / pacs).is_dir):
             rows = await cube.count(fname=f"{PACS_ROOT}/{pacs}/")
             if not rows:
                 raise OperatorError(
@@ -196,7 +196,7 @@ class Run:
             self.findings.rows_elsewhere[self._pacs] = self._rows_of_pacs
         self._pacs = name
         self._rows_of_pacs = (
-            await self._places.cube.count(fname=f"{PACS_ROOT}/{name}/") if name and is_utf_8(name) else 0
+            await self._sources.cube.count(fname=f"{PACS_ROOT}/{name}/") if name and is_utf_8(name) else 0
         )
         self._rows_elsewhere -= self._rows_of_pacs
 
@@ -210,7 +210,7 @@ class Run:
             return
         listing = Listing()
         if is_utf_8(folder.path):
-            listing = await self._places.cube.list(fname=f"{folder.path}/")
+            listing = await self._sources.cube.list(fname=f"{folder.path}/")
         self._rows_of_pacs -= len(listing.files) + listing.unlistable
         findings.lost_by_cube += listing.unlistable
         since = self._options.since.timestamp() if self._options.since else 0.0
@@ -222,13 +222,13 @@ class Run:
             if not is_utf_8(path):
                 unnamed.add(path, "its path is not UTF-8")
             elif path in listing.files or (
-                listing.unlistable and await self._places.cube.is_registered(path)
+                listing.unlistable and await self._sources.cube.is_registered(path)
             ):
                 findings.registered += 1
             else:
                 window[path] = Missing(path, file.modified)
         for path in listing.files.keys() - {f"{folder.path}/{name}" for name in folder.files}:
-            if not await of_volume((self._places.root / path).exists):
+            if not await of_volume((self._sources.root / path).exists):
                 findings.only_in_cube.add(path)
 
     async def _settle(self, window: dict[str, Missing]) -> None:
@@ -236,7 +236,7 @@ class Run:
         await self._read_journals(window)
         if not window:
             return
-        async with self._places.connection() as link:
+        async with self._sources.connection() as link:
             await _read_letters(link, window)
             may_wait = not self._options.even_if_waiting and await self._may_wait(link)
         lost: list[Registration] = []
@@ -254,14 +254,14 @@ class Run:
         )
         if lost and self._may_ask:
             with self._progress("enqueued", len(lost)) as advance:
-                await self._enqueueing.enqueue(lost, self._places.cube, self.findings, advance)
+                await self._enqueueing.enqueue(lost, self._sources.cube, self.findings, advance)
         elif lost:
             self._is_settled = False
         self._is_settled &= all(one.fate not in UNSETTLED for one in window.values())
 
     async def _read_journals(self, window: Mapping[str, Missing]) -> None:
         """Once for each window; the first time all records are looked at."""
-        spool, pulse = self._places.spool, Pulse()
+        spool, pulse = self._sources.spool, Pulse()
         if spool is None or not (window or self._vanished):
             return
         with self._progress("reading journals", await of_volume(partial(journals.size, spool))) as advance:
@@ -274,7 +274,7 @@ class Run:
     async def _make(self, missing: Missing) -> Registration | None:
         missing.why = "no journal tells of it" if missing.record is None else ""
         try:
-            return await of_volume(partial(message_of, self._places.root, missing))
+            return await of_volume(partial(message_of, self._sources.root, missing))
         except NoMessage as error:
             missing.fate, missing.why = Fate.UNREADABLE, str(error)
         except FileNotFoundError:
@@ -286,7 +286,7 @@ class Run:
     async def _may_wait(self, link: AbstractConnection) -> bool:
         """Whether messages wait at each look: one moment without any is enough, for ours are older."""
         until = time.monotonic() + self._options.wait_seconds
-        while (await waiting(link, self._places.delays)).total:
+        while (await waiting(link, self._sources.delays)).total:
             if time.monotonic() >= until:
                 return True
             await asyncio.sleep(_LOOK_SECONDS)

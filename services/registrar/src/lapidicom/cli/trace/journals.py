@@ -13,7 +13,7 @@ from lapidicom.cli.trace.story import AssociationEnd, Event, Instance, Kind
 from lapidicom.common.instance.errors import PathError
 from lapidicom.common.instance.path import pacs_name
 from lapidicom.common.journal import records
-from lapidicom.common.journal.survey import Entry, Survey
+from lapidicom.common.journal.survey import Survey, SurveyedRecord
 
 _SEGMENT_OPENED: Final = records.SEGMENT_OPENED.encode()
 _HEAD: Final = 80
@@ -103,7 +103,7 @@ def search(survey: Survey, found: Found) -> Found:
     return found
 
 
-def _add(found: Found, entry: Entry) -> None:
+def _add(found: Found, entry: SurveyedRecord) -> None:
     kind, fields = entry.record.kind, entry.record.fields()
     if kind == records.SEGMENT_OPENED:
         opened = _time(fields.get("opened_at"))
@@ -123,7 +123,7 @@ def _add(found: Found, entry: Entry) -> None:
         found.unreadable += 1
 
 
-def _received(found: Found, entry: Entry, fields: Mapping[str, Any]) -> None:
+def _received(found: Found, entry: SurveyedRecord, fields: Mapping[str, Any]) -> None:
     message = _Message.model_validate(fields)
     uid = message.SOPInstanceUID or ""
     made = Instance(SOPInstanceUID=uid, pacs_name=message.pacs_name, path=message.path, events=[])
@@ -133,7 +133,7 @@ def _received(found: Found, entry: Entry, fields: Mapping[str, Any]) -> None:
     one.add(_event(entry, fields, event=Kind.RECEIVED, when=fields.get("received_at"), relay=entry.relay))
 
 
-def _refused(found: Found, entry: Entry, fields: Mapping[str, Any]) -> None:
+def _refused(found: Found, entry: SurveyedRecord, fields: Mapping[str, Any]) -> None:
     message = _Message.model_validate(fields)
     uid, pacs = message.SOPInstanceUID or "", _pacs(str(fields.get("calling_ae_title", "")))
     one = found.refusals.setdefault((pacs, uid), Instance(SOPInstanceUID=uid, pacs_name=pacs, events=[]))
@@ -141,7 +141,7 @@ def _refused(found: Found, entry: Entry, fields: Mapping[str, Any]) -> None:
     one.add(_event(entry, fields, event=Kind.REFUSED, when=fields.get("refused_at")))
 
 
-def _event(entry: Entry, fields: Mapping[str, Any], **more: Any) -> Event:
+def _event(entry: SurveyedRecord, fields: Mapping[str, Any], **more: Any) -> Event:
     return Event.model_validate({**fields, "receiver": entry.receiver_id, "relay": None, **more})
 
 

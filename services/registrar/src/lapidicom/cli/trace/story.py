@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 
 from lapidicom.cli.answers import HIDDEN, NUMBER, Answer, Display
 from lapidicom.cli.times import moment
-from lapidicom.common.journal.survey import Relay
+from lapidicom.common.journal.survey import RelayState
 
 MOST_EVENTS: Final = 200
 """Of one instance; what lies between the first and the last ones is only counted."""
@@ -66,11 +66,11 @@ MEANINGS: Final = MappingProxyType(
 )
 
 _RELAYS: Final = {
-    Relay.RELAYED: "relayed to RabbitMQ",
-    Relay.NOT_RELAYED: "not relayed yet",
-    Relay.BEHIND_MARK: "not answered yet, or never",
-    Relay.NEVER_ANSWERED_OR_RELAYED: "relayed if its file was whole, else never answered",
-    Relay.SET_ASIDE: "set aside: no message can be made of it",
+    RelayState.RELAYED: "relayed to RabbitMQ",
+    RelayState.NOT_RELAYED: "not relayed yet",
+    RelayState.BEHIND_MARK: "not answered yet, or never",
+    RelayState.NEVER_ANSWERED_OR_RELAYED: "relayed if its file was whole, else never answered",
+    RelayState.SET_ASIDE: "set aside: no message can be made of it",
 }
 
 
@@ -95,7 +95,7 @@ class Event(Answer):
     peer_address: Annotated[str, Display("peer")]
     receiver: str
     association_id: Annotated[str, HIDDEN]
-    relay: Annotated[Relay | None, Display("then", form=lambda relay: _RELAYS[relay])] = None
+    relay: Annotated[RelayState | None, Display("then", form=lambda relay: _RELAYS[relay])] = None
     status: str | None = None
     reason: str | None = None
     tags: list[str] = []
@@ -168,9 +168,9 @@ class Instance(Answer):
         if self.dead_letters:
             return State.DEAD_LETTER
         relays = {event.relay for event in self.events if event.event is Kind.RECEIVED}
-        if relays & {Relay.NOT_RELAYED, Relay.BEHIND_MARK}:
+        if relays & {RelayState.NOT_RELAYED, RelayState.BEHIND_MARK}:
             return State.NOT_RELAYED
-        if relays == {Relay.SET_ASIDE}:
+        if relays == {RelayState.SET_ASIDE}:
             return State.SET_ASIDE
         if relays:
             return State.WAITING if sees_cube else State.UNSEEN

@@ -43,7 +43,7 @@ class Shown(Row):
     headers: dict[str, Any]
 
 
-class Seen(StrEnum):
+class FileState(StrEnum):
     """What is known of the file."""
 
     THERE = "on the volume"
@@ -114,20 +114,20 @@ async def _find(shell: Shell, wanted: str) -> tuple[DeadLetter, int]:
             raise OperatorError(f"{len(found)} dead letters begin with {wanted!r}", remedy, ExitStatus.FAILED)
 
 
-async def _sight(files_root: Path | None, letter: DeadLetter) -> Seen:
+async def _sight(files_root: Path | None, letter: DeadLetter) -> FileState:
     """Whether the file is on this process's mount of CUBE's storage root, as far as that can be seen."""
     if letter.type == SeriesReceived.TYPE:
-        return Seen.NO_FILE
+        return FileState.NO_FILE
     path = letter.path
     if not path.startswith(PATH_PREFIX) or posixpath.normpath(path) != path or "\0" in path:
-        return Seen.NO_PATH
+        return FileState.NO_PATH
     if files_root is None:
-        return Seen.INVISIBLE
+        return FileState.INVISIBLE
     try:
         found = await of_volume(partial(look_at_file, files_root, path), seconds=LOOK_SECONDS)
     except TimeoutError:
-        return Seen.INVISIBLE
-    return {Sight.THERE: Seen.THERE, Sight.ABSENT: Seen.ABSENT}.get(found, Seen.INVISIBLE)
+        return FileState.INVISIBLE
+    return {Sight.THERE: FileState.THERE, Sight.ABSENT: FileState.ABSENT}.get(found, FileState.INVISIBLE)
 
 
 def _texts(headers: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from lapidicom.cli.reconcile.enqueueing import Enqueueing
 from lapidicom.cli.reconcile.findings import Findings
 from lapidicom.cli.reconcile.report import reconciled
 from lapidicom.cli.reconcile.resume import State, StateFile
-from lapidicom.cli.reconcile.run import Options, Places, Run
+from lapidicom.cli.reconcile.run import Options, Run, Sources
 from lapidicom.cli.shell import Because, DryRun, Limit, Shell, ShowPhi, Yes, command, run_id
 from lapidicom.cli.times import parse_rate, parse_time
 from lapidicom.common.file_system import FileSystem
@@ -147,12 +147,12 @@ async def _run(
             catalogue(section, per_second) as cube,
         ):
             await cube.check_generation()
-            places = Places(
+            sources = Sources(
                 root, spool, cube, shell.connection, (*settings.retry_delays, settings.park_delay)
             )
             audited = partial(shell.audited, because, what)
             enqueueing = Enqueueing(shell.publishing, audited, run)
-            work = Run(places, options, kept, enqueueing, may_enqueue, shell.output.progress)
+            work = Run(sources, options, kept, enqueueing, may_enqueue, shell.output.progress)
             return await work.run()
     except BaseException as error:
         if work is not None and work.findings.enqueued:
