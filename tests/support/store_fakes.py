@@ -47,6 +47,7 @@ class FakeVolume:
     """The volume's state."""
 
     fault: Fault | None = None
+    hang: Fault | None = None
 
 
 class FakeFile:

@@ -11,6 +11,7 @@ import pytest
 
 from lapidicom.receiver.association.places import Places
 from lapidicom.receiver.control import Connection, ControlSocket, Drain, Report
+from lapidicom.receiver.errors import Refusal
 from lapidicom.receiver.listener import control_loop
 from lapidicom.receiver.listener.control_loop import ControlLoop
 from tests.support.polling import eventually
@@ -30,6 +31,11 @@ class StandInAssociation:
         with self._sock:
             while self._sock.recv(100):
                 pass
+
+    work = 0
+
+    def give_up(self, _: Refusal) -> None:
+        raise AssertionError("no volume holds it up")
 
     def stop(self) -> None:
         if not self._stubborn:
@@ -51,6 +57,9 @@ class StandInService:
     def handler(self, sock: socket.socket, _: Connection) -> StandInAssociation:
         self._happened("association")
         return StandInAssociation(sock, is_bare=self.is_bare, stubborn=self.stubborn)
+
+    def look_for_hangs(self, _: Mapping[int, object]) -> None:
+        self._happened("look_for_hangs")
 
     def life(self) -> str:
         return "here.1"

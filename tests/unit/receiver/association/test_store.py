@@ -200,6 +200,19 @@ def test_an_unfit_volume_refuses_before_a_byte_is_written() -> None:
     assert room.send(instance(1)) == 0
 
 
+def test_a_file_that_got_its_name_while_the_volume_hung_has_no_record() -> None:
+    room, one = Room(), instance(1)
+    room.begin(one)
+    room.service.feed(memoryview(one.data_set))
+    room.store.volume.hang = Fault("volume has not answered")
+    assert room.finish() == 0xA700
+    assert room.journal.entries == []
+    assert room.store.temporary[0].closed
+    assert room.send(one) == 0xA700, "and no other instance waits for it"
+    room.store.volume.hang = None
+    assert room.send(one) == 0
+
+
 def test_a_disk_that_fills_up_in_the_middle_ends_the_writing_and_only_this_instance() -> None:
     room, one = Room(), instance(1, size=50_000)
     room.store.write_fails_after = 10_000

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lapidicom.receiver.dimse.command import MOST_COMMAND_BYTES, Command
-from lapidicom.receiver.dimse.provider import DimseViolation, ServiceProvider
-from lapidicom.receiver.errors import CannotUnderstand, Refusal
+from lapidicom.receiver.dimse.provider import AnswerGivenUp, DimseViolation, ServiceProvider
+from lapidicom.receiver.errors import CannotUnderstand, OutOfResources, Refusal
 from lapidicom.receiver.upper_layer.pdu_reader import Fragment, PeerClosed
 from lapidicom.receiver.upper_layer.presentation_context import ContextResult, ContextResultCode
 from tests.support.byte_scripts import (
@@ -41,6 +41,7 @@ class FakeStoreService:
         self.refusal: Refusal | None = None
         self.spilled = 0
         self.steps: list[str] = []
+        self.finishing: Callable[[], None] = lambda: None
 
     def begin(self, command: Command, context: ContextResult) -> None:
         self.begun.append((command, context))
@@ -54,6 +55,7 @@ class FakeStoreService:
 
     def finish(self) -> None:
         self.steps.append("finish")
+        self.finishing()
         if self.refusal is not None:
             raise self.refusal
 
@@ -136,6 +138,26 @@ def test_an_instance_whose_answer_cannot_be_sent_is_settled_and_nothing_is_prepa
     with pytest.raises(PeerClosed):
         room.data(b"x")
     assert room.store.steps == ["finish", "answer", "settle"]
+
+
+def test_an_instance_is_answered_once_by_whoever_comes_first() -> None:
+    room = Room()
+    assert room.provider.give_up(OutOfResources("volume has not answered")) is None
+    room.command(store_command(1))
+    room.data(b"x", last=False)
+    assert room.provider.give_up(OutOfResources("volume has not answered")) is None, "more is to come"
+    given_up: list[tuple[int, bytes] | None] = []
+
+    def hang() -> None:
+        given_up.extend(room.provider.give_up(OutOfResources("volume has not answered")) for _ in range(2))
+
+    room.store.finishing = hang
+    with pytest.raises(AnswerGivenUp):
+        room.data(b"y")
+    (context_id, response), again = given_up[0] or (0, b""), given_up[1]
+    assert (context_id, decode_response(response).status, again) == (3, 0xA700, None)
+    assert room.sent == []
+    assert room.store.steps == ["finish", "settle"]
 
 
 def test_views_that_end_are_spilled_only_while_a_data_set_is_stored() -> None:

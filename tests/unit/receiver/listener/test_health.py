@@ -7,9 +7,11 @@ import pytest
 from lapidicom.receiver.errors import OutOfResources
 from lapidicom.receiver.listener import health
 from lapidicom.receiver.listener.health import (
+    HANG,
     MOST_REFUSALS,
     SHARED_SECONDS,
     TRY_SECONDS,
+    StoreHangs,
     StoreHealth,
     VolumeWatch,
 )
@@ -196,3 +198,35 @@ def test_a_fault_of_ours_does_not_end_the_watch() -> None:
     fails[0] = False
     eventually(lambda: watch.fault() is None)
     watch.close()
+
+
+def test_a_thread_that_the_volume_holds_up_is_given_up_once_and_refuses_others_until_it_is_back() -> None:
+    now = 0.0
+    hangs = StoreHangs(60, lambda: now)
+    assert hangs.look({1: 7, 2: 4}) == []
+    now = 14
+    assert hangs.look({1: 7, 2: 5}) == []
+    assert (hangs.fault, hangs.reason) == (None, None)
+    now = 15
+    assert hangs.look({1: 7, 2: 5}) == []
+    assert hangs.fault is None
+    assert hangs.reason == "volume has not answered for 15 s, and holds up 1 associations"
+    now = 60
+    assert hangs.look({1: 7, 2: 5}) == [1]
+    assert hangs.fault == HANG
+    now = 75
+    assert hangs.look({1: 7, 2: 5}) == [2]
+    assert hangs.reason == "volume has not answered for 75 s, and holds up 2 associations"
+    assert hangs.look({1: 8, 2: 5}) == []
+    assert hangs.fault == HANG
+    assert hangs.look({1: 8}) == []
+    assert (hangs.fault, hangs.reason) == (None, None)
+
+
+def test_a_thread_that_goes_on_from_call_to_call_is_not_held_up() -> None:
+    now = 0.0
+    hangs = StoreHangs(60, lambda: now)
+    for work in range(1, 1001, 2):
+        assert hangs.look({1: work}) == []
+        now += 14
+    assert hangs.reason is None

@@ -139,6 +139,12 @@ class ScpSection(Section):
         description="`no`: success is answered before the instance is durable. "
         "A power cut then loses instances.",
     )
+    store_timeout: Seconds = Field(
+        default=60,
+        alias="CHRIS_STORE_TIMEOUT",
+        description="Seconds after which an instance that waits for the volume is answered 0xA700, "
+        "and its association aborted.",
+    )
     shutdown_grace: Annotated[float, Field(ge=0)] = Field(
         default=300,
         alias="CHRIS_SHUTDOWN_GRACE",

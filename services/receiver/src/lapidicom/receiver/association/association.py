@@ -5,6 +5,7 @@ P-DATA-TF in Sta6 is the hot path: cell DT-2, whose state does not change, is do
 """
 
 import socket
+import threading
 import time
 import uuid
 from contextlib import suppress
@@ -14,7 +15,8 @@ from lapidicom.common.instance.path import pacs_name
 from lapidicom.receiver.association.application_entity import ApplicationEntity
 from lapidicom.receiver.association.association_info import AssociationInfo
 from lapidicom.receiver.association.store import StoreService
-from lapidicom.receiver.dimse.provider import DimseViolation, ServiceProvider
+from lapidicom.receiver.dimse.provider import AnswerGivenUp, DimseViolation, ServiceProvider
+from lapidicom.receiver.errors import Refusal
 from lapidicom.receiver.upper_layer.associate_accept import encode_associate_accept
 from lapidicom.receiver.upper_layer.associate_request import AssociateRequest, decode_associate_request
 from lapidicom.receiver.upper_layer.negotiation import (
@@ -80,6 +82,9 @@ class Association:
         self._state = State.STA1
         self._has_place = False
         self._stop_requested = False
+        self._thread = 0
+        self.work = 0
+        """Odd while the thread is at what the volume may hold up; another number each time."""
         self._released = False
         self._peer_max_pdu_length = 0
         self._request: AssociateRequest | None = None
@@ -91,6 +96,7 @@ class Association:
 
     def run(self) -> None:
         """Serve the connection to its end. Never raises: one bad association disturbs no other."""
+        self._thread = threading.get_ident()
         try:
             set_timeout(self._sock, socket.SO_SNDTIMEO, self._entity.acse_timeout)
             self._on(Event.EVT5_TRANSPORT_INDICATION)
@@ -110,6 +116,23 @@ class Association:
         with suppress(OSError):
             self._sock.shutdown(socket.SHUT_RD)
 
+    def give_up(self, refusal: Refusal) -> None:
+        """Answer and abort, from another thread, because the volume holds this one up; give its place back.
+
+        Args:
+            refusal: the answer to the instance in hand; one that has not arrived as a whole gets none.
+        """
+        answer = self._provider.give_up(refusal) if self._provider is not None else None
+        self._stop_requested = True
+        pdus = encode_abort(ABORT_SOURCE_SERVICE_PROVIDER, AbortReason.NOT_SPECIFIED)
+        if answer is not None:
+            pdus = encode_command_data(*answer, self._peer_max_pdu_length) + pdus
+        with suppress(OSError):  # the peer has gone, or does not read
+            self._sock.send(pdus, socket.MSG_DONTWAIT)
+            self._sock.shutdown(socket.SHUT_RDWR)
+        self._entity.places.release(self._thread)
+        self._log.error("store_timed_out", answered=answer is not None, peer=self._peer_address)
+
     @property
     def is_bare(self) -> bool:
         """Whether it is no association, nor one that waits for a place: nothing asked, or all answered."""
@@ -126,6 +149,8 @@ class Association:
             return Event.EVT14_RELEASE
         try:
             return self._receive()
+        except AnswerGivenUp:
+            return Event.EVT15_ABORT
         except PeerClosed:
             stopped = self._stop_requested and self._state is State.STA6
             return Event.EVT15_ABORT if stopped else Event.EVT17_TRANSPORT_CLOSED
@@ -138,6 +163,9 @@ class Association:
             return self._invalid(AbortReason(error.reason), str(error))
         except DimseViolation as error:
             return self._invalid(AbortReason.INVALID_PDU_PARAMETER_VALUE, str(error))
+        finally:
+            if self.work & 1:
+                self.work += 1
 
     def _receive(self) -> Event:
         read = self._reader.read
@@ -146,9 +174,13 @@ class Association:
             while not self._stop_requested:
                 got = read()
                 if type(got) is Fragment:
+                    self.work += 1
                     take(got)
+                    self.work += 1
                 elif got is VIEWS_END:
+                    self.work += 1
                     self._provider.spill()
+                    self.work += 1
                 else:
                     break
             else:
@@ -314,8 +346,11 @@ class Association:
         store, self._store = self._store, None
         try:
             if store is not None:
+                self.work += 1
                 store.end(released=self._released)
         finally:
+            if self.work & 1:
+                self.work += 1
             if self._has_place:
                 self._has_place = False
                 self._entity.places.release()

@@ -64,10 +64,17 @@ class Places:
                 self._waiters.remove(waiter)
             return thread in self._holders
 
-    def release(self) -> None:
-        """Give the calling thread's place back, to whoever waits longest."""
+    def release(self, thread: int | None = None) -> None:
+        """Give a place back, to whoever waits longest. Harmless if that was done already.
+
+        Args:
+            thread: whose place it is; the calling thread's, if not given.
+        """
         with self._lock:
-            self._holders.remove(threading.get_ident())
+            holder = threading.get_ident() if thread is None else thread
+            if holder not in self._holders:
+                return
+            self._holders.remove(holder)
             if self._waiters:
                 waiter = self._waiters.popleft()
                 self._holders.add(waiter.thread)

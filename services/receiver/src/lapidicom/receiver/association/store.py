@@ -103,8 +103,10 @@ class StoreService:
             self._failure = InvalidSOPInstance(
                 "Affected SOP Instance UID is malformed", (AFFECTED_SOP_INSTANCE_UID,)
             )
-        elif self._store.volume.fault is not None:
-            self._failure = self._store.volume.fault.refusal()
+        else:
+            fault = self._store.volume.fault or self._store.volume.hang
+            if fault is not None:
+                self._failure = fault.refusal()
 
     def feed(self, data: memoryview) -> None:
         """Take a fragment of the data set. It is kept as a view until `spill` or `finish`."""
@@ -179,6 +181,8 @@ class StoreService:
 
     def _make_known(self, entry: SeriesEntry, record: bytes) -> None:
         """Make the file's name and its record durable, side by side."""
+        if self._store.volume.hang is not None:  # the file got its name too late
+            raise self._store.volume.hang.refusal()
         self._written = written = self._series.append(entry, record)
         if entry.folder is not None:
             self._store.sync_folder(entry.folder)

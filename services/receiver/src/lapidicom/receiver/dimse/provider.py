@@ -27,6 +27,10 @@ class DimseViolation(Exception):
     """The peer broke the rules of message exchange: the association must be aborted."""
 
 
+class AnswerGivenUp(Exception):
+    """The answer was given by `give_up`: there is nothing more to say to this peer."""
+
+
 class StorageSCP(Protocol):
     """Who stores what C-STORE-RQs bring, one after the other."""
 
@@ -77,12 +81,15 @@ class ServiceProvider:
         self._command: Command | None = None  # its data set is awaited
         self._command_context = 0
         self._storing = False
+        self._unanswered: list[tuple[int, Command]] = []
+        """The C-STORE-RQ that is complete: whichever of two threads takes it out answers it."""
 
     def take(self, fragment: Fragment) -> None:
         """Take the next fragment; answers when it completes a message.
 
         Raises:
             DimseViolation: if it does not fit to what came before.
+            AnswerGivenUp: the message was answered meanwhile.
         """
         context_id, is_command, is_last, data = fragment
         if self._command is None:
@@ -137,8 +144,12 @@ class ServiceProvider:
         """Answer a message that is complete; what else is to be done comes after the answer."""
         self._command = None
         is_store, self._storing = self._storing, False
+        if is_store:
+            self._unanswered.append((context_id, command))
         try:
             response = self._response(context_id, command, is_store=is_store)
+            if is_store and self._take_unanswered() is None:
+                raise AnswerGivenUp
             if response is not None:
                 self._send(context_id, response)
         finally:
@@ -146,6 +157,27 @@ class ServiceProvider:
                 self._store.settle()
         if is_store:
             self._store.prepare()
+
+    def give_up(self, refusal: Refusal) -> tuple[int, bytes] | None:
+        """Answer in place of the thread that stores, which hangs; to be called by another thread.
+
+        Returns:
+            The presentation context and the command set to send; None if no complete message waits for an
+            answer. What the thread that stores has to say later is not sent.
+        """
+        unanswered = self._take_unanswered()
+        if unanswered is None:
+            return None
+        context_id, command = unanswered
+        return context_id, encode_c_store_response(
+            command, refusal.status, refusal.comment, refusal.offending
+        )
+
+    def _take_unanswered(self) -> tuple[int, Command] | None:
+        try:
+            return self._unanswered.pop()
+        except IndexError:
+            return None
 
     def _response(self, context_id: int, command: Command, *, is_store: bool) -> bytes | None:
         """Do what a message asks for; the command set that answers it, None if nobody waits for one."""

@@ -23,7 +23,8 @@ from lapidicom.receiver.association.places import Places
 from lapidicom.receiver.association.store import StoreService
 from lapidicom.receiver.control import Connection
 from lapidicom.receiver.journal.writer import Journal
-from lapidicom.receiver.listener.health import StoreHealth, VolumeWatch
+from lapidicom.receiver.listener.connections import ConnectionHandler
+from lapidicom.receiver.listener.health import HANG, StoreHangs, StoreHealth, VolumeWatch
 from lapidicom.receiver.settings import ListenerSettings
 from lapidicom.receiver.storage.folders import SeriesFolders
 from lapidicom.receiver.storage.instance_file import InstanceStore
@@ -40,6 +41,7 @@ class ListenerService:
         journal: the journal of this life.
         refusals: for want of resources.
         entity: what all associations share.
+        store_timeout: CHRIS_STORE_TIMEOUT, seconds.
         tracing: of this process, if it makes traces.
     """
 
@@ -49,6 +51,7 @@ class ListenerService:
         journal: Journal,
         refusals: Refusals,
         entity: ApplicationEntity,
+        store_timeout: float,
         tracing: Tracing | None = None,
     ) -> None:
         self._volume = volume
@@ -57,10 +60,18 @@ class ListenerService:
         self._tracing = tracing
         self._health = StoreHealth(refusals, lambda: entity.tally.total().instances_stored, self._try_store)
         self._watch = VolumeWatch(self._look)
+        self._hangs = StoreHangs(store_timeout)
 
     def handler(self, sock: socket.socket, peer: Connection) -> Association:
         """Make what serves a connection; it closes the socket at its end."""
         return Association(sock, peer.address, self._entity)
+
+    def look_for_hangs(self, handlers: Mapping[int, ConnectionHandler]) -> None:
+        """Give up those, by number of the connection, whose threads the volume has held up for too long."""
+        stuck = self._hangs.look({number: handler.work for number, handler in handlers.items()})
+        self._volume.hang = self._hangs.fault
+        for number in stuck:
+            handlers[number].give_up(HANG.refusal())
 
     def life(self) -> str:
         """Name of the folder of the present journal."""
@@ -70,7 +81,8 @@ class ListenerService:
         """Why it takes no instances while another process might; None if it does."""
         volume, journal = self._volume.fault, self._journal
         return (
-            self._watch.fault()
+            self._hangs.reason
+            or self._watch.fault()
             or (volume.reason if volume is not None and not volume.is_shared else None)
             or (journal.fault if not journal.lacks_space else None)
             or self._health.fault
@@ -141,7 +153,7 @@ def build(settings: ListenerSettings, file_system: FileSystem, places: Places) -
             heartbeat=settings.journal_heartbeat,
             file_system=file_system,
             life=life,
-            takes_refusals=lambda: volume.fault is None,
+            takes_refusals=lambda: volume.fault is None and volume.hang is None,
         )
         opened.pop_all()
     tracing = telemetry.start("lapidicom-receiver")
@@ -161,7 +173,7 @@ def build(settings: ListenerSettings, file_system: FileSystem, places: Places) -
         open_store=_store_opener(store, journal, tracing),
         log=structlog.get_logger(),
     )
-    return ListenerService(volume, journal, store.refusals, entity, tracing)
+    return ListenerService(volume, journal, store.refusals, entity, settings.store_timeout, tracing)
 
 
 def _store_opener(store: InstanceStore, journal: Journal, tracing: Tracing | None) -> OpenStore:

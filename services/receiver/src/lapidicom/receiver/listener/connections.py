@@ -10,6 +10,7 @@ from typing import Final, Protocol
 import structlog
 
 from lapidicom.receiver.control import Connection
+from lapidicom.receiver.errors import Refusal
 
 MOST_BARE: Final = 64
 """Bare connections, beyond the number of places: probes of load balancers, slow peers.
@@ -27,6 +28,13 @@ class ConnectionHandler(Protocol):
 
     def stop(self) -> None:
         """Ask, from another thread, that it be aborted now."""
+
+    @property
+    def work(self) -> int:
+        """Odd while its thread is at what the volume may hold up; another number each time."""
+
+    def give_up(self, refusal: Refusal) -> None:
+        """Answer and abort in place of its thread, which the volume holds up."""
 
     @property
     def is_bare(self) -> bool:
@@ -100,20 +108,21 @@ class Connections:
         self.taken += 1
         self.lost += 1
 
+    def present(self) -> dict[int, ConnectionHandler]:
+        """What serves the open connections, by their number."""
+        with self._lock:
+            return {number: handler for number, (_, handler) in self._open.items()}
+
     def stop_bare(self) -> None:
         """Cut the bare connections: nothing was promised to them."""
-        for handler in self._present():
+        for handler in self.present().values():
             if handler.is_bare:
                 handler.stop()
 
     def stop_all(self) -> None:
         """Abort all associations."""
-        for handler in self._present():
+        for handler in self.present().values():
             handler.stop()
-
-    def _present(self) -> list[ConnectionHandler]:
-        with self._lock:
-            return [handler for _, handler in self._open.values()]
 
     def _make_room(self) -> bool:
         """Close the oldest bare connection of the address that has most of them, if there are too many.

@@ -41,6 +41,9 @@ class Service(Protocol):
     def handler(self, sock: socket.socket, peer: Connection) -> ConnectionHandler:
         """Make what serves a connection; it closes the socket at its end."""
 
+    def look_for_hangs(self, handlers: Mapping[int, ConnectionHandler]) -> None:
+        """Give up those, by number of the connection, whose threads the volume has held up for too long."""
+
     def life(self) -> str:
         """Name of the folder of the present journal."""
 
@@ -155,6 +158,7 @@ class ControlLoop:
         now = monotonic()
         if now >= self._due:
             self._sent, self._due = now, now + REPORT_INTERVAL
+            self._service.look_for_hangs(self._connections.present())
             self.report()
             self._restart_if_needed()
         until = min(self._due, self._deadline())

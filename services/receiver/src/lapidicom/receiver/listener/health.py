@@ -6,7 +6,8 @@ a store of its own: a receiver that is not ready gets no instances that could sh
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Final
 
@@ -14,12 +15,15 @@ import structlog
 
 from lapidicom.receiver.errors import OutOfResources
 from lapidicom.receiver.storage.refusals import Refusals
+from lapidicom.receiver.storage.volume import Fault
 
 MOST_REFUSALS: Final = 20
 """Refusals with no success between them after which the listener is not ready."""
 
 TRY_SECONDS: Final = 10.0
 """Between two stores of its own while there is a doubt."""
+
+HANG: Final = Fault("volume has not answered")
 
 SHARED_SECONDS: Final = 60.0
 """For so long a refusal for want of space shows as degraded, unless an instance is stored."""
@@ -160,3 +164,68 @@ class VolumeWatch:
             if not is_usable:
                 self.must_restart = True
             self._answered = monotonic()
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A thread that may be held up by the volume.
+
+    Attributes:
+        work: its number.
+        since: monotonic seconds of the first look at it.
+        is_given_up: whether its instance was answered.
+    """
+
+    work: int
+    since: float
+    is_given_up: bool = False
+
+
+class StoreHangs:
+    """Finds threads that the volume holds up in a call. Pure but for its clock; `look` is called each second.
+
+    Args:
+        timeout: CHRIS_STORE_TIMEOUT, seconds.
+        clock: monotonic seconds.
+
+    Attributes:
+        fault: why instances are refused: while a thread has not come back that was given up.
+        reason: why the listener is not ready: that, and long before.
+    """
+
+    def __init__(self, timeout: float, clock: Callable[[], float] = monotonic) -> None:
+        self.fault: Fault | None = None
+        self.reason: str | None = None
+        self._timeout = timeout
+        self._clock = clock
+        self._held: dict[int, _Held] = {}
+
+    def look(self, works: Mapping[int, int]) -> list[int]:
+        """Take a look at all threads.
+
+        Args:
+            works: of each connection: odd while its thread may be held up, and another number each time.
+
+        Returns:
+            The connections that are to be given up now.
+        """
+        now, before = self._clock(), self._held
+        self._held = {}
+        given_up = []
+        for number, work in works.items():
+            if work & 1:
+                held = before.get(number)
+                if held is None or held.work != work:
+                    held = _Held(work, now)
+                elif not held.is_given_up and now - held.since >= self._timeout:
+                    held = replace(held, is_given_up=True)
+                    given_up.append(number)
+                self._held[number] = held
+        self.fault = HANG if any(held.is_given_up for held in self._held.values()) else None
+        waiting = [now - held.since for held in self._held.values() if now - held.since >= self._timeout / 4]
+        self.reason = (
+            f"{HANG.reason} for {max(waiting):.0f} s, and holds up {len(waiting)} associations"
+            if waiting
+            else None
+        )
+        return given_up

@@ -91,6 +91,8 @@ class Volume:
         self._pacs_lock = threading.Lock()
         self.fault: Fault | None = None
         """Why instances are refused now, or None; a plain attribute, read once per instance."""
+        self.hang: Fault | None = None
+        """Set while calls hang for longer than an SCU waits: what was answered already must not be stored."""
         try:
             self._open()
             self._try_out()
@@ -225,8 +227,9 @@ class Volume:
         Raises:
             OutOfResources: with what is wrong.
         """
-        if self.fault is not None:
-            raise self.fault.refusal()
+        fault = self.fault or self.hang
+        if fault is not None:
+            raise fault.refusal()
         if not self._is_same():
             raise ANOTHER_VOLUME.refusal()
 
