@@ -31,8 +31,8 @@ os.environ.setdefault("PYTHONPYCACHEPREFIX", str(Path(__file__).parents[1] / ".c
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-VHOSTS_OF_THE_RUN = 80
-VHOSTS_OF_A_FAULTY_BROKER = 20
+VHOSTS_OF_THE_RUN = 40
+VHOSTS_OF_A_FAULTY_BROKER = 10
 
 
 def _start(vhosts: int) -> Broker:
