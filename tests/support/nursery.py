@@ -26,6 +26,7 @@ from tests.support.child import leash
 
 CHECKOUT = Path(__file__).parents[2]
 IMPORTED = (
+    "lapidicom.receiver.supervisor.app",
     "lapidicom.registrar.__main__",
     "tests.support.cube.app",
     *("uvloop", "uvicorn.protocols.http.h11_impl", "uvicorn.protocols.http.httptools_impl"),

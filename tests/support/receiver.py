@@ -1,4 +1,7 @@
-"""The receiver as a child process: the real `lapidicom-receiver`, its process tree and its log."""
+"""The receiver as a child process: its process tree and its log.
+
+The supervisor is forked from the nursery; its children are new interpreters, as in the product.
+"""
 
 import contextlib
 import fcntl
@@ -7,21 +10,19 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from tests.support import faults as fault_points
 from tests.support import launcher
-from tests.support.child import leash
+from tests.support.child import Process
 from tests.support.faults import Fault
+from tests.support.nursery import fork
 
-REPOSITORY = Path(__file__).parents[2]
 NO_BROKER = "amqp://guest:guest@127.0.0.1:1/"
 
 SHORT = {
@@ -77,7 +78,8 @@ class Receiver:
             "CHRIS_FILES_ROOT": str(self.files_root),
             **{name: str(value) for name, value in settings.items()},
         }
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
+        self._output: IO[bytes]
         self._news = threading.Condition()
         self._may_read = threading.Event()
         self._may_read.set()
@@ -89,14 +91,11 @@ class Receiver:
         """Start it, and wait until it listens and (unless told not to) is ready."""
         self.files_root.mkdir(parents=True, exist_ok=True)
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._process = subprocess.Popen(
-            [*leash(), *self._command()],
-            env=self._environ(),
-            cwd=REPOSITORY,
-            stdin=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
+        module = "tests.support.launcher" if self._faults else "lapidicom.receiver"
+        reading, writing = os.pipe()
+        self._output = os.fdopen(reading, "rb")
+        with os.fdopen(writing, "wb") as output:
+            self._process = fork(module, env=self._environ(), output=output)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         listening = self.wait_for("listening")
@@ -213,9 +212,7 @@ class Receiver:
 
     def stop_reading_the_log(self) -> None:
         """Leave the pipe of its log unread, and make it small: a page, some ten lines."""
-        assert self._process is not None
-        assert self._process.stderr is not None
-        fcntl.fcntl(self._process.stderr, fcntl.F_SETPIPE_SZ, 4096)
+        fcntl.fcntl(self._output, fcntl.F_SETPIPE_SZ, 4096)
         self._may_read.clear()
 
     def read_the_log_again(self) -> None:
@@ -256,11 +253,6 @@ class Receiver:
 
     # --- inside ---
 
-    def _command(self) -> list[str]:
-        if self._faults:
-            return [sys.executable, "-m", "tests.support.launcher"]
-        return [str(Path(sys.executable).with_name("lapidicom-receiver"))]
-
     def _command_mark(self, role: str) -> bytes:
         return f"launcher\0{role}".encode() if self._faults else f"lapidicom.receiver.{role}".encode()
 
@@ -274,10 +266,8 @@ class Receiver:
         }
 
     def _read(self) -> None:
-        assert self._process is not None
-        assert self._process.stderr is not None
-        with self._process.stderr as stderr:
-            for raw in stderr:
+        with self._output as output:
+            for raw in output:
                 self._may_read.wait()
                 try:
                     line = json.loads(raw)

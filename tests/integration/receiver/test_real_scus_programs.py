@@ -20,11 +20,11 @@ from tests.support.instances import (
 from tests.support.journals import records_of
 from tests.support.on_disk import check_stored, stored_paths, temporary_files
 from tests.support.polling import eventually
-from tests.support.receiver import REPOSITORY, Receiver
+from tests.support.receiver import Receiver
 from tests.support.scus import dcmsend, echoscu, gdcmscu, pynetdicom_associate, pynetdicom_store, storescu
 
 MEDIA_STORAGE_DIRECTORY = "1.2.840.10008.1.3.10"
-REAL_SERIES = REPOSITORY.parent / "shared" / "data"
+REAL_SERIES = Path(__file__).parents[4] / "shared" / "data"
 
 
 @pytest.fixture(scope="module")
