@@ -2,10 +2,16 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from lapidicom.common.settings.described import Described, describe
-from lapidicom.common.settings.installed import installed
+from pydantic import ByteSize
+from pydantic.fields import FieldInfo
+
+from lapidicom.cli.installed_settings import installed
+from lapidicom.common.settings import Section
+from lapidicom.common.settings.load import is_secret, variable
 
 HEAD = """# Settings
 
@@ -22,6 +28,61 @@ SERVICES = {
     "cli": "Operators' command (`lapidicom`)",
 }
 """Titles, in the order of the page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """One setting as its model describes it.
+
+    Attributes:
+        name: of the environment variable.
+        default: as it would be written in the environment; empty if there is none.
+        required: it has no default and must be set.
+        secret: its value must never be shown.
+        in_words: the default is told in words: it depends on where the service runs.
+    """
+
+    name: str
+    default: str
+    meaning: str
+    required: bool
+    secret: bool
+    in_words: bool
+
+
+def describe(settings: type[Section]) -> Sequence[Described]:
+    """All settings of a model: required ones first, then by name."""
+    found = [
+        Described(
+            name=variable(field),
+            default="" if field.is_required() else _written(field),
+            meaning=field.description or "",
+            required=field.is_required(),
+            secret=is_secret(field),
+            in_words=_in_words(field) is not None,
+        )
+        for field in settings.model_fields.values()
+    ]
+    return sorted(found, key=lambda one: (not one.required, one.name))
+
+
+def _in_words(field: FieldInfo) -> str | None:
+    extra = field.json_schema_extra
+    return str(extra["default"]) if isinstance(extra, dict) and "default" in extra else None
+
+
+def _written(field: FieldInfo) -> str:
+    match _in_words(field) or field.default:
+        case None:
+            return ""
+        case bool() as value:
+            return "yes" if value else "no"
+        case tuple() as value:
+            return ",".join(map(str, value))
+        case ByteSize() as value:
+            return value.human_readable().replace(".0", "")
+        case value:
+            return str(value)
 
 
 def page() -> str:

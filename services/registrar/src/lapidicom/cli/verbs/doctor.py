@@ -15,6 +15,7 @@ from lapidicom.cli.cube_checks import AREA as CUBE
 from lapidicom.cli.cube_checks import NO_CUBE, READ_SECONDS, ask_cube
 from lapidicom.cli.errors import ExitStatus, NotVisible
 from lapidicom.cli.in_thread import of_volume
+from lapidicom.cli.installed_settings import installed
 from lapidicom.cli.management import Management, management
 from lapidicom.cli.queues import broker_version, count
 from lapidicom.cli.services import ask_services
@@ -23,7 +24,6 @@ from lapidicom.cli.snapshot import ServiceLook
 from lapidicom.cli.volume import check_volume, stored_file
 from lapidicom.common.broker import BrokerError, declare, redacted
 from lapidicom.common.settings import Section, SettingsError, load
-from lapidicom.common.settings.installed import installed
 from lapidicom.common.settings.unknown import names, unknown
 from lapidicom.common.topology import Topology, topology
 
