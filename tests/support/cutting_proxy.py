@@ -52,14 +52,15 @@ class CuttingProxy:
         port: of the target.
         cuts: of the connections to come, in their order; one that a connection ended before is the next's.
             Connections behind the last cut are carried to their end.
+        listening: where it listens; without, at a free port.
 
     Attributes:
         port: where it listens.
         happened: the cuts that came about.
     """
 
-    def __init__(self, host: str, port: int, cuts: Iterable[Cut] = ()) -> None:
-        self.port = 0
+    def __init__(self, host: str, port: int, cuts: Iterable[Cut] = (), *, listening: int = 0) -> None:
+        self.port = listening
         self.happened: list[Cut] = []
         self._target = (host, port)
         self._cuts = deque(cuts)
@@ -95,7 +96,7 @@ class CuttingProxy:
         return asyncio.run_coroutine_threadsafe(cut_all(), self._loop).result(10)
 
     async def _open(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _close(self) -> None:
@@ -194,11 +195,11 @@ def _reset(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
-def proxy_of(url: str, cuts: Iterable[Cut] = ()) -> CuttingProxy:
+def proxy_of(url: str, cuts: Iterable[Cut] = (), *, listening: int = 0) -> CuttingProxy:
     """A proxy to the host of a URL; AMQP's port where it names none."""
     parts = urlsplit(url)
     assert parts.hostname is not None
-    return CuttingProxy(parts.hostname, parts.port or 5672, cuts)
+    return CuttingProxy(parts.hostname, parts.port or 5672, cuts, listening=listening)
 
 
 def through(url: str, port: int) -> str:

@@ -17,10 +17,11 @@ from lapidicom.receiver.control import ControlSocket, Drain, LifeEnded, Report, 
 from lapidicom.receiver.journal.parent import process_identity
 from lapidicom.receiver.journal.writer import Journal
 from tests.support.child import leash
+from tests.support.cutting_proxy import proxy_of, through
 from tests.support.journal_records import ended, instance, instance_path, key, started
 from tests.support.polling import eventually
+from tests.support.ports import free_port
 from tests.support.queues import look, take_all
-from tests.support.rabbitmq import Broker
 
 
 class RelayProcess:
@@ -153,18 +154,17 @@ def test_a_relay_killed_in_the_middle_loses_nothing(
 
 
 def test_the_relay_waits_for_rabbitmq_and_ends_with_its_supervisor(
-    processes: contextlib.ExitStack, journal: Journal, tmp_path: Path, own_broker: Broker
+    processes: contextlib.ExitStack, journal: Journal, tmp_path: Path, amqp_url: str
 ) -> None:
-    url = own_broker.url(own_broker.fresh_vhost())
-    own_broker.stop()
-    relay = start(processes, tmp_path, url)
+    port = free_port()
+    relay = start(processes, tmp_path, through(amqp_url, port))
     store(journal, *range(50))
     eventually(lambda: relay.report().counters.get("messages_published") == 0, 20)
-    own_broker.start()
-    eventually(lambda: relay.published() == 50, 60)
-    assert look(url, WORK_QUEUE).ready == 50
-    relay.let_go()
-    assert relay.process.wait(20) == 4
+    with proxy_of(amqp_url, listening=port):  # RabbitMQ comes up
+        eventually(lambda: relay.published() == 50, 60)
+        assert look(amqp_url, WORK_QUEUE).ready == 50
+        relay.let_go()
+        assert relay.process.wait(20) == 4
 
 
 def test_signals_are_left_to_the_supervisor(

@@ -1,10 +1,10 @@
-"""RabbitMQ goes away with a traced delivery in hand: it is taken up again, in the same trace."""
+"""The connection to RabbitMQ is cut with a traced delivery in hand: it comes again, in the same trace."""
 
 from pathlib import Path
 
 from lapidicom.common.topology import WORK_QUEUE
-from tests.support.broker import Broker
 from tests.support.cube.process import CubeProcess
+from tests.support.cutting_proxy import Way, proxy_of, through
 from tests.support.instances import instance
 from tests.support.otlp_collector import OtlpCollector
 from tests.support.polling import eventually
@@ -16,25 +16,24 @@ DELIVERY = "process lapidicom:instance.stored"
 
 
 def test_a_delivery_whose_connection_is_lost_is_traced_again(
-    own_broker: Broker, cube: CubeProcess, collector: OtlpCollector, tmp_path: Path
+    amqp_url: str, cube: CubeProcess, collector: OtlpCollector, tmp_path: Path
 ) -> None:
-    stack = Stack(own_broker.url(own_broker.fresh_vhost()), cube, tmp_path)
-    try:
-        stack.start(options=Options(pace={"read": 30}), **collector.settings)
-        cube.control.hang()
-        assert stack.send(instance(1)) == [0]
-        eventually(lambda: collector.named("publish lapidicom:series.received"), what="all is published")
-        eventually(lambda: look(stack.amqp_url, WORK_QUEUE).ready == 0, 20, what="all is in hand")
-        own_broker.settled()  # else the queue may come back empty, and nothing be delivered again
-        own_broker.kill()
-        eventually(lambda: stack.registrar.events("broker_consumer_lost"), 30, what="the registrar sees it")
-        own_broker.start()
-        cube.control.heal()
-        stack.until_registered(1)  # maybe by the first delivery's POST: the second comes with the connection
-        eventually(lambda: len(collector.named(DELIVERY)) >= 2, 60, what="it is delivered again")
-        stack.stop()
-    finally:
-        stack.close()
+    with proxy_of(amqp_url) as proxy:
+        stack = Stack(through(amqp_url, proxy.port), cube, tmp_path)
+        try:
+            stack.start(options=Options(pace={"read": 30}), **collector.settings)
+            cube.control.hang()
+            assert stack.send(instance(1)) == [0]
+            eventually(lambda: collector.named("publish lapidicom:series.received"), what="all is published")
+            eventually(lambda: look(amqp_url, WORK_QUEUE).ready == 0, 20, what="all is in hand")
+            proxy.cut(Way.RESET)
+            eventually(lambda: stack.registrar.events("broker_consumer_lost"), 30, what="it is seen")
+            cube.control.heal()
+            stack.until_registered(1)  # maybe by the first delivery's POST: the second needs the connection
+            eventually(lambda: len(collector.named(DELIVERY)) >= 2, 60, what="it is delivered again")
+            stack.stop()
+        finally:
+            stack.close()
     deliveries = collector.named(DELIVERY)
     assert len({span.trace_id for span in deliveries}) == 1
     assert len({span.parent_id for span in deliveries}) == 1
