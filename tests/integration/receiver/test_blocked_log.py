@@ -34,8 +34,9 @@ def test_every_association_is_served_and_what_the_log_lost_is_counted(unread: Re
     assert unread.reasons() == []
     unread.read_the_log_again()
     dropped = unread.wait_for("log_lines_dropped", process="listener")
+    ended = len(unread.events("association_ended"))
     assert store(unread, instance(ASSOCIATIONS + 1)) == 0x0000
-    unread.wait_for("association_ended", count=len(unread.events("association_ended")) + 1)
+    unread.wait_for("association_ended", count=ended + 1)
     assert unread.other_output == [], "a torn line"
     written = len(unread.events("association_accepted")) + len(unread.events("association_ended"))
     assert written + dropped["count"] == 2 * (ASSOCIATIONS + 1)
