@@ -41,15 +41,24 @@ def take_all(url: str, queue: str) -> list[AbstractIncomingMessage]:
             channel = await connection.channel()
             source = await channel.get_queue(queue)
             taken: list[AbstractIncomingMessage] = []
-            while (message := await source.get(fail=False)) is not None:
+            # Without acknowledgements: a closing channel may lose those that were sent last.
+            while (message := await source.get(no_ack=True, fail=False)) is not None:
                 taken.append(message)
-            for message in taken:
-                await message.ack()
-            if taken:
-                await asyncio.sleep(0.5)  # a closing channel may lose the acks that were sent last
             return taken
 
     return asyncio.run(take())
+
+
+def purge(url: str, *queues: str) -> None:
+    """Empty queues that nobody else reads."""
+
+    async def empty() -> None:
+        async with asyncio.timeout(20), await aio_pika.connect(url) as connection:
+            channel = await connection.channel()
+            for queue in queues:
+                await (await channel.get_queue(queue)).purge()
+
+    asyncio.run(empty())
 
 
 def bind(

@@ -1,13 +1,11 @@
 """`lapidicom reconcile` against a real receiver, broker and registrar, and the stand-in CUBE."""
 
-import asyncio
 import json
 import os
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
 
-import aio_pika
 import pytest
 from structlog.testing import capture_logs
 
@@ -19,7 +17,7 @@ from tests.support.command import Ended, in_process, start
 from tests.support.instances import EXPLICIT, IMPLICIT, Instance, instance, leaks
 from tests.support.journals import all_records, journal_folders, records_of
 from tests.support.polling import eventually
-from tests.support.queues import look, take_all
+from tests.support.queues import look, purge, take_all
 from tests.support.receiver import Receiver
 from tests.support.scus import pynetdicom_store
 from tests.support.whole_path import OBSERVER_QUEUE, WholePath
@@ -64,7 +62,7 @@ class World:
 
     def lose_registrations(self) -> None:
         """What must never happen: somebody purges the work queue."""
-        asyncio.run(_purge(self.path.amqp_url))
+        purge(self.path.amqp_url, WORK_QUEUE)
 
     def reconcile(self, calling: str, *options: str, **settings: str) -> Ended:
         given = ("--pacs", calling, "--older-than", "0s", "--rate", "1000/s", "--wait", "1", *options)
@@ -76,12 +74,6 @@ def log() -> Iterator[list[MutableMapping[str, Any]]]:
     """The lines of the log, which only a process of its own writes to standard error."""
     with capture_logs() as lines:
         yield lines
-
-
-async def _purge(url: str) -> None:
-    async with asyncio.timeout(20), await aio_pika.connect(url) as connection:
-        channel = await connection.channel()
-        await (await channel.get_queue(WORK_QUEUE)).purge()
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,15 @@ from lapidicom.registrar.consumer import headers as told
 from tests.support.command import Ended, in_process
 from tests.support.dead_letters import bury, dead_letter
 from tests.support.polling import eventually
-from tests.support.queues import look, take_all
+from tests.support.queues import look, purge, take_all
+
+
+@pytest.fixture
+def amqp_url(amqp_url_of_module: str) -> Iterator[str]:
+    """One virtual host for all tests here: its queues are empty when a test begins."""
+    bury(amqp_url_of_module, [])
+    yield amqp_url_of_module
+    purge(amqp_url_of_module, WORK_QUEUE, DEAD_LETTER_QUEUE)
 
 
 def replay(url: str, *options: str) -> Ended:

@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import stat
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,11 @@ from pamqp.commands import Basic
 from lapidicom.cli.export import Exported, written
 from lapidicom.common.broker import connection, declare
 from lapidicom.common.messages import HEADER_ID
-from lapidicom.common.topology import DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE, topology
+from lapidicom.common.topology import DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE, WORK_QUEUE, topology
 from tests.support.command import Ended, in_process
 from tests.support.dead_letters import bury, dead_letter
 from tests.support.polling import eventually
-from tests.support.queues import look, take_all
+from tests.support.queues import look, purge, take_all
 
 STRANGE = {
     "text": "ü",
@@ -32,6 +33,14 @@ STRANGE = {
     "list": [1, "a", {"$bytes": "no"}],
     "x-death": [{"queue": "lapidicom.registrations", "reason": "delivery_limit", "count": 1}],
 }
+
+
+@pytest.fixture
+def amqp_url(amqp_url_of_module: str) -> Iterator[str]:
+    """One virtual host for all tests here: its queues are empty when a test begins."""
+    bury(amqp_url_of_module, [])
+    yield amqp_url_of_module
+    purge(amqp_url_of_module, WORK_QUEUE, DEAD_LETTER_QUEUE)
 
 
 def dlq(url: str, *arguments: str) -> Ended:

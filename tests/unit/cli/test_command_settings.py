@@ -58,3 +58,9 @@ def test_a_wrong_setting_is_named_and_no_secret_is_told(changes: dict[str, str],
         read_settings({"AMQP_URL": URL} | changes)
     assert told in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["http://cube/api/v1", "http://cube/api/v1/"])
+def test_cubes_address_ends_in_a_slash_for_all_who_read_it(url: str) -> None:
+    account = {"CHRIS_URL": url, "CHRIS_USERNAME": "chris", "CHRIS_PASSWORD": "x"}
+    assert CubeSection.model_validate(account).cube_url == "http://cube/api/v1/"

@@ -67,6 +67,7 @@ def test_a_body_that_cannot_be_read_still_gives_a_letter(body: bytes) -> None:
 
 def test_a_foreign_message_has_its_message_id_or_a_digest_as_its_id() -> None:
     assert read_letter(b"x", properties(None, message_id="m")).id == "m"
+    assert read_letter(b"x", properties({"lapidicom-id": "Schmidt Anna"}, message_id="m")).id == "m"
     nameless = read_letter(b"x", properties(None, message_id=None, message_type=None))
     assert nameless.id.startswith("sha256-2d711642b726b044")
     assert nameless.reason == UNKNOWN_REASON

@@ -35,7 +35,7 @@ def test_a_group_knows_its_oldest_its_reasons_and_an_example() -> None:
     gathered = Gathered(first)
     gathered.add(first)
     gathered.add(letter(2, "http_500", 500, "", died=WHEN - timedelta(hours=1)))
-    group = gathered.group("ORTHANC")
+    group = gathered.group("ORTHANC", GroupBy.PACS)
     assert (group.oldest, group.youngest, group.count) == (WHEN - timedelta(hours=1), WHEN, 2)
     assert group.reasons == {"no_answer": 1, "http_500": 1}
     assert group.example.endswith(".1")

@@ -74,6 +74,8 @@ def test_only_our_headers_and_those_of_a_trace_are_shown_and_never_cubes_answer(
         "lapidicom-reason": "refused: DOE",
         "lapidicom-attempts": 3,
         "lapidicom-patient": "DOE",
+        "lapidicom-registrar": "Schmidt Anna",
+        "lapidicom-edited": b"Schmidt",
         "traceparent": "00-1",
         "patient": "DOE",
     }
@@ -82,6 +84,8 @@ def test_only_our_headers_and_those_of_a_trace_are_shown_and_never_cubes_answer(
         "lapidicom-reason": "refused",
         "lapidicom-attempts": 3,
         "lapidicom-patient": "***",
+        "lapidicom-registrar": "***",
+        "lapidicom-edited": "***",
         "traceparent": "00-1",
         "patient": "***",
     }

@@ -226,3 +226,12 @@ def test_ctrl_c_before_the_work_begins_says_no_more_than_that() -> None:
     world = World({"AMQP_URL": URL}, io.StringIO(), err, start_logging=interrupt)
     assert application.run(["dlq", "list"], world) == 130
     assert err.getvalue() == "lapidicom: interrupted\n"
+
+
+@pytest.mark.parametrize(
+    ("as_json", "limit", "rows"), [(False, None, 20), (True, None, 0), (False, 0, 0), (True, 5, 5)]
+)
+def test_text_has_twenty_rows_and_json_all_unless_a_limit_is_given(
+    as_json: bool, limit: int | None, rows: int
+) -> None:
+    assert Shell(World({}), "dlq list", as_json=as_json).rows(limit) == rows

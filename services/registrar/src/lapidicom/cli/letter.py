@@ -16,6 +16,7 @@ from lapidicom.common.headers import HEADER_ID, HEADER_VERSION, Header, own_head
 from lapidicom.common.topology import WORK_QUEUE
 from lapidicom.registrar.consumer import headers as registrar
 
+_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
 _UID: Final = re.compile(r"[0-9.]{1,64}", re.ASCII)
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _SHORT: Final = 8
@@ -55,7 +56,7 @@ class DeadLetter:
     """A message that could not be registered.
 
     Attributes:
-        id: by which an operator names it: the stable id, else what there is.
+        id: by which an operator names it: the stable id, else what there is that looks like an id.
         lapidicom_id: the stable id; empty for a foreign message.
         message_id: of this publish.
         type: message type.
@@ -128,7 +129,7 @@ def read_letter(body: bytes, properties: Properties) -> DeadLetter:
     last = _time(headers.get(registrar.LAST_ATTEMPT))
     stable, message_id = _text(headers.get(HEADER_ID)), _text(properties.message_id)
     return DeadLetter(
-        id=stable or message_id or f"sha256-{sha256(body).hexdigest()[:16]}",
+        id=next(filter(_ID.fullmatch, (stable, message_id)), f"sha256-{sha256(body).hexdigest()[:16]}"),
         lapidicom_id=stable,
         message_id=message_id,
         type=_text(properties.message_type),

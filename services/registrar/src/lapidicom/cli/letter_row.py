@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Self
 
 from lapidicom.cli.answers import HIDDEN, NUMBER, Answer, Display
 from lapidicom.cli.letter import DeadLetter, short_id
-from lapidicom.cli.masking import known_answer, known_pacs
+from lapidicom.cli.masking import known_answer, known_word
 from lapidicom.cli.times import age
 
 UID_TAIL: Final = 12
@@ -50,15 +50,15 @@ class Row(Answer):
         return cls(
             id=letter.id,
             died_at=letter.died_at,
-            type=letter.type,
+            type=known_word(letter.type),
             reason=letter.reason,
             http_status=letter.http_status,
             cause=known_answer(letter.answer) or None,
             attempts=letter.attempts,
             first_attempt=letter.first_attempt,
             last_attempt=letter.last_attempt,
-            registrar=letter.registrar or None,
-            pacs_name=known_pacs(letter.pacs_name) or None,
+            registrar=known_word(letter.registrar) or None,
+            pacs_name=known_word(letter.pacs_name) or None,
             SeriesInstanceUID=letter.uid("SeriesInstanceUID") or None,
             SOPInstanceUID=letter.uid("SOPInstanceUID") or None,
             **more,

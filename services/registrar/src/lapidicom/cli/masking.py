@@ -6,6 +6,7 @@ What may be shown is listed: a field, a header or a text of CUBE's that is new i
 import json
 import re
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -108,6 +109,7 @@ _PAGES: Final = frozenset(
 _TITLE: Final = re.compile(r"<(title|h1)[^>]*>\s*(.*?)\s*</\1>", re.IGNORECASE | re.DOTALL)
 _FILE_NAME: Final = re.compile(r"[0-9]+-[0-9.]+\.dcm", re.ASCII)
 _PACS: Final = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
+_WORD: Final = re.compile(r"[A-Za-z0-9._:,+=@-]*", re.ASCII)
 _UID: Final = re.compile(r"[0-9.]{1,64}", re.ASCII)
 
 
@@ -118,14 +120,19 @@ def masked_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def masked_headers(headers: Mapping[str, Any]) -> dict[str, Any]:
     """Our headers; of others only those of a trace."""
-    return {
-        name: value
-        if name in _HARMLESS_HEADERS
-        else known_reason(value)
-        if name in _REASONS and isinstance(value, str)
-        else MASK
-        for name, value in headers.items()
-    }
+    return {name: _masked_header(name, value) for name, value in headers.items()}
+
+
+def _masked_header(name: str, value: Any) -> Any:
+    match value:
+        case str() if name in _REASONS:
+            return known_reason(value)
+        case str() if name in _HARMLESS_HEADERS:
+            return known_word(value)
+        case None | int() | float() | datetime() if name in _HARMLESS_HEADERS:
+            return value
+        case _:
+            return MASK
 
 
 def masked_path(path: str) -> str:
@@ -137,9 +144,9 @@ def masked_path(path: str) -> str:
     return "/".join((*parts[:3], *(MASK for _ in parts[4:]), parts[-1] if is_file else MASK))
 
 
-def known_pacs(name: str) -> str:
-    """A PACS name; what cannot be a sanitised AE title is masked."""
-    return name if not name or _PACS.fullmatch(name) else MASK
+def known_word(text: str) -> str:
+    """A name or id of ours; what has a blank, say, was written by somebody else and is masked."""
+    return text if _WORD.fullmatch(text) else MASK
 
 
 def known_answer(answer: str) -> str:
@@ -190,7 +197,7 @@ def _masked(name: str, value: Any) -> Any:
     if name not in HARMLESS_FIELDS:
         return MASK
     if name == "pacs_name":
-        return known_pacs(value) if isinstance(value, str) else MASK
+        return known_word(value) if isinstance(value, str) else MASK
     if name.endswith("UID") and not (isinstance(value, str) and _UID.fullmatch(value)):
         return MASK
     return value if isinstance(value, str | int | float | bool) else MASK

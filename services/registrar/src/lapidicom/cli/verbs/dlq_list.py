@@ -6,7 +6,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
 import typer
 
@@ -16,7 +16,7 @@ from lapidicom.cli.dead_letters import look
 from lapidicom.cli.filters import Filters
 from lapidicom.cli.letter import DeadLetter, short_id
 from lapidicom.cli.letter_row import Row
-from lapidicom.cli.masking import known_answer
+from lapidicom.cli.masking import known_answer, known_word
 from lapidicom.cli.shell import Because, Limit, Shell, ShowPhi, command
 from lapidicom.cli.times import age
 
@@ -47,6 +47,12 @@ class Group(Answer):
     runbook: Annotated[str, HIDDEN]
 
 
+class GroupOfOneReason(Group):
+    """A group whose name says its reason."""
+
+    shown: ClassVar[tuple[str, ...]] = ("count", "key", "oldest", "example", "remedy")
+
+
 class Groups(Answer):
     """All groups, the largest first."""
 
@@ -71,7 +77,7 @@ KEYS: Final[Mapping[GroupBy, Callable[[DeadLetter], str]]] = {
     GroupBy.REASON: lambda letter: _cause(letter),
     GroupBy.STATUS: lambda letter: "none" if letter.http_status is None else str(letter.http_status),
     GroupBy.SERIES: lambda letter: letter.uid("SeriesInstanceUID") or UNKNOWN,
-    GroupBy.PACS: lambda letter: letter.pacs_name or UNKNOWN,
+    GroupBy.PACS: lambda letter: known_word(letter.pacs_name) or UNKNOWN,
     GroupBy.HOUR: lambda letter: _hour(letter.died_at),
 }
 
@@ -90,9 +96,10 @@ class Gathered:
         if letter.died_at is not None:
             self.times = [min([*self.times, letter.died_at]), max([*self.times, letter.died_at])]
 
-    def group(self, key: str) -> Group:
+    def group(self, key: str, by: GroupBy) -> Group:
         """What is shown of it."""
-        return Group(
+        made = GroupOfOneReason if by is GroupBy.REASON else Group
+        return made(
             key=key,
             count=self.reasons.total(),
             reasons=dict(self.reasons.most_common()),
@@ -150,7 +157,7 @@ async def _list(
         shell.output.show(Letters(total=total, matching=matching, dead_letters=rows))
         shell.more(matching - len(rows))
         return
-    largest = sorted((one.group(key) for key, one in groups.items()), key=lambda one: -one.count)
+    largest = sorted((one.group(key, group_by) for key, one in groups.items()), key=lambda one: -one.count)
     shown = largest[: limit or None]
     shell.output.show(Groups(total=total, matching=matching, group_by=group_by, groups=shown))
     shell.more(len(groups) - len(shown))

@@ -17,7 +17,7 @@ from lapidicom.cli.errors import ExitStatus, OperatorError
 from lapidicom.cli.in_thread import of_volume
 from lapidicom.cli.letter import DeadLetter, is_named, short_id
 from lapidicom.cli.letter_row import Row
-from lapidicom.cli.masking import known_answer, masked_fields, masked_headers
+from lapidicom.cli.masking import known_answer, known_word, masked_fields, masked_headers
 from lapidicom.cli.shell import Because, Shell, ShowPhi, command
 from lapidicom.common.messages import SeriesReceived
 from lapidicom.registrar.cube.contract import PATH_PREFIX
@@ -82,7 +82,7 @@ async def _show(shell: Shell, wanted: str, *, show_phi: bool, because: str) -> S
         runbook=cause.section,
         copies=copies,
         file=file,
-        message_id=letter.message_id,
+        message_id=known_word(letter.message_id),
         version=letter.version,
         answer=(letter.answer if show_phi else known_answer(letter.answer)) or None,
         message=dict(fields) if show_phi else masked_fields(fields),
