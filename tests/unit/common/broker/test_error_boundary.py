@@ -92,3 +92,23 @@ def test_a_task_that_is_really_cancelled_stays_cancelled() -> None:
 
 def test_a_fault_of_our_own_is_not_taken_for_the_brokers() -> None:
     assert type(translated(KeyError("bug"))) is KeyError
+
+
+def test_a_cancellation_behind_which_a_library_puts_an_error_is_passed_on() -> None:
+    """As `wait_for` of Python 3.11 does, where a call fails at the moment of the cancellation."""
+
+    async def call() -> None:
+        async with boundary(5, ConnectionLost):
+            try:
+                await asyncio.sleep(10)
+            except asyncio.CancelledError:
+                raise ConnectionRefusedError from None
+
+    async def test() -> None:
+        task = asyncio.create_task(call())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(test())

@@ -45,18 +45,25 @@ async def boundary(seconds: float, lost: type[BrokerError]) -> AsyncIterator[Non
     """Bound one AMQP call in time and translate whatever it raises.
 
     aiormq cancels its callers when a link dies (seen as a CancelledError that nobody asked for):
-    a cancellation is passed on only if somebody really cancelled this task.
+    a cancellation is passed on only if somebody really cancelled this task. And `wait_for` of Python 3.11
+    loses a cancellation that comes when its call fails: then it is passed on in the place of the error.
 
     Args:
         seconds: for the whole block.
         lost: what a time-out or a broken connection means here.
     """
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
     try:
-        async with asyncio.timeout(seconds):
-            yield
+        try:
+            async with asyncio.timeout(seconds):
+                yield
+        except Exception as error:
+            if task and task.cancelling() > before:
+                raise asyncio.CancelledError from error
+            raise
     except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
+        if task and task.cancelling():
             raise
         raise lost("the connection was lost") from error
     except PublishError as error:
