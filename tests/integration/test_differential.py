@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -19,12 +20,13 @@ from tests.support.byte_scripts import SCRIPTS, Script, run
 from tests.support.child import leash
 from tests.support.polling import eventually
 from tests.support.ports import free_port
-from tests.support.receiver import REPOSITORY, Receiver
+from tests.support.receiver import Receiver
 from tests.support.requirements import tool
 from tests.support.scp_differences import DIFFERENCES
 
 Outcomes = Mapping[str, tuple[str, ...]]
 
+CHECKOUT = Path(__file__).parents[2]
 BY_NAME = {script.name: script for script in SCRIPTS}
 SHORT_PATIENCE = 2.0
 """Seconds for a script to which a peer is known to say nothing."""
@@ -34,7 +36,7 @@ SHORT_PATIENCE = 2.0
 def child(*command: str) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
         [*leash(), *command],
-        cwd=REPOSITORY,
+        cwd=CHECKOUT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
