@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from lapidicom.receiver.relay.stored_files import StoredFiles
+from lapidicom.receiver.relay.behind_mark import StoredFiles
 from tests.support.journal_history import run_history
 
 HISTORIES = {"small": 400, "large": 20_000}[os.environ.get("LAPIDICOM_TEST_SIZE", "small")]

@@ -25,7 +25,7 @@ from lapidicom.common.journal.format import (
 )
 from lapidicom.common.journal.records import SeriesKey
 from lapidicom.receiver.journal.entry import Entry
-from lapidicom.receiver.journal.life import DIRECTORY
+from lapidicom.receiver.journal.folder import DIRECTORY
 from lapidicom.receiver.journal.mark import Progress
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL

@@ -16,10 +16,10 @@ from lapidicom.common.journal.format import folder_name
 from lapidicom.receiver.errors import OutOfResources
 from lapidicom.receiver.journal.commit import GroupCommit
 from lapidicom.receiver.journal.entry import Entry
-from lapidicom.receiver.journal.life import Life
+from lapidicom.receiver.journal.folder import OwnedJournal
+from lapidicom.receiver.storage.file_meta import FileMeta
 from lapidicom.receiver.storage.folders import SeriesFolder, SeriesFolders
 from lapidicom.receiver.storage.instance_file import InstanceStore
-from lapidicom.receiver.storage.part10 import FileMeta
 from lapidicom.receiver.storage.volume import Volume, VolumeUnusable
 from tests.support.journal_format_1 import JournalOfFormat1
 from tests.support.journal_perils import Peril
@@ -207,9 +207,9 @@ class Owner:
             self._group = JournalOfFormat1(fs, SPOOL, RECEIVER, life, self._parent, history.segment_limit)
             return
 
-        def make_life() -> Life:
+        def make_life() -> OwnedJournal:
             life = lives.pop() if lives else f"{chance.getrandbits(128):032x}"
-            return Life(fs, SPOOL, RECEIVER, life, self._parent, fsync=True)
+            return OwnedJournal(fs, SPOOL, RECEIVER, life, self._parent, fsync=True)
 
         self._group = GroupCommit(
             make_life,

@@ -14,7 +14,7 @@ from lapidicom.common import logs
 from lapidicom.common.broker.publisher import Envelope
 from lapidicom.common.file_system import FileSystem
 from lapidicom.receiver.control import ControlSocket
-from lapidicom.receiver.relay.relay import PublishesEnvelopes
+from lapidicom.receiver.relay.publish import PublishesEnvelopes
 from lapidicom.receiver.settings import RelaySettings
 from tests.support.faults import Armed, Fault, FaultyFileSystem, arm, decode
 

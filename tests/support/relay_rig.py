@@ -9,12 +9,12 @@ from typing import Any, Protocol, TypeVar
 from lapidicom.common.broker import BrokerError, Envelope
 from lapidicom.common.file_system import FileSystem
 from lapidicom.common.journal.reader import JournalFolder
-from lapidicom.receiver.relay.counts import Counts
+from lapidicom.receiver.relay.behind_mark import StoredFiles
 from lapidicom.receiver.relay.follower import Follower
 from lapidicom.receiver.relay.journals import Journals, RelayIdentity
-from lapidicom.receiver.relay.relay import Relay
+from lapidicom.receiver.relay.publish import JournalPublisher
+from lapidicom.receiver.relay.reader import Counts
 from lapidicom.receiver.relay.retention import Retention
-from lapidicom.receiver.relay.stored_files import StoredFiles
 
 T = TypeVar("T")
 
@@ -109,7 +109,7 @@ class RelayRig:
         self.retention = Retention(
             fs, root, spool, days=days, min_free_space=min_free_space, now=clock, observe=self._observe
         )
-        self.relay = Relay(
+        self.relay = JournalPublisher(
             self.journals,
             self.retention,
             takeover=takeover,

@@ -14,7 +14,7 @@ import pytest
 from lapidicom.common.file_system import FileSystem
 from lapidicom.common.topology import WORK_QUEUE
 from lapidicom.receiver.control import ControlSocket, Drain, LifeEnded, Report, Settings
-from lapidicom.receiver.journal.parent import process_identity
+from lapidicom.receiver.journal.folder import process_identity
 from lapidicom.receiver.journal.writer import Journal
 from tests.support.child import leash
 from tests.support.cutting_proxy import proxy_of, through

@@ -10,7 +10,7 @@ import pytest
 from lapidicom.cli.reconcile.findings import Missing, Recorded
 from lapidicom.cli.reconcile.message import NoMessage, id_of_path, message_of, of_file
 from lapidicom.common.topology import WORK_QUEUE
-from lapidicom.receiver.storage.part10 import FileMeta
+from lapidicom.receiver.storage.file_meta import FileMeta
 from tests.support.data_sets import Coding
 from tests.support.instances import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT, Instance, instance
 

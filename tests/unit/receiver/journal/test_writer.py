@@ -419,7 +419,7 @@ def test_end_records_that_are_kept_need_no_traffic_to_be_written(make_owner: Cal
 def test_end_records_over_the_bound_are_given_up_and_their_series_stay_open(
     make_owner: Callable[..., Owner], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lapidicom.receiver.journal.kept_end_records._MOST_ENTRIES", 1)
+    monkeypatch.setattr("lapidicom.receiver.journal.entry._MOST_ENTRIES", 1)
     owner = make_owner()
     owner.store(1, first=True)
     fail_write(owner.fs)

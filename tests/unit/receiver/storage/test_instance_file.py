@@ -14,9 +14,9 @@ import pytest
 from lapidicom.common.file_system import FileSystem
 from lapidicom.common.instance.part10 import read_file_meta
 from lapidicom.receiver.errors import OutOfResources
+from lapidicom.receiver.storage.file_meta import FileMeta
 from lapidicom.receiver.storage.folders import SeriesFolders
 from lapidicom.receiver.storage.instance_file import InstanceStore, TemporaryFile
-from lapidicom.receiver.storage.part10 import FileMeta
 from lapidicom.receiver.storage.volume import Volume, VolumeUnusable
 
 FOLDER = "SERVICES/PACS/HOSPITAL/1-A-/s-a-20200101/00001-x-0123456"

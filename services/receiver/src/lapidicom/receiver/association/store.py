@@ -28,8 +28,8 @@ from lapidicom.receiver.errors import (
     SOPClassNotSupported,
 )
 from lapidicom.receiver.journal.writer import Entry, Journal
+from lapidicom.receiver.storage.file_meta import FileMeta
 from lapidicom.receiver.storage.instance_file import InstanceStore, TemporaryFile
-from lapidicom.receiver.storage.part10 import FileMeta
 from lapidicom.receiver.upper_layer.abstract_syntaxes import VERIFICATION_SOP_CLASS
 from lapidicom.receiver.upper_layer.presentation_context import ContextResult
 

@@ -12,13 +12,11 @@ from typing import Final
 from lapidicom.common.file_system import GONE
 from lapidicom.common.journal.format import SEGMENT_LIMIT
 from lapidicom.common.volume import NO_SPACE
-from lapidicom.receiver.journal.entry import Entry
-from lapidicom.receiver.journal.kept_end_records import KeptEndRecords
-from lapidicom.receiver.journal.life import Life
-from lapidicom.receiver.journal.lives import Lives
+from lapidicom.receiver.journal.entry import Entry, KeptEndRecords
+from lapidicom.receiver.journal.folder import OwnedJournal
 from lapidicom.receiver.journal.mark import Mark
 from lapidicom.receiver.journal.observer import Observer
-from lapidicom.receiver.journal.segment_writer import SegmentWriter
+from lapidicom.receiver.journal.segment import JournalSuccession, SegmentWriter
 
 _MOST_REFUSALS: Final = 4096
 """Refusals that wait while the disk does not answer. Nobody waits for their records: more are left out."""
@@ -44,7 +42,7 @@ class GroupCommit:
 
     def __init__(
         self,
-        make_life: Callable[[], Life],
+        make_life: Callable[[], OwnedJournal],
         receiver_id: str,
         *,
         observe: Observer,
@@ -61,7 +59,7 @@ class GroupCommit:
         """The last of the refusals that were written since the last sync: they need no more than the mark."""
         self._kept = KeptEndRecords(observe)
         self._mark = Mark(observe)
-        self._lives = Lives(make_life, self._mark, observe=observe, on_life=on_life)
+        self._lives = JournalSuccession(make_life, self._mark, observe=observe, on_life=on_life)
         self._segments = SegmentWriter(self._lives, receiver_id, segment_limit)
         self.fault: str | None = None
         self.lacks_space = False

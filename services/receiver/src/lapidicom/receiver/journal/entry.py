@@ -1,10 +1,14 @@
-"""Records on their way into the journal, appended together. Pure."""
+"""Records on their way into the journal, what they mean for the list of open series, and what waits. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from lapidicom.common.journal.format import Position
-from lapidicom.common.journal.records import SeriesKey
+from lapidicom.common.journal.records import OpenSeries, SeriesKey, series_fields_of
+from lapidicom.receiver.journal.observer import Observer
+
+_MOST_ENTRIES: Final = 10_000
+_MOST_BYTES: Final = 8 << 20
 
 
 class Entry:
@@ -64,3 +68,63 @@ class Entry:
     def length(self) -> int:
         """Bytes of its records."""
         return sum(map(len, self.bodies)) + (0 if self.starts is None else len(self.starts))
+
+
+class OpenSeriesList:
+    """The series that this owner's records have begun and not ended, and their counts."""
+
+    def __init__(self) -> None:
+        self._series: dict[SeriesKey, OpenSeries] = {}
+
+    def listed(self) -> Collection[OpenSeries]:
+        """In the order of their beginning."""
+        return self._series.values()
+
+    def take(self, entry: Entry) -> None:
+        """Take in what a written entry means: a beginning, a count, an end."""
+        key = entry.series
+        if key is not None:
+            if entry.starts is not None and key not in self._series:
+                self._series[key] = OpenSeries(entry.started_as, series_fields_of(entry.starts))
+            series = self._series.get(key)
+            if series is not None:
+                if entry.refused:
+                    series.refused += 1
+                else:
+                    series.received += 1
+        for ended in entry.ends or ():
+            self._series.pop(ended, None)
+
+
+class KeptEndRecords:
+    """Those of one owner.
+
+    Args:
+        observe: told when some are given up.
+
+    Attributes:
+        entries: that wait for the next batch.
+    """
+
+    def __init__(self, observe: Observer) -> None:
+        self._observe = observe
+        self.entries: list[Entry] = []
+
+    def take(self) -> list[Entry]:
+        """Give them to a batch."""
+        entries, self.entries = self.entries, []
+        return entries
+
+    def keep(self, batch: Iterable[Entry]) -> None:
+        """Keep the end records of a batch that failed; over the bound the newest are given up.
+
+        Their series then stay in the list of open series, and the relay ends them with this life.
+        """
+        entries = [entry for entry in batch if entry.ends is not None]
+        size = 0
+        for number, entry in enumerate(entries):
+            size += entry.length()
+            if number >= _MOST_ENTRIES or size > _MOST_BYTES:
+                self._observe("journal_end_records_given_up", entries=len(entries) - number)
+                break
+            self.entries.append(entry)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from lapidicom.common.journal.format import Position
 from lapidicom.receiver.journal.entry import Entry
-from lapidicom.receiver.journal.life import Life
+from lapidicom.receiver.journal.folder import OwnedJournal
 from lapidicom.receiver.journal.observer import Observer
 
 
@@ -58,11 +58,11 @@ class Mark:
     def __init__(self, observe: Observer) -> None:
         self._observe = observe
         self._moving = threading.Lock()
-        self._life: Life | None = None
+        self._life: OwnedJournal | None = None
         self.progress = Progress()
         self.due: Position | None = None
 
-    def begin(self, life: Life) -> None:
+    def begin(self, life: OwnedJournal) -> None:
         """Move the mark of this life from now on."""
         with self._moving:
             self._life = life

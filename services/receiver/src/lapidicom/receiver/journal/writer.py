@@ -19,9 +19,8 @@ from lapidicom.common.volume import NO_SPACE
 from lapidicom.receiver.errors import JournalUnavailable
 from lapidicom.receiver.journal.commit import GroupCommit
 from lapidicom.receiver.journal.entry import Entry
-from lapidicom.receiver.journal.life import Life
+from lapidicom.receiver.journal.folder import OwnedJournal, parent_identity
 from lapidicom.receiver.journal.observer import Observer
-from lapidicom.receiver.journal.parent import parent_identity
 
 __all__ = ["Entry", "Journal", "SeriesKey"]
 
@@ -108,9 +107,9 @@ class Journal:
         whose = parent_identity() if parent is None else parent
         given = [] if life is None else [life]
 
-        def make_life() -> Life:
+        def make_life() -> OwnedJournal:
             own = given.pop() if given else uuid.uuid4().hex
-            return Life(file_system, spool, receiver_id, own, whose, fsync=fsync)
+            return OwnedJournal(file_system, spool, receiver_id, own, whose, fsync=fsync)
 
         try:
             group = GroupCommit(

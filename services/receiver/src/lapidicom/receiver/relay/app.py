@@ -19,14 +19,14 @@ from lapidicom.common.telemetry import Tracing
 from lapidicom.common.topology import topology
 from lapidicom.receiver import child_process
 from lapidicom.receiver.control import ControlSocket
-from lapidicom.receiver.journal.parent import parent_identity
-from lapidicom.receiver.relay.counts import Counts
+from lapidicom.receiver.journal.folder import parent_identity
+from lapidicom.receiver.relay.behind_mark import StoredFiles
+from lapidicom.receiver.relay.control_loop import RelayControlLoop
 from lapidicom.receiver.relay.follower import Follower
 from lapidicom.receiver.relay.journals import Journals, RelayIdentity
-from lapidicom.receiver.relay.relay import PublishesEnvelopes, Relay
+from lapidicom.receiver.relay.publish import JournalPublisher, PublishesEnvelopes
+from lapidicom.receiver.relay.reader import Counts
 from lapidicom.receiver.relay.retention import Retention
-from lapidicom.receiver.relay.shell import Shell
-from lapidicom.receiver.relay.stored_files import StoredFiles
 from lapidicom.receiver.settings import RelaySettings
 
 _ROUTINE: Final = frozenset(
@@ -97,10 +97,10 @@ async def _serve(
 ) -> int:
     counts = Counts()
     journals, relay = build(settings, file_system, counts)
-    shell = Shell(control, journals, relay, counts)
+    loop = RelayControlLoop(control, journals, relay, counts)
     watching = asyncio.create_task(relay.watch())
-    publishing = asyncio.create_task(_publish(relay, shell, supply, within_trace))
-    serving = asyncio.create_task(shell.serve())
+    publishing = asyncio.create_task(_publish(relay, loop, supply, within_trace))
+    serving = asyncio.create_task(loop.serve())
     # A fault of ours ends the process; the supervisor starts another.
     await asyncio.wait((watching, publishing, serving), return_when=asyncio.FIRST_COMPLETED)
     failed = [task for task in (watching, publishing) if task.done()]
@@ -114,10 +114,12 @@ async def _serve(
     return await serving
 
 
-async def _publish(relay: Relay, shell: Shell, supply: Supply, within_trace: WithinTrace) -> None:
+async def _publish(
+    relay: JournalPublisher, loop: RelayControlLoop, supply: Supply, within_trace: WithinTrace
+) -> None:
     async with aclosing(supply) as connected:
         async for publisher in connected:
-            shell.connected = True
+            loop.connected = True
             try:
                 await relay.publish(within_trace(publisher))
             except BrokerError as error:
@@ -125,10 +127,12 @@ async def _publish(relay: Relay, shell: Shell, supply: Supply, within_trace: Wit
                     "relay_goes_back", reason=str(error), error=type(error).__name__
                 )
             finally:
-                shell.connected = False
+                loop.connected = False
 
 
-def build(settings: RelaySettings, file_system: FileSystem, counts: Counts) -> tuple[Journals, Relay]:
+def build(
+    settings: RelaySettings, file_system: FileSystem, counts: Counts
+) -> tuple[Journals, JournalPublisher]:
     """Build the relay.
 
     Args:
@@ -177,7 +181,7 @@ def build(settings: RelaySettings, file_system: FileSystem, counts: Counts) -> t
         now=time.time,
         observe=observe,
     )
-    relay = Relay(
+    relay = JournalPublisher(
         journals,
         retention,
         takeover=settings.journal_takeover,

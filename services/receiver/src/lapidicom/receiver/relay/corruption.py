@@ -8,7 +8,7 @@ from lapidicom.common.journal.bad_lines import look_around, noted_bad_lines
 from lapidicom.common.journal.format import FILE_MODE, BadStretch, bad_lines_name
 from lapidicom.common.journal.reader import JournalFolder
 from lapidicom.receiver.journal.observer import Observer
-from lapidicom.receiver.relay.counts import Counts
+from lapidicom.receiver.relay.reader import Counts
 
 _APPEND: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 

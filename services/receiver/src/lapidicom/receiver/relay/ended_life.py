@@ -1,18 +1,176 @@
 """The rest of an ended life once its records are published: open series, temporary files, a note."""
 
 import contextlib
-from collections.abc import Iterable
+import posixpath
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 
 from lapidicom.common.broker.publisher import Envelope
+from lapidicom.common.journal import records
+from lapidicom.common.journal.chunk import Reached, read_chunk
 from lapidicom.common.journal.format import FINISHED, Position
 from lapidicom.common.journal.reader import JournalFolder
+from lapidicom.common.journal.records import Record, SeriesKey, UnknownRecord
 from lapidicom.receiver.journal.observer import Observer
 from lapidicom.receiver.relay.messages import broken_off
-from lapidicom.receiver.relay.open_series import LeftOpen
-from lapidicom.receiver.relay.position_file import write_position
+from lapidicom.receiver.relay.reader import write_position
+
+_LINES_AT_ONCE: Final = 256
 
 
-class EndedLife:
+@dataclass(slots=True)
+class LeftOpen:
+    """A series without an end record.
+
+    Attributes:
+        sequence: of the record that opened it.
+        fields: of that record.
+        received: instance records.
+        refused: refusals.
+    """
+
+    sequence: int
+    fields: Mapping[str, Any]
+    received: int = 0
+    refused: int = 0
+
+
+class OpenSeriesTable:
+    """Follows the records of a journal, from the beginning of a segment on.
+
+    Args:
+        never_answered: sequence numbers of instance records that do not count.
+
+    Attributes:
+        is_complete: a whole list was read, so nothing before it matters.
+    """
+
+    def __init__(self, never_answered: Container[int] = ()) -> None:
+        self._never_answered = never_answered
+        self._series: dict[SeriesKey, LeftOpen] = {}
+        self._listed: dict[SeriesKey, LeftOpen] = {}
+        self._unlisted = 0
+        self.is_complete = False
+
+    def begin_segment(self) -> None:
+        """The next record is the first of a segment."""
+        self._listed = {}
+        self._unlisted = 0
+
+    def left_open(self) -> list[LeftOpen]:
+        """Those with at least one instance."""
+        return [series for series in self._series.values() if series.received]
+
+    def take(self, record: Record) -> None:
+        """Take the next record in; one that lacks what its kind has changes nothing."""
+        fields = record.fields()
+        try:
+            match record.kind:
+                case records.INSTANCE_RECEIVED:
+                    self._received(record.sequence, fields)
+                case records.INSTANCE_REFUSED if fields.get("folder") is not None:
+                    self._refused(fields)
+                case records.SERIES_STARTED:
+                    # Written again if its first batch failed after the line was out: counts go on.
+                    self._series.setdefault(_key(fields), LeftOpen(record.sequence, fields))
+                case records.SERIES_ENDED:
+                    self._series.pop(_key(fields), None)
+                case records.SEGMENT_OPENED:
+                    self._open_list(fields["open_series"])
+                case records.SERIES_OPEN:
+                    self._list(fields)
+        except (KeyError, TypeError, AttributeError):
+            return
+
+    def _received(self, sequence: int, message: Mapping[str, Any]) -> None:
+        if sequence in self._never_answered:
+            return
+        folder = posixpath.dirname(message["path"])
+        key = SeriesKey(message["association_id"], folder)
+        series = self._series.get(key)
+        if series is None:
+            series = self._series[key] = LeftOpen(sequence, {**message, "folder": folder})
+        series.received += 1
+
+    def _refused(self, refusal: Mapping[str, Any]) -> None:
+        series = self._series.get(_key(refusal))
+        if series is not None:
+            series.refused += 1
+
+    def _open_list(self, open_series: int | list[Mapping[str, Any]]) -> None:
+        """A list begins: of so many records, or, in format 1, it is here."""
+        self._listed = {}
+        given = open_series if isinstance(open_series, list) else []
+        self._unlisted = len(given) if isinstance(open_series, list) else open_series
+        for one in given:
+            self._list(one)
+        self._end_list()
+
+    def _list(self, one: Mapping[str, Any]) -> None:
+        key = _key(one["series"])
+        listed = LeftOpen(one["sequence"], one["series"], one["received"], one["refused"])
+        # Should the rest of the list be lost, this much of it is known.
+        self._listed[key] = self._series[key] = listed
+        self._unlisted -= 1
+        self._end_list()
+
+    def _end_list(self) -> None:
+        if self._unlisted == 0:
+            self._series = self._listed
+            self.is_complete = True
+
+
+def _key(fields: Mapping[str, Any]) -> SeriesKey:
+    return SeriesKey(fields["association_id"], fields["folder"])
+
+
+def find_left_open(
+    folder: JournalFolder, mark: Position | None, never_answered: Container[int]
+) -> list[LeftOpen]:
+    """The series that a journal leaves open.
+
+    Args:
+        folder: of a life that has ended.
+        mark: of the journal.
+        never_answered: sequence numbers of instance records that do not count.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    numbers = list(folder.segments())
+    for first in reversed(range(len(numbers))):
+        table = OpenSeriesTable(never_answered)
+        _read_segment(folder, numbers[first], mark, table)
+        if table.is_complete or first == 0:
+            for number in numbers[first + 1 :]:
+                _read_segment(folder, number, mark, table)
+            return table.left_open()
+    return []
+
+
+def _read_segment(folder: JournalFolder, number: int, mark: Position | None, table: OpenSeriesTable) -> None:
+    fd = folder.open_segment(number)
+    if fd is None:
+        return
+    table.begin_segment()
+    durable = folder.durable_end(number, mark)
+    offset = 0
+    reached = Reached.MORE
+    try:
+        while reached is Reached.MORE:
+            chunk = read_chunk(folder.fs, fd, offset, limit=None, durable=durable, most=_LINES_AT_ONCE)
+            for line in chunk.lines:
+                try:
+                    table.take(folder.parse(line.text))
+                except UnknownRecord:
+                    continue
+            offset, reached = chunk.end, chunk.reached
+    finally:
+        folder.fs.close(fd)
+
+
+class JournalFinisher:
     """Finishes one journal.
 
     Args:

@@ -17,15 +17,11 @@ from lapidicom.common.journal.format import BEGINNING, Line, Position, segment_n
 from lapidicom.common.journal.reader import Extent, JournalFolder
 from lapidicom.common.journal.records import SEGMENT_OPENED, Record, UnknownRecord
 from lapidicom.receiver.journal.observer import Observer
-from lapidicom.receiver.relay.behind_mark import BehindMark
+from lapidicom.receiver.relay.behind_mark import BehindMark, StoredFiles
 from lapidicom.receiver.relay.corruption import Corruption
-from lapidicom.receiver.relay.counts import Counts
-from lapidicom.receiver.relay.ended_life import EndedLife
-from lapidicom.receiver.relay.journal_reader import JournalReader
+from lapidicom.receiver.relay.ended_life import JournalFinisher, find_left_open
 from lapidicom.receiver.relay.messages import Outgoing, envelope_of
-from lapidicom.receiver.relay.open_series import find_left_open
-from lapidicom.receiver.relay.position_file import Cursor
-from lapidicom.receiver.relay.stored_files import StoredFiles
+from lapidicom.receiver.relay.reader import Counts, Cursor, JournalReader
 
 T = TypeVar("T")
 
@@ -88,7 +84,7 @@ class Follower:
         self._behind_mark = BehindMark(life, files, clock=clock, counts=counts, observe=observe)
         self._corruption = Corruption(folder, life, counts=counts, observe=observe)
         self._torn_at: Position | None = None
-        self._ended_life = EndedLife(folder, life, incoming, relay_id=relay_id, observe=observe)
+        self._ended_life = JournalFinisher(folder, life, incoming, relay_id=relay_id, observe=observe)
         self._resumes = False
         self._is_known_dead = False
 

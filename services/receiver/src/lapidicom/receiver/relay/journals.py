@@ -18,13 +18,41 @@ from lapidicom.common.journal.format import CLAIM, parse_folder_name
 from lapidicom.common.journal.reader import JournalFolder, find_journals
 from lapidicom.receiver.journal.observer import Observer
 from lapidicom.receiver.relay.follower import Follower
-from lapidicom.receiver.relay.position_file import replace_file
-from lapidicom.receiver.relay.standing import StandStill
+from lapidicom.receiver.relay.reader import replace_file
 
 _UNKNOWN: Final = "unknown"
 
 _LOOKS_BETWEEN: Final = 10
 """A finished journal is looked at once in so many looks."""
+
+
+class StandStill:
+    """Watches a value that moves while its writer lives: a heartbeat, a claim.
+
+    Args:
+        now: monotonic seconds, at the first look.
+        value: what was seen then.
+    """
+
+    def __init__(self, now: float, value: bytes) -> None:
+        self.value = value
+        self._since = now
+
+    def look(self, now: float, value: bytes) -> bool:
+        """Take another look.
+
+        Returns:
+            Whether the value has moved since the last one.
+        """
+        if value == self.value:
+            return False
+        self.value = value
+        self._since = now
+        return True
+
+    def seconds(self, now: float) -> float:
+        """For how long it has been seen standing still."""
+        return now - self._since
 
 
 @dataclass(frozen=True, slots=True)

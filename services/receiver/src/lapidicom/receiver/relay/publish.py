@@ -40,7 +40,7 @@ class _NoPublisher:
         raise ConnectionLost("there is no publisher")
 
 
-class Relay:
+class JournalPublisher:
     """Publishes the journals of a volume.
 
     Args:

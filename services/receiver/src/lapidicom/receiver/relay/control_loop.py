@@ -17,12 +17,12 @@ from lapidicom.receiver.control import (
     LifeEnded,
     Report,
 )
-from lapidicom.receiver.relay.counts import Counts
 from lapidicom.receiver.relay.journals import Journals
-from lapidicom.receiver.relay.relay import Relay
+from lapidicom.receiver.relay.publish import JournalPublisher
+from lapidicom.receiver.relay.reader import Counts
 
 
-class Shell:
+class RelayControlLoop:
     """Serves the control socket beside the relay's work.
 
     Args:
@@ -40,7 +40,7 @@ class Shell:
         self,
         control: ControlSocket,
         journals: Journals,
-        relay: Relay,
+        relay: JournalPublisher,
         counts: Counts,
         on_orphaned: Callable[[], NoReturn] = orphaned,
     ) -> None:

@@ -1,18 +1,84 @@
-"""Writes batches into the open segment, and begins the next one when it is full or was closed."""
+"""Writes batches into the open segment of the present journal; a full or closed one is followed by the next.
 
-from collections.abc import Sequence
+An owner whose journal was deleted, because it was taken for dead, goes on with a new one.
+"""
+
+import errno
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 from lapidicom.common.journal.format import Position, frame
 from lapidicom.common.journal.records import segment_opened, series_open
-from lapidicom.receiver.journal.entry import Entry
-from lapidicom.receiver.journal.life import Segment
-from lapidicom.receiver.journal.lives import Lives
-from lapidicom.receiver.journal.open_series import OpenSeriesList
+from lapidicom.receiver.journal.entry import Entry, OpenSeriesList
+from lapidicom.receiver.journal.folder import OwnedJournal, Segment
+from lapidicom.receiver.journal.mark import Mark
+from lapidicom.receiver.journal.observer import Observer
 
 _LINE_OVERHEAD: Final = 48
 """CRC, separators, sequence number and newline of a line, at most."""
+
+
+class JournalSuccession:
+    """The journals of one owner, one after the other; the first is made at once.
+
+    Args:
+        make_life: makes a new life.
+        mark: is moved in the present one, and closes it.
+        observe: told of each life after the first.
+        on_life: told the folder name of each life after the first.
+
+    Attributes:
+        present: None while none could be made, and after the end.
+        last: the present one, or the one before.
+
+    Raises:
+        OSError: there is no first life.
+    """
+
+    def __init__(
+        self,
+        make_life: Callable[[], OwnedJournal],
+        mark: Mark,
+        *,
+        observe: Observer,
+        on_life: Callable[[str], None],
+    ) -> None:
+        self._make_life = make_life
+        self._mark = mark
+        self._observe = observe
+        self._on_life = on_life
+        self._is_over = False
+        self.last = make_life()
+        self.present: OwnedJournal | None = self.last
+        mark.begin(self.last)
+
+    def current(self) -> OwnedJournal:
+        """The present life, a new one if the last was left.
+
+        Raises:
+            OSError: no life can be made; ESHUTDOWN after the end.
+        """
+        if self._is_over:
+            raise OSError(errno.ESHUTDOWN, "closed")
+        if self.present is None:
+            life = self._make_life()
+            self.present = self.last = life
+            self._mark.begin(life)
+            self._observe("journal_life_began", life=life.name)
+            self._on_life(life.name)
+            return life
+        return self.present
+
+    def leave(self) -> None:
+        """Close the present life, whose journal was deleted; `current` begins the next."""
+        self.present = None
+        self._mark.leave()
+
+    def end(self) -> None:
+        """Close the present life; there will be no other."""
+        self.leave()
+        self._is_over = True
 
 
 class SegmentWriter:
@@ -24,7 +90,7 @@ class SegmentWriter:
         limit: bytes of records in a segment, behind its list of open series.
     """
 
-    def __init__(self, lives: Lives, receiver_id: str, limit: int) -> None:
+    def __init__(self, lives: JournalSuccession, receiver_id: str, limit: int) -> None:
         self._lives = lives
         self._receiver_id = receiver_id
         self._limit = limit

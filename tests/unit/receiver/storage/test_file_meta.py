@@ -7,7 +7,7 @@ import pytest
 
 from lapidicom.common.instance.part10 import read_file_meta
 from lapidicom.receiver.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from lapidicom.receiver.storage.part10 import FileMeta
+from lapidicom.receiver.storage.file_meta import FileMeta
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
