@@ -122,7 +122,7 @@ def test_wherever_a_peer_is_lost_its_place_is_free_again_and_nothing_is_lost(pat
                 # Every place was taken; those of the silent ones are free after the time-outs.
                 healthy.send(others)
                 eventually(lambda: connections(receiver.child()) == 0, 60, what="no connection is left")
-                assert temporary_files(receiver.spool) == []
+                assert eventually(lambda: temporary_files(receiver.spool) == [])
                 assert books.ledger.statuses() == {SUCCESS: len(Way)}
             books.send(broken)
             report = path.report(books, healthy)

@@ -59,7 +59,7 @@ def test_a_journal_write_that_stops_half_way_is_followed_by_good_ones(tmp_path: 
             assert statuses[SUCCESS] + statuses[OUT_OF_RESOURCES] == scu.ledger.sent
             receiver.wait_for("journal_tail_torn")
             path.report(scu).check()
-            assert temporary_files(path.spool) == []
+            assert eventually(lambda: temporary_files(path.spool) == [])
             assert receiver.reasons() == []
 
 
@@ -76,7 +76,7 @@ def test_disk_full_within_a_long_instance_is_answered_and_the_association_goes_o
             assert scu.store(long).status == OUT_OF_RESOURCES
             assert scu.store(short).status == SUCCESS
             scu.release()
-            assert temporary_files(receiver.spool) == []
+            assert eventually(lambda: temporary_files(receiver.spool) == [])
 
 
 def test_a_volume_that_is_another_one_takes_nothing_until_it_is_back(path: WholePath) -> None:

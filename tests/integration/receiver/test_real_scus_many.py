@@ -39,7 +39,7 @@ def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
         yield running
         assert leaks(running.log_text()) == []
         assert running.events("association_failed") == []
-        assert temporary_files(running.spool) == []
+        assert eventually(lambda: temporary_files(running.spool) == [])
 
 
 def store_all(port: int, calling: str, sent: list[Instance], ready: Callable[[], object]) -> set[int]:

@@ -56,7 +56,7 @@ def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
         more = [part for name in NAMES.values() for part in name.replace("=", "^").split("^")]
         assert leaks(running.log_text(), more) == []
         assert running.events("association_failed") == []
-        assert temporary_files(running.spool) == []
+        assert eventually(lambda: temporary_files(running.spool) == [])
 
 
 def store_all(receiver: Receiver, calling: str, *sent: Instance) -> None:

@@ -23,7 +23,7 @@ def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
         yield running
         assert leaks(running.log_text()) == []
         assert running.events("association_failed") == []
-        assert temporary_files(running.spool) == []
+        assert eventually(lambda: temporary_files(running.spool) == [])
 
 
 def memory(pid: int, field: str) -> int:
@@ -187,5 +187,5 @@ def test_a_strict_receiver_aborts_upon_a_pdu_longer_than_wanted(tmp_path: Path) 
             assert aborted.value.args == (2, 6)
         check_stored(receiver.files_root, "STRICT", [one])
         assert eventually(lambda: receiver.events("protocol_violation"))
-        assert temporary_files(receiver.spool) == []
+        assert eventually(lambda: temporary_files(receiver.spool) == [])
         assert len(stored_paths(receiver.files_root)) == 1

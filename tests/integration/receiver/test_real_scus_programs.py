@@ -34,7 +34,7 @@ def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
         assert leaks(running.log_text()) == []
         assert running.events("uncaught_exception") == []
         assert running.events("association_failed") == []
-        assert temporary_files(running.spool) == []
+        assert eventually(lambda: temporary_files(running.spool) == [])
 
 
 def series(count: int, **changes: object) -> list[Instance]:

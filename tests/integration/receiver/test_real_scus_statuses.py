@@ -36,7 +36,7 @@ def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
         assert leaks(running.log_text(), [SECRET]) == []
         assert running.events("association_failed") == []
         assert running.events("instance_failed") == []
-        assert temporary_files(running.spool) == []
+        assert eventually(lambda: temporary_files(running.spool) == [])
 
 
 @pytest.fixture
@@ -314,7 +314,7 @@ def refused_for_resources(receiver: Receiver, calling: str, comment: str) -> Non
             assert response.offending == ()
         assert scu.echo().status == 0
         scu.release()
-    assert temporary_files(receiver.spool) == []
+    assert eventually(lambda: temporary_files(receiver.spool) == [])
     assert not (receiver.files_root / "SERVICES/PACS" / calling).exists()
     # A volume that takes no instances gets no records of refusals either: they would fill it.
     eventually(lambda: len(receiver.events("instance_refused")) == before + len(sent))
@@ -355,10 +355,10 @@ def test_a_series_folder_that_cannot_be_made_is_a_volume_not_writable(receiver: 
         scu.associate((CT, [EXPLICIT]), calling="INTHEWAY")
         response = scu.store(instance(1))
         assert (response.status, response.comment) == (0xA700, "volume not writable (ENOTDIR)")
-        assert temporary_files(receiver.spool) == []
         in_the_way.unlink()
         assert scu.store(instance(1)).status == 0
         scu.release()
+    assert eventually(lambda: temporary_files(receiver.spool) == [])
     check_stored(receiver.files_root, "INTHEWAY", [instance(1)])
 
 
