@@ -89,13 +89,13 @@ def serving(serve: Serve) -> Iterator[int]:
         thread.join(10)
 
 
-def error_of(url: str) -> BaseException:
+def error_of(url: str, seconds: float) -> BaseException:
     async def by_http() -> None:
-        async with httpx.AsyncClient(timeout=0.3, trust_env=False) as client:
+        async with httpx.AsyncClient(timeout=seconds, trust_env=False) as client:
             await client.get(url)
 
     async def by_amqp() -> None:
-        async with asyncio.timeout(0.3):
+        async with asyncio.timeout(seconds):
             await aio_pika.connect(url)
 
     with pytest.raises(Exception) as caught:  # noqa: PT011 -- any may come
@@ -103,8 +103,8 @@ def error_of(url: str) -> BaseException:
     return caught.value
 
 
-def sentence(url: str) -> str:
-    described = describe_network_error(error_of(url), url)
+def sentence(url: str, seconds: float = 20) -> str:
+    described = describe_network_error(error_of(url, seconds), url)
     where, _, reason = described.partition(": ")
     assert where == url.partition("//")[2].rpartition("@")[2].rstrip("/")
     assert "secret" not in described
@@ -131,7 +131,7 @@ def test_tls_to_a_port_without_it(scheme: str, serve: Serve) -> None:
 def test_tls_to_a_server_that_waits_for_the_rest_of_a_request() -> None:
     with serving(silent) as port:
         assert (
-            sentence(f"https://127.0.0.1:{port}/")
+            sentence(f"https://127.0.0.1:{port}/", 0.3)
             == "no answer to the TLS handshake in time: a port without TLS?"
         )
 
@@ -148,7 +148,7 @@ def test_a_certificate_that_is_not_trusted(scheme: str, speaks_tls: Serve) -> No
 @pytest.mark.parametrize("scheme", ["http", "amqp"])
 def test_a_server_that_does_not_answer(scheme: str) -> None:
     with serving(silent) as port:
-        assert sentence(f"{scheme}://127.0.0.1:{port}/") == "no answer in time"
+        assert sentence(f"{scheme}://127.0.0.1:{port}/", 0.3) == "no answer in time"
 
 
 @pytest.mark.parametrize(
