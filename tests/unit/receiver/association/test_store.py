@@ -314,6 +314,17 @@ def test_a_file_that_cannot_be_prepared_is_tried_again_when_it_is_needed() -> No
     assert room.send(instance(1)) == 0
 
 
+def test_no_file_is_prepared_on_a_volume_that_hangs() -> None:
+    room = Room()
+    room.store.volume.hang = Fault("volume has not answered")
+    assert room.send(instance(1)) == 0xA700
+    room.service.prepare()
+    assert "new_file" not in room.store.calls
+    room.store.volume.hang = None
+    room.service.prepare()
+    assert room.store.calls.count("new_file") == 1
+
+
 def test_what_is_no_uid_is_not_told() -> None:
     room, one = Room(), instance(1)
     for lie in ({"sop_instance": "Meier^Hans"}, {"sop_class": "Meier^Hans"}):

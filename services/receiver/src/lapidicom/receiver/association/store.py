@@ -202,8 +202,11 @@ class StoreService:
             placed.close()
 
     def prepare(self) -> None:
-        """Make the file of the next instance while its SCU has it still to send. Need not succeed."""
-        if self._next_file is None:
+        """Make the file of the next instance while its SCU has it still to send. Need not succeed.
+
+        Not while the volume hangs: this thread would be held up, and its SCU get no answer any more.
+        """
+        if self._next_file is None and self._store.volume.hang is None:
             with contextlib.suppress(OutOfResources):  # tried again, and answered, when it is needed
                 self._next_file = self._store.new_file()
 
