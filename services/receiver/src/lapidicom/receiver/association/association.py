@@ -323,10 +323,14 @@ class Association:
         self._drain()
 
     def _send_command(self, context_id: int, command: bytes) -> None:
+        pdus = encode_command_data(context_id, command, self._peer_max_pdu_length)
+        self.work += 1  # a peer that does not read is no volume that hangs
         try:
-            self._sock.sendall(encode_command_data(context_id, command, self._peer_max_pdu_length))
+            self._sock.sendall(pdus)
         except OSError as error:
             raise PeerClosed from error
+        finally:
+            self.work += 1
 
     def _drain(self) -> None:
         """After an invalid PDU the stream has lost its frame: wait for the peer to close, or for ARTIM."""
