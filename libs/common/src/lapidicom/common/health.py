@@ -110,8 +110,12 @@ class _Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._since = self.loop.time()
-        if len(self.connections) > _MOST_CONNECTIONS:
-            others = [one for one in self.connections if isinstance(one, _Connection) and one is not self]
+        others = [
+            one
+            for one in self.connections  # a closed one is among them until the loop's next turn
+            if isinstance(one, _Connection) and one is not self and not one.transport.is_closing()
+        ]
+        if len(others) >= _MOST_CONNECTIONS:
             min(others, key=lambda one: (one._is_answering(), one._since)).transport.abort()
 
     def _is_answering(self) -> bool:
