@@ -332,6 +332,18 @@ def test_refusals_wait_for_no_sync(make_owner: Callable[..., Owner]) -> None:
     assert owner.mark() == entry.end
 
 
+def test_without_fsync_the_mark_never_moves_back_to_a_refusal(make_owner: Callable[..., Owner]) -> None:
+    owner = make_owner(fsync=False)
+    owner.store(1, first=True)
+    owner.journal.append_quietly([REFUSAL], series=key())
+    answered = owner.store(2)
+    assert owner.mark() == answered.end
+    in_hand = owner.journal.append([instance(3, series=2)], series=key(series=2), starts=started(series=2))
+    assert owner.mark() == answered.end
+    owner.journal.settle(in_hand)
+    assert owner.mark() == in_hand.end
+
+
 def test_refusals_that_wait_for_a_sync_take_no_memory(make_owner: Callable[..., Owner]) -> None:
     owner = make_owner()
     owner.store(1, first=True)

@@ -127,6 +127,7 @@ class GroupCommit:
             if not is_appended:
                 self._commit((entry,))
                 return
+            self._unsynced = None  # stands before this entry: the mark must not move back to it
             self._mark.note(entry)
 
     def settle(self, entry: Entry) -> None:
