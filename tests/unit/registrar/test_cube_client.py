@@ -234,6 +234,8 @@ def test_a_redirect_is_not_followed() -> None:
         ("soon", None, None),
         ("-5", None, None),
         ("", None, None),
+        ("Wed, 21 Oct 99999999999999999999 07:28:00 GMT", None, None),
+        ("Wed, 21 Oct 2015 07:28:00 +99999999999999999999", None, None),
     ],
 )
 def test_retry_after_is_seconds_or_a_date(value: str, least: float | None, most: float | None) -> None:

@@ -135,7 +135,7 @@ def _seconds(retry_after: str | None) -> float | None:
         return float(retry_after[:9])
     try:
         when = parsedate_to_datetime(retry_after)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)
