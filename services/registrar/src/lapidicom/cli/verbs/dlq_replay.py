@@ -132,7 +132,7 @@ def replay(
     plan = Plan(filters.matches, edits, run_id(), first)
     what = f"{filters or '--all'} {' '.join(f'--set {name}' for name in edits)}"
     if dry_run:
-        shell.run(_see(shell, plan))
+        shell.run(_see(shell, plan, because, what, show_phi=show_phi))
         answer = _answer(plan, Sent(), dry_run=True, show_phi=show_phi)
     else:
         stop_at = None if keep_going else STOP_AT
@@ -143,8 +143,9 @@ def replay(
     return ExitStatus.OK if dry_run or answer.is_good else ExitStatus.FAILED
 
 
-async def _see(shell: Shell, plan: Plan) -> None:
-    async with shell.connection() as link, lock(link):
+async def _see(shell: Shell, plan: Plan, because: str, what: str, *, show_phi: bool) -> None:
+    what = f"{what} --dry-run"
+    async with shell.seeing_patient_data(show_phi, because, what), shell.connection() as link, lock(link):
         await _walk(link, plan)
 
 
