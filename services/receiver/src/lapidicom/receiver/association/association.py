@@ -324,11 +324,23 @@ class Association:
 
     def _send_command(self, context_id: int, command: bytes) -> None:
         pdus = encode_command_data(context_id, command, self._peer_max_pdu_length)
-        self.work += 1  # a peer that does not read is no volume that hangs
         try:
-            self._sock.sendall(pdus)
+            try:
+                sent = self._sock.send(pdus, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                sent = 0
+            if sent < len(pdus):
+                self._send_slowly(pdus[sent:])
         except OSError as error:
             raise PeerClosed from error
+
+    def _send_slowly(self, rest: bytes) -> None:
+        """Send to a peer that does not read: neither the mark waits for it, nor is it a volume that hangs."""
+        if self._store is not None:
+            self._store.settle()
+        self.work += 1
+        try:
+            self._sock.sendall(rest)
         finally:
             self.work += 1
 
