@@ -290,8 +290,11 @@ class History:
                 segment = self.disk.find(name)
                 assert isinstance(segment, File)
                 behind = bytes(segment.content[flip.position.offset :])
-                for one in self.instances:
-                    one.hit |= any(one.is_in(line) for line in behind.split(b"\n"))
+                for line in behind.split(b"\n"):
+                    for one in self.instances:
+                        one.hit |= one.is_in(line)
+                        if one.has_series_in(line):
+                            flip.series.add(one.series)
 
     def _mark(self, journal: str) -> Position | None:
         try:

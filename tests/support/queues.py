@@ -37,7 +37,7 @@ def take_all(url: str, queue: str) -> list[AbstractIncomingMessage]:
     """Take every message out of a queue. Only for a queue that nobody else reads."""
 
     async def take() -> list[AbstractIncomingMessage]:
-        async with asyncio.timeout(30), await aio_pika.connect(url) as connection:
+        async with asyncio.timeout(300), await aio_pika.connect(url) as connection:
             channel = await connection.channel()
             source = await channel.get_queue(queue)
             taken: list[AbstractIncomingMessage] = []

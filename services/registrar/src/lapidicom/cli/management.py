@@ -5,6 +5,8 @@ feature flags, which need `administrator`; rights on the vhost are needed too. C
 absent right after a queue was declared.
 """
 
+import asyncio
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -60,8 +62,9 @@ class Management:
         if self.http is None:
             return UNSET
         try:
-            response = await self.http.get(f"api/{path}")
-        except httpx.HTTPError as error:
+            async with asyncio.timeout(_SECONDS):
+                response = await self.http.get(f"api/{path}")
+        except (httpx.HTTPError, TimeoutError) as error:
             why = describe_network_error(error, str(self.http.base_url))
             return NotVisible(f"the management API does not answer: {why}")
         if response.status_code not in {200, failing}:
@@ -102,6 +105,7 @@ async def management(url: str | None, amqp_url: str) -> AsyncIterator[Management
         auth=(unquote(login.username or "guest"), unquote(login.password or "guest")),
         timeout=_SECONDS,
         trust_env=False,
+        verify=ssl.create_default_context(),  # which honours SSL_CERT_FILE
     ) as http:
         yield Management(http, vhost_of(amqp_url))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Iterable
 from typing import Final
 
@@ -22,7 +23,8 @@ async def ask_services(service: str, urls: Iterable[str]) -> list[ServiceLook]:
         service: `receiver` or `registrar`.
         urls: such as `http://receiver:8080`; a name with several addresses stands for as many processes.
     """
-    async with httpx.AsyncClient(timeout=_SECONDS, trust_env=False) as http:
+    context = ssl.create_default_context()  # which honours SSL_CERT_FILE
+    async with httpx.AsyncClient(timeout=_SECONDS, trust_env=False, verify=context) as http:
         asked = await asyncio.gather(*(_ask(http, service, httpx.URL(url)) for url in urls))
     return [one for found in asked for one in found]
 
@@ -55,12 +57,13 @@ async def _readiness(http: httpx.AsyncClient, service: str, url: httpx.URL, host
     target = url.copy_with(host=host)
     address = target.netloc.decode()
     try:
-        response = await http.get(target.join("/readyz"), headers={"Host": url.netloc.decode()})
+        async with asyncio.timeout(_SECONDS):
+            response = await http.get(target.join("/readyz"), headers={"Host": url.netloc.decode()})
         answer = response.json()
         ready, reasons = bool(answer["ready"]), [str(one) for one in answer["reasons"]]
         degraded = answer.get("degraded") or ()
         reasons += [str(one) for one in degraded] if isinstance(degraded, list) else []
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, TimeoutError) as error:
         return _silent(service, address, _reason(error, url))
     except (ValueError, KeyError, TypeError):
         return _silent(service, address, f"what answers there is no {service}")

@@ -1,0 +1,63 @@
+"""Whoever answers a byte now and then does not hold up a command."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from lapidicom.cli import management, services
+from lapidicom.cli.errors import NotVisible
+
+
+@contextlib.asynccontextmanager
+async def dripping() -> AsyncIterator[str]:
+    """A server whose answer never ends, though each byte of it comes in time."""
+
+    over, ended = asyncio.Event(), asyncio.Event()
+
+    async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+        with contextlib.suppress(OSError):
+            while not over.is_set():
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.02)
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+        ended.set()
+
+    server = await asyncio.start_server(drip, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        over.set()
+        await ended.wait()
+        server.close()
+
+
+def test_the_management_api_has_one_deadline_for_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> object:
+        async with (
+            asyncio.timeout(60),
+            dripping() as url,
+            management.management(url, "amqp://127.0.0.1/") as api,
+        ):
+            return await api.alarms()
+
+    monkeypatch.setattr(management, "_SECONDS", 0.5)
+    answer = asyncio.run(main())
+    assert isinstance(answer, NotVisible)
+    assert "no answer" in answer.reason
+
+
+def test_a_service_has_one_deadline_for_its_readiness(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> list[services.ServiceLook]:
+        async with asyncio.timeout(60), dripping() as url:
+            return await services.ask_services("receiver", [url])
+
+    monkeypatch.setattr(services, "_SECONDS", 0.5)
+    (look,) = asyncio.run(main())
+    assert not look.ready
+    assert "no answer" in look.reasons[0]
