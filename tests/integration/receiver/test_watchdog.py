@@ -34,6 +34,7 @@ def test_a_hung_listener_is_replaced_its_journal_finished_and_readiness_says_so(
 
 def test_a_hung_relay_is_replaced(start: StartReceiver) -> None:
     receiver = start(CHRIS_CHILD_TIMEOUT=7)
+    receiver.wait_for("broker_publisher_connected")  # until its first report it may take two minutes
     hung = receiver.child("relay")
     os.kill(hung, signal.SIGSTOP)
     assert receiver.wait_for("degraded")["reasons"][0].startswith("relay: silent for")
