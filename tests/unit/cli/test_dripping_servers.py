@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from lapidicom.cli import management, services
+from lapidicom.cli import http, management, services
 from lapidicom.cli.errors import NotVisible
 
 
@@ -46,7 +46,7 @@ def test_the_management_api_has_one_deadline_for_an_answer(monkeypatch: pytest.M
         ):
             return await api.alarms()
 
-    monkeypatch.setattr(management, "_SECONDS", 0.5)
+    monkeypatch.setattr(http, "SECONDS", 0.5)
     answer = asyncio.run(main())
     assert isinstance(answer, NotVisible)
     assert "no answer" in answer.reason
@@ -57,7 +57,7 @@ def test_a_service_has_one_deadline_for_its_readiness(monkeypatch: pytest.Monkey
         async with asyncio.timeout(60), dripping() as url:
             return await services.ask_services("receiver", [url])
 
-    monkeypatch.setattr(services, "_SECONDS", 0.5)
+    monkeypatch.setattr(http, "SECONDS", 0.5)
     (look,) = asyncio.run(main())
     assert not look.ready
     assert "no answer" in look.reasons[0]

@@ -5,8 +5,6 @@ feature flags, which need `administrator`; rights on the vhost are needed too. C
 absent right after a queue was declared.
 """
 
-import asyncio
-import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,10 +14,10 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 import httpx
 
 from lapidicom.cli.errors import NotVisible
+from lapidicom.cli.http import get, http_client
 from lapidicom.common.network_errors import describe_network_error
 
 UNSET: Final = NotVisible("AMQP_MANAGEMENT_URL is not set")
-_SECONDS: Final = 5.0
 _MOST_REASON: Final = 200
 
 
@@ -62,8 +60,7 @@ class Management:
         if self.http is None:
             return UNSET
         try:
-            async with asyncio.timeout(_SECONDS):
-                response = await self.http.get(f"api/{path}")
+            response = await get(self.http, f"api/{path}")
         except (httpx.HTTPError, TimeoutError) as error:
             why = describe_network_error(error, str(self.http.base_url))
             return NotVisible(f"the management API does not answer: {why}")
@@ -100,12 +97,9 @@ async def management(url: str | None, amqp_url: str) -> AsyncIterator[Management
     parts, amqp = urlsplit(url), urlsplit(amqp_url)
     login = parts if parts.username is not None else amqp
     address = parts._replace(netloc=parts.netloc.rpartition("@")[2], path=f"{parts.path.rstrip('/')}/")
-    async with httpx.AsyncClient(
+    async with http_client(
         base_url=urlunsplit(address),
         auth=(unquote(login.username or "guest"), unquote(login.password or "guest")),
-        timeout=_SECONDS,
-        trust_env=False,
-        verify=ssl.create_default_context(),  # which honours SSL_CERT_FILE
     ) as http:
         yield Management(http, vhost_of(amqp_url))
 

@@ -2,16 +2,15 @@
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Iterable
 from typing import Final
 
 import httpx
 
+from lapidicom.cli.http import SECONDS, get, http_client
 from lapidicom.cli.snapshot import ServiceLook
 from lapidicom.common.network_errors import describe_network_error
 
-_SECONDS: Final = 5.0
 _MOST: Final = 50
 """Processes of one address."""
 
@@ -23,8 +22,7 @@ async def ask_services(service: str, urls: Iterable[str]) -> list[ServiceLook]:
         service: `receiver` or `registrar`.
         urls: such as `http://receiver:8080`; a name with several addresses stands for as many processes.
     """
-    context = ssl.create_default_context()  # which honours SSL_CERT_FILE
-    async with httpx.AsyncClient(timeout=_SECONDS, trust_env=False, verify=context) as http:
+    async with http_client() as http:
         asked = await asyncio.gather(*(_ask(http, service, httpx.URL(url)) for url in urls))
     return [one for found in asked for one in found]
 
@@ -47,7 +45,7 @@ async def _addresses(url: httpx.URL) -> list[str]:
         return [url.host]  # by its address alone no server's certificate fits
     port = url.port or 80
     loop = asyncio.get_running_loop()
-    async with asyncio.timeout(_SECONDS):
+    async with asyncio.timeout(SECONDS):
         found = await loop.getaddrinfo(url.host, port, type=socket.SOCK_STREAM)
     family = min(entry[0] for entry in found)
     return sorted({str(entry[4][0]) for entry in found if entry[0] == family})[:_MOST]
@@ -57,8 +55,7 @@ async def _readiness(http: httpx.AsyncClient, service: str, url: httpx.URL, host
     target = url.copy_with(host=host)
     address = target.netloc.decode()
     try:
-        async with asyncio.timeout(_SECONDS):
-            response = await http.get(target.join("/readyz"), headers={"Host": url.netloc.decode()})
+        response = await get(http, target.join("/readyz"), headers={"Host": url.netloc.decode()})
         answer = response.json()
         ready, reasons = bool(answer["ready"]), [str(one) for one in answer["reasons"]]
         degraded = answer.get("degraded") or ()
