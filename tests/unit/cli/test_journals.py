@@ -1,5 +1,6 @@
 """What of the journals is not known to be in RabbitMQ."""
 
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -167,3 +168,11 @@ def test_only_the_end_of_a_long_journal_is_read(tmp_path: Path) -> None:
     counted = only(tmp_path).refused
     assert [it.reason.split()[0] for it in counted] == [str(number) for number in range(11, 1, -1)]
     assert all(isinstance(it, Refusals) for it in counted)
+
+
+def test_a_segment_to_which_nobody_writes_any_more_is_not_read_for_refusals(tmp_path: Path) -> None:
+    segment = journal(tmp_path, refusal(100)) / "00000001.log"
+    assert len(only(tmp_path).refused) == 1
+    long_ago = datetime.now(UTC).timestamp() - 7200
+    os.utime(segment, (long_ago, long_ago))
+    assert only(tmp_path).refused == []

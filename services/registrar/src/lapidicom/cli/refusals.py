@@ -17,6 +17,9 @@ LAST_MINUTES: Final = timedelta(minutes=5)
 _TAIL: Final = 1 << 20
 """Bytes of a journal's end that are read: some two thousand records."""
 
+_STILL_SECONDS: Final = 3600.0
+"""Age of a segment that need not be read; a clock of the volume that is wrong by minutes hides nothing."""
+
 
 def look_at_refusals(folder: JournalFolder, now: datetime) -> tuple[list[Refusals], datetime | None]:
     """The refusals of the last minutes, the latest first, and when an instance was stored last.
@@ -31,7 +34,7 @@ def look_at_refusals(folder: JournalFolder, now: datetime) -> tuple[list[Refusal
     counts: Counter[tuple[str, str]] = Counter()
     latest: dict[tuple[str, str], datetime] = {}
     stored: datetime | None = None
-    for line in reversed(_end_of(folder)):
+    for line in reversed(_end_of(folder, now)):
         try:
             record = folder.parse(line.text)
         except UnknownRecord:
@@ -57,13 +60,16 @@ def look_at_refusals(folder: JournalFolder, now: datetime) -> tuple[list[Refusal
     return found, stored
 
 
-def _end_of(folder: JournalFolder) -> list[Line]:
-    """The last good lines of the last segment."""
+def _end_of(folder: JournalFolder, now: datetime) -> list[Line]:
+    """The last good lines of the last segment, if it was written to lately."""
     fd = folder.open_segment(max(folder.segments(), default=0))
     if fd is None:
         return []
     try:
-        start = max(folder.fs.fstat(fd).st_size - _TAIL, 0)
+        found = folder.fs.fstat(fd)
+        if now.timestamp() - found.st_mtime > _STILL_SECONDS:
+            return []
+        start = max(found.st_size - _TAIL, 0)
         data = folder.fs.pread(fd, _TAIL, start)
     finally:
         folder.fs.close(fd)
