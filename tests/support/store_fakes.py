@@ -49,6 +49,11 @@ class FakeVolume:
     fault: Fault | None = None
     hang: Fault | None = None
 
+    @property
+    def obstacle(self) -> Fault | None:
+        """Either."""
+        return self.fault or self.hang
+
 
 class FakeFile:
     """A temporary file."""

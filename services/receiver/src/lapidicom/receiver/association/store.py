@@ -104,9 +104,9 @@ class StoreService:
                 "Affected SOP Instance UID is malformed", (AFFECTED_SOP_INSTANCE_UID,)
             )
         else:
-            fault = self._store.volume.fault or self._store.volume.hang
-            if fault is not None:
-                self._failure = fault.refusal()
+            obstacle = self._store.volume.obstacle
+            if obstacle is not None:
+                self._failure = obstacle.refusal()
 
     def feed(self, data: memoryview) -> None:
         """Take a fragment of the data set. It is kept as a view until `spill` or `finish`."""

@@ -97,7 +97,7 @@ class OpenSeriesList:
 
 
 class KeptEndRecords:
-    """Those of one owner.
+    """End records that one owner could not write: kept in memory until a later batch takes them.
 
     Args:
         observe: told when some are given up.

@@ -153,7 +153,7 @@ def build(settings: ListenerSettings, file_system: FileSystem, places: Places) -
             heartbeat=settings.journal_heartbeat,
             file_system=file_system,
             life=life,
-            takes_refusals=lambda: volume.fault is None and volume.hang is None,
+            takes_refusals=lambda: volume.obstacle is None,
         )
         opened.pop_all()
     tracing = telemetry.start("lapidicom-receiver")

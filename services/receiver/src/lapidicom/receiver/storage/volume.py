@@ -221,15 +221,20 @@ class Volume:
         found = self._fs.fstatvfs(self.root)
         return Space(found.f_bavail * found.f_frsize, found.f_favail if found.f_files else None)
 
+    @property
+    def obstacle(self) -> Fault | None:
+        """Why instances are refused now, be it a fault or a hang; None if they are taken."""
+        return self.fault or self.hang
+
     def check(self) -> None:
         """Refuse if the volume is known to be unfit, or is not the one of the start (one stat).
 
         Raises:
             OutOfResources: with what is wrong.
         """
-        fault = self.fault or self.hang
-        if fault is not None:
-            raise fault.refusal()
+        obstacle = self.obstacle
+        if obstacle is not None:
+            raise obstacle.refusal()
         if not self._is_same():
             raise ANOTHER_VOLUME.refusal()
 
