@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from lapidicom.common.file_system import FileSystem
-from lapidicom.common.journal.bad_lines import BadLines
+from lapidicom.common.journal.bad_lines import BadLines, noted_bad_lines
 from lapidicom.common.journal.format import Position, encode_position, frame
-from lapidicom.common.journal.reader import UnknownJournal
+from lapidicom.common.journal.reader import UnknownJournal, find_journals
 from lapidicom.common.journal.survey import RelayState, Survey, Unreadable
 from tests.support.journal_records import instance
 
@@ -121,8 +121,8 @@ def test_what_a_relay_noted_of_a_bad_place_is_told_with_the_time_that_it_concern
     moment = datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC)
     noted = BadLines(Position(1, 700), 350, moment, None)
     (spool.folder() / "00000001.bad").write_bytes(noted.encode() + b"torn")
-    [(folder, found)] = spool.survey().bad_lines()
-    assert (folder.name, found) == (f"receiver-1.{LIFE}", noted)
+    [(name, folder)] = find_journals(FileSystem(), str(spool.path)).readable.items()
+    assert (name, list(noted_bad_lines(folder))) == (f"receiver-1.{LIFE}", [noted])
 
 
 def test_journals_of_a_newer_version_are_named_and_not_read(spool: Spool) -> None:

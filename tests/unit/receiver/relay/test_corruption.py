@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from lapidicom.common.file_system import FileSystem
+from lapidicom.common.journal.bad_lines import noted_bad_lines
 from lapidicom.common.journal.format import lines
-from lapidicom.common.journal.survey import Survey
+from lapidicom.common.journal.reader import find_journals
 from tests.support.journal_owner import Owner, paths, received
 from tests.support.journal_records import FakePublisher
 from tests.support.relay_rig import Clock, RelayRig
@@ -59,8 +60,9 @@ def test_the_time_around_a_bad_place_is_noted_once_for_all_relays(
     again.work()
     assert bad_lines(again) == []
     again.end()
-    [(folder, noted)] = Survey(FileSystem(), str(tmp_path / ".lapidicom")).bad_lines()
-    assert folder.name == owner.name
+    [(name, folder)] = find_journals(FileSystem(), str(tmp_path / ".lapidicom")).readable.items()
+    assert name == owner.name
+    [noted] = noted_bad_lines(folder)
     assert (noted.start.segment, noted.start.offset) == (1, offset)
     moment = datetime(2024, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
     assert (noted.after, noted.before) == (moment, moment)

@@ -11,7 +11,6 @@ from enum import Enum
 from typing import Final
 
 from lapidicom.common.file_system import FileSystem
-from lapidicom.common.journal.bad_lines import BadLines, noted_bad_lines
 from lapidicom.common.journal.chunk import TO_ITS_END, Reached, read_chunk
 from lapidicom.common.journal.format import (
     BEGINNING,
@@ -153,18 +152,6 @@ class Survey:
         finally:
             self._fs.close(fd)
         return None
-
-    def bad_lines(self) -> list[tuple[JournalFolder, BadLines]]:
-        """The places that relays have found corrupted, with the journal of each.
-
-        Raises:
-            OSError: the spool cannot be read.
-        """
-        found = []
-        for folder in self._folders():
-            with contextlib.suppress(FileNotFoundError):
-                found += [(folder, bad) for bad in noted_bad_lines(folder)]
-        return found
 
     def entries(self, wanted: Callable[[bytes], bool] = lambda _: True) -> Iterator[SurveyedRecord]:
         """All records that this version knows, each journal's in its order.
