@@ -11,6 +11,7 @@ from lapidicom.common.instance.part10 import read_file_meta
 from lapidicom.common.instance.path import pacs_name
 from lapidicom.common.messages import InstanceStored, SeriesReceived
 from lapidicom.common.topology import DEAD_LETTER_QUEUE, WORK_QUEUE, delay_queue, topology
+from tests.support.command import Ended, in_process
 from tests.support.cube.process import CubeProcess
 from tests.support.faults import Fault
 from tests.support.instances import Instance
@@ -21,6 +22,7 @@ from tests.support.receiver import Receiver
 from tests.support.registrar.__main__ import Options
 from tests.support.registrar.process import RegistrarProcess
 from tests.support.resending_scu import ResendingSCU
+from tests.support.scus import pynetdicom_store
 
 OBSERVER_QUEUE = "test.observer"
 """Gets a copy of each message that receivers publish."""
@@ -125,6 +127,23 @@ class WholePath:
             registrar.wait_until_ready()
         return registrar
 
+    def start(self, faults: Sequence[Fault] = (), options: Options | None = None, **settings: str) -> None:
+        """Start a receiver and a registrar, ready; the settings go to both."""
+        self._stack.enter_context(self.receiver(faults=faults, ready=True, **settings))
+        self.registrar(options, ready=True, **settings)
+
+    def stop(self) -> None:
+        """End all services by SIGTERM."""
+        statuses = [receiver.stop() for receiver in self.receivers]
+        statuses += [registrar.stop() for registrar in self.registrars]
+        assert not any(statuses), statuses
+
+    # --- senders and operators ---
+
+    def send(self, calling: str, *instances: Instance) -> list[int]:
+        """C-STORE by pynetdicom to the first receiver, in one association; returns the statuses."""
+        return pynetdicom_store(self.receivers[0].scp_port, calling, instances, self._folder / "scu")
+
     def scu(self, calling: str, *, patience: float = 15.0, port: int | None = None) -> ResendingSCU:
         """An SCU that sends to the receivers of just then, or to a port; nobody else has its AE title."""
 
@@ -133,7 +152,20 @@ class WholePath:
 
         return ResendingSCU(ports, calling, patience=patience)
 
+    def command(self, *arguments: str, **settings: str) -> Ended:
+        """Run the `lapidicom` command, which sees all of the path."""
+        return in_process(*arguments, environ=self.command_settings | settings)
+
     # --- what came of it ---
+
+    def until_registered(self, count: int, seconds: float = 30) -> None:
+        """Wait until that many files are registered."""
+        eventually(lambda: len(self.cube.control.paths()) == count, seconds, what="all registered")
+
+    def log_text(self) -> str:
+        """All that the services wrote to their logs."""
+        registrars = (log.read_text() for log in sorted(self._folder.glob("registrar-*.log")))
+        return "\n".join([*(receiver.log_text() for receiver in self.receivers), *registrars])
 
     def report(self, *scus: ResendingSCU, seconds: float = 40) -> Report:
         """Wait until everything acknowledged is registered or a dead letter, and the series are ended.

@@ -18,55 +18,46 @@ from tests.support.instances import EXPLICIT, IMPLICIT, Instance, instance, leak
 from tests.support.journals import all_records, journal_folders, records_of
 from tests.support.polling import eventually
 from tests.support.queues import look, purge, take_all
-from tests.support.receiver import Receiver
-from tests.support.scus import pynetdicom_store
 from tests.support.whole_path import OBSERVER_QUEUE, WholePath
 
 DEAD = instance(1)
 GONE = [instance(1), instance(2), instance(3, series=2)]
 
 
-class World:
-    """A volume with journals, a CUBE, and a registrar only where a test starts one."""
-
-    def __init__(self, folder: Path, path: WholePath, receiver: Receiver) -> None:
-        self.path = path
-        self.root = path.files_root
-        self.settings = path.command_settings
-        self._folder = folder
-        self._receiver = receiver
+class LosingPath(WholePath):
+    """The whole path, whose work queue is purged now and then; a registrar only where a test starts one."""
 
     def receive(self, calling: str, *instances: Instance) -> list[str]:
         """Let the receiver store them, and wait until their messages are in the work queue, and noted."""
-        before = look(self.path.amqp_url, OBSERVER_QUEUE).ready
-        assert set(pynetdicom_store(self._receiver.scp_port, calling, instances, self._folder)) == {0}
+        before = look(self.amqp_url, OBSERVER_QUEUE).ready
+        assert set(self.send(calling, *instances)) == {0}
         series = len({one.tags.SeriesInstanceUID for one in instances})
         published = before + len(instances) + series
-        eventually(lambda: look(self.path.amqp_url, OBSERVER_QUEUE).ready == published, 20)
+        eventually(lambda: look(self.amqp_url, OBSERVER_QUEUE).ready == published, 20)
         eventually(self._is_relayed, what="the relay's cursor stands at the mark")
         return [one.path(calling) for one in instances]
 
     def _is_relayed(self) -> bool:
         return all(
             (life / CURSOR).exists() and (life / CURSOR).read_bytes() == (life / COMMITTED).read_bytes()
-            for life in journal_folders(self.path.spool)
+            for life in journal_folders(self.spool)
         )
 
     def place(self, calling: str, *instances: Instance) -> list[str]:
         """Put files on the volume of which no journal tells."""
         for one in instances:
-            file = self.root / one.path(calling)
+            file = self.files_root / one.path(calling)
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(one.file)
         return [one.path(calling) for one in instances]
 
     def lose_registrations(self) -> None:
         """What must never happen: somebody purges the work queue."""
-        purge(self.path.amqp_url, WORK_QUEUE)
+        purge(self.amqp_url, WORK_QUEUE)
 
     def reconcile(self, calling: str, *options: str, **settings: str) -> Ended:
         given = ("--pacs", calling, "--older-than", "0s", "--rate", "1000/s", "--wait", "1", *options)
-        return in_process("reconcile", *given, **self.settings, **settings)
+        return self.command("reconcile", *given, **settings)
 
 
 @pytest.fixture(autouse=True)
@@ -77,31 +68,31 @@ def log() -> Iterator[list[MutableMapping[str, Any]]]:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, amqp_url_of_module: str) -> Iterator[World]:
-    folder = tmp_path_factory.mktemp("reconcile")
-    with WholePath(folder, amqp_url_of_module) as path, path.receiver() as receiver:
-        world = World(folder / "scu", path, receiver)
-        registrar = path.registrar()
-        path.cube.control.fail(400, '{"Modality":["no"]}', path_contains="SERVICES/PACS/DEAD/")
-        world.receive("DEAD", DEAD)
-        gone = world.receive("GONE", *GONE)
-        eventually(lambda: look(path.amqp_url, DEAD_LETTER_QUEUE).ready == 1, 30)
-        path.cube.control.heal()
-        eventually(lambda: set(gone) <= path.cube.control.paths(), 30)
+def losing(tmp_path_factory: pytest.TempPathFactory, amqp_url_of_module: str) -> Iterator[LosingPath]:
+    with LosingPath(tmp_path_factory.mktemp("reconcile"), amqp_url_of_module) as losing, losing.receiver():
+        registrar = losing.registrar()
+        losing.cube.control.fail(400, '{"Modality":["no"]}', path_contains="SERVICES/PACS/DEAD/")
+        losing.receive("DEAD", DEAD)
+        gone = losing.receive("GONE", *GONE)
+        eventually(lambda: look(losing.amqp_url, DEAD_LETTER_QUEUE).ready == 1, 30)
+        losing.cube.control.heal()
+        eventually(lambda: set(gone) <= losing.cube.control.paths(), 30)
         assert registrar.stop() == 0
-        yield world
-        assert set(path.cube.control.counts().values()) <= {1}
+        yield losing
+        assert set(losing.cube.control.counts().values()) <= {1}
 
 
-def test_registrations_lost_in_rabbitmq_are_enqueued_again_as_their_records_tell_them(world: World) -> None:
-    world.receive("PURGED", *(instance(number, series=1 + number % 2) for number in range(1, 6)))
-    world.lose_registrations()
-    told = world.reconcile("PURGED", "--dry-run", "--json").document
+def test_registrations_lost_in_rabbitmq_are_enqueued_again_as_their_records_tell_them(
+    losing: LosingPath,
+) -> None:
+    losing.receive("PURGED", *(instance(number, series=1 + number % 2) for number in range(1, 6)))
+    losing.lose_registrations()
+    told = losing.reconcile("PURGED", "--dry-run", "--json").document
     assert told["not_in_cube"]["lost"]["count"] == 5
     assert told["enqueued"] == 0
-    assert look(world.path.amqp_url, WORK_QUEUE).ready == 0
+    assert look(losing.amqp_url, WORK_QUEUE).ready == 0
 
-    ended = in_process(
+    ended = losing.command(
         "reconcile",
         "--yes",
         "--older-than",
@@ -110,16 +101,15 @@ def test_registrations_lost_in_rabbitmq_are_enqueued_again_as_their_records_tell
         "purged",
         "--pacs",
         "PURGED",
-        **world.settings,
     )
     assert ended.status == 0, ended.out + ended.err
     assert "enqueued 5 of 5 lost registrations" in ended.out
     assert leaks(ended.out + ended.err) == []
 
-    messages = take_all(world.path.amqp_url, WORK_QUEUE)
-    records = records_of(world.path.spool, "instance_received", "PURGED")
-    lives = {folder.name.rpartition(".")[2] for folder in journal_folders(world.path.spool)}
-    ids = {f"{life}.{record.sequence}" for life in lives for record in all_records(world.path.spool)}
+    messages = take_all(losing.amqp_url, WORK_QUEUE)
+    records = records_of(losing.spool, "instance_received", "PURGED")
+    lives = {folder.name.rpartition(".")[2] for folder in journal_folders(losing.spool)}
+    ids = {f"{life}.{record.sequence}" for life in lives for record in all_records(losing.spool)}
     assert {message.headers[HEADER_ID] for message in messages} <= ids
     bodies = [InstanceStored.model_validate_json(message.body) for message in messages]
     assert sorted(bodies, key=lambda one: one.path) == sorted(
@@ -128,12 +118,12 @@ def test_registrations_lost_in_rabbitmq_are_enqueued_again_as_their_records_tell
     assert len({message.headers[RECONCILE] for message in messages}) == 1
 
 
-def test_each_act_is_in_the_audit_with_its_reason_and_counts(world: World, tmp_path: Path) -> None:
-    world.place("AUDITED", instance(1))
+def test_each_act_is_in_the_audit_with_its_reason_and_counts(losing: LosingPath, tmp_path: Path) -> None:
+    losing.place("AUDITED", instance(1))
     log = tmp_path / "audit"
-    done = world.reconcile("AUDITED", "--yes", "--because", "night shift", LAPIDICOM_AUDIT_LOG=str(log))
+    done = losing.reconcile("AUDITED", "--yes", "--because", "night shift", LAPIDICOM_AUDIT_LOG=str(log))
     assert done.status == 0
-    world.lose_registrations()
+    losing.lose_registrations()
     entries = [json.loads(line) for line in log.read_text().splitlines()]
     assert [(entry["act"], entry["phase"], entry["reason"]) for entry in entries] == [
         ("reconcile", "begun", "night shift"),
@@ -145,21 +135,21 @@ def test_each_act_is_in_the_audit_with_its_reason_and_counts(world: World, tmp_p
 
 @pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT])
 def test_a_file_without_a_record_yields_the_message_that_the_receiver_would_have_sent(
-    world: World, syntax: str
+    losing: LosingPath, syntax: str
 ) -> None:
     calling = f"FILE_{syntax.replace('.', '')[-6:]}"
-    [path] = world.receive(calling, instance(1, series=7, transfer_syntax=syntax))
-    [record] = records_of(world.path.spool, "instance_received", calling)
-    world.lose_registrations()
-    hidden = world.path.spool / JOURNALS
+    [path] = losing.receive(calling, instance(1, series=7, transfer_syntax=syntax))
+    [record] = records_of(losing.spool, "instance_received", calling)
+    losing.lose_registrations()
+    hidden = losing.spool / JOURNALS
     hidden.rename(hidden.with_name("hidden"))
     try:
-        assert world.reconcile(calling, "--yes").status == 2
-        ended = world.reconcile(calling, "--yes", "--without-journals")
+        assert losing.reconcile(calling, "--yes").status == 2
+        ended = losing.reconcile(calling, "--yes", "--without-journals")
     finally:
         hidden.with_name("hidden").rename(hidden)
     assert ended.status == 0, ended.out + ended.err
-    [message] = take_all(world.path.amqp_url, WORK_QUEUE)
+    [message] = take_all(losing.amqp_url, WORK_QUEUE)
     assert message.headers[HEADER_ID] == id_of_path(path)
     made = InstanceStored.model_validate_json(message.body)
     sent = InstanceStored.model_validate(record)
@@ -168,45 +158,45 @@ def test_a_file_without_a_record_yields_the_message_that_the_receiver_would_have
     assert abs((made.received_at - sent.received_at).total_seconds()) < 60
 
 
-def test_what_may_wait_is_told_and_left_alone_unless_the_operator_insists(world: World) -> None:
-    world.receive("WAITS", instance(1), instance(2))
-    ended = world.reconcile("WAITS", "--yes")
+def test_what_may_wait_is_told_and_left_alone_unless_the_operator_insists(losing: LosingPath) -> None:
+    losing.receive("WAITS", instance(1), instance(2))
+    ended = losing.reconcile("WAITS", "--yes")
     assert ended.status == 1
     assert "on the volume, not in CUBE: waiting" in ended.out
-    assert look(world.path.amqp_url, WORK_QUEUE).ready == 3
-    insisted = world.reconcile("WAITS", "--yes", "--even-if-waiting")
+    assert look(losing.amqp_url, WORK_QUEUE).ready == 3
+    insisted = losing.reconcile("WAITS", "--yes", "--even-if-waiting")
     assert insisted.status == 0
-    assert look(world.path.amqp_url, WORK_QUEUE).ready == 5
-    world.lose_registrations()
+    assert look(losing.amqp_url, WORK_QUEUE).ready == 5
+    losing.lose_registrations()
 
 
-def test_a_dead_letter_is_told_with_its_id_and_not_enqueued(world: World) -> None:
-    told = world.reconcile("DEAD", "--yes", "--json")
+def test_a_dead_letter_is_told_with_its_id_and_not_enqueued(losing: LosingPath) -> None:
+    told = losing.reconcile("DEAD", "--yes", "--json")
     assert told.status == 1
     dead = told.document["not_in_cube"]["dead letter"]
     assert dead["count"] == 1
     assert dead["files"][0]["why"].startswith("refused: Modality (")
     assert told.document["enqueued"] == 0
     assert leaks(told.out) == []
-    take_all(world.path.amqp_url, DEAD_LETTER_QUEUE)
+    take_all(losing.amqp_url, DEAD_LETTER_QUEUE)
 
 
-def test_what_is_younger_than_asked_for_is_left_alone(world: World) -> None:
-    [old, young] = world.place("YOUNG", instance(1), instance(2))
-    os.utime(world.root / old, (1_000_000_000, 1_000_000_000))
-    ended = world.reconcile("YOUNG", "--older-than", "5m", "--dry-run", "--json", "--show-phi")
+def test_what_is_younger_than_asked_for_is_left_alone(losing: LosingPath) -> None:
+    [old, young] = losing.place("YOUNG", instance(1), instance(2))
+    os.utime(losing.files_root / old, (1_000_000_000, 1_000_000_000))
+    ended = losing.reconcile("YOUNG", "--older-than", "5m", "--dry-run", "--json", "--show-phi")
     told = ended.document["not_in_cube"]
     assert [one["path"] for one in told["lost"]["files"]] == [old]
     assert [one["path"] for one in told["too young"]["files"]] == [young]
-    since = world.reconcile("YOUNG", "--since", "1h", "--dry-run", "--json").document
+    since = losing.reconcile("YOUNG", "--since", "1h", "--dry-run", "--json").document
     assert since["files"] == since["not_in_cube"]["lost"]["count"] == 1
 
 
-def test_what_is_no_instance_is_told_and_temporary_files_do_not_count(world: World) -> None:
-    [path] = world.place("FOREIGN", instance(1, without=["PatientID"], PatientName="X"))
-    (world.root / path).with_name("rest.part").write_bytes(b"x")
-    (world.root / path).with_name("0009-1.2.3.dcm").write_bytes(b"no DICOM")
-    told = world.reconcile("FOREIGN", "--yes", "--json").document
+def test_what_is_no_instance_is_told_and_temporary_files_do_not_count(losing: LosingPath) -> None:
+    [path] = losing.place("FOREIGN", instance(1, without=["PatientID"], PatientName="X"))
+    (losing.files_root / path).with_name("rest.part").write_bytes(b"x")
+    (losing.files_root / path).with_name("0009-1.2.3.dcm").write_bytes(b"no DICOM")
+    told = losing.reconcile("FOREIGN", "--yes", "--json").document
     assert told["files"] == 2
     assert {one["why"] for one in told["not_in_cube"]["unreadable"]["files"]} == {
         "the file is no DICOM file (PS3.10)",
@@ -214,12 +204,12 @@ def test_what_is_no_instance_is_told_and_temporary_files_do_not_count(world: Wor
     }
 
 
-def test_what_cube_and_journals_have_and_the_volume_has_not_is_told(world: World) -> None:
+def test_what_cube_and_journals_have_and_the_volume_has_not_is_told(losing: LosingPath) -> None:
     _, gone, other = (one.path("GONE") for one in GONE)
-    (world.root / gone).unlink()
-    (world.root / other).unlink()
-    (world.root / other).parent.rmdir()
-    ended = world.reconcile("GONE", "--yes", "--json")
+    (losing.files_root / gone).unlink()
+    (losing.files_root / other).unlink()
+    (losing.files_root / other).parent.rmdir()
+    ended = losing.reconcile("GONE", "--yes", "--json")
     assert ended.status == 1
     told = ended.document
     assert (told["files"], told["registered"]) == (1, 1)
@@ -229,58 +219,58 @@ def test_what_cube_and_journals_have_and_the_volume_has_not_is_told(world: World
     assert leaks(ended.out) == []
 
 
-def test_a_run_goes_on_where_another_one_was(world: World, tmp_path: Path) -> None:
-    folders = sorted(
-        path.rpartition("/")[0]
-        for path in world.place("RESUMED", *(instance(1, series=n) for n in (1, 2, 3)))
-    )
+def test_a_run_goes_on_where_another_one_was(losing: LosingPath, tmp_path: Path) -> None:
+    paths = losing.place("RESUMED", *(instance(1, series=number) for number in (1, 2, 3)))
+    folders = sorted(path.rpartition("/")[0] for path in paths)
     state = tmp_path / "state.json"
-    scope = {"root": str(world.root), "cube": world.path.cube.url, "pacs": "RESUMED"}
+    scope = {"root": str(losing.files_root), "cube": losing.cube.url, "pacs": "RESUMED"}
     state.write_text(json.dumps({"scope": scope, "after": folders[1]}))
-    told = world.reconcile("RESUMED", "--yes", "--json", "--state", str(state)).document
+    told = losing.reconcile("RESUMED", "--yes", "--json", "--state", str(state)).document
     assert (told["folders"], told["enqueued"]) == (1, 1)
     assert not state.exists()
     state.write_text(json.dumps({"scope": {**scope, "pacs": "OTHER"}, "after": folders[1]}))
-    refused = world.reconcile("RESUMED", "--yes", "--state", str(state))
+    refused = losing.reconcile("RESUMED", "--yes", "--state", str(state))
     assert refused.status == 2
     assert "is of a run with other options" in refused.err
-    world.lose_registrations()
+    losing.lose_registrations()
 
 
-def test_a_misspelt_pacs_or_a_time_to_come_is_no_success(world: World) -> None:
-    typo = world.reconcile("RESUMD", "--yes")
+def test_a_misspelt_pacs_or_a_time_to_come_is_no_success(losing: LosingPath) -> None:
+    typo = losing.reconcile("RESUMD", "--yes")
     assert typo.status == 2
     assert "there is no folder RESUMD below SERVICES/PACS, and CUBE has no file there" in typo.err
-    future = world.reconcile("GONE", "--yes", "--since", "2999-01-01")
+    future = losing.reconcile("GONE", "--yes", "--since", "2999-01-01")
     assert future.status == 2
     assert "lies in the future" in future.err
 
 
-def test_yes_enqueues_no_more_than_its_ceiling(world: World) -> None:
-    world.place("CEILING", *(instance(number) for number in (1, 2, 3)))
-    ended = world.reconcile("CEILING", "--yes", "--at-most", "2", "--json")
+def test_yes_enqueues_no_more_than_its_ceiling(losing: LosingPath) -> None:
+    losing.place("CEILING", *(instance(number) for number in (1, 2, 3)))
+    ended = losing.reconcile("CEILING", "--yes", "--at-most", "2", "--json")
     assert (ended.status, ended.document["enqueued"]) == (1, 0)
     assert "3 registrations are lost" in ended.err
     assert "CUBE has 0 of the 3 instances looked at so far: if this is the right CUBE" in ended.err
-    assert look(world.path.amqp_url, WORK_QUEUE).ready == 0
-    assert world.reconcile("CEILING", "--yes", "--at-most", "3").status == 0
-    world.lose_registrations()
+    assert look(losing.amqp_url, WORK_QUEUE).ready == 0
+    assert losing.reconcile("CEILING", "--yes", "--at-most", "3").status == 0
+    losing.lose_registrations()
 
 
 @pytest.mark.parametrize("options", [(), ("--show-phi",), ("--json", "--show-phi")])
-def test_a_name_that_is_not_utf_8_is_told_and_ends_nothing(world: World, options: tuple[str, ...]) -> None:
-    folder = world.root / "SERVICES/PACS/BYTES/p/s" / os.fsdecode(b"caf\xe9")
+def test_a_name_that_is_not_utf_8_is_told_and_ends_nothing(
+    losing: LosingPath, options: tuple[str, ...]
+) -> None:
+    folder = losing.files_root / "SERVICES/PACS/BYTES/p/s" / os.fsdecode(b"caf\xe9")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "1.dcm").touch()
-    ended = world.reconcile("BYTES", "--yes", *options)
+    ended = losing.reconcile("BYTES", "--yes", *options)
     assert ended.status == 1, ended.err
     assert "its path is not UTF-8" in ended.out
     assert (r"caf\xe9" in ended.out.replace("\\\\", "\\")) == ("--show-phi" in options)
 
 
-def test_without_an_answer_to_its_question_nothing_is_enqueued(world: World) -> None:
-    world.place("ASKED", instance(1))
-    ended = in_process("reconcile", "--older-than", "0s", **world.settings)
+def test_without_an_answer_to_its_question_nothing_is_enqueued(losing: LosingPath) -> None:
+    losing.place("ASKED", instance(1))
+    ended = losing.command("reconcile", "--older-than", "0s")
     assert ended.status == 2
     assert "nobody can be asked here: give --yes, or --dry-run" in ended.err
 
@@ -292,52 +282,56 @@ def test_without_an_answer_to_its_question_nothing_is_enqueued(world: World) -> 
         ("CHRIS_FILES_ROOT", "the volume is not visible from here"),
     ],
 )
-def test_what_it_cannot_see_it_says(world: World, name: str, told: str) -> None:
-    settings = {key: value for key, value in world.settings.items() if key != name}
+def test_what_it_cannot_see_it_says(losing: LosingPath, name: str, told: str) -> None:
+    settings = {key: value for key, value in losing.command_settings.items() if key != name}
     ended = in_process("reconcile", "--dry-run", **settings)
     assert ended.status == 2
     assert told in ended.err
 
 
-def test_a_cube_that_registers_series_is_refused(world: World) -> None:
+def test_a_cube_that_registers_series_is_refused(losing: LosingPath) -> None:
     root = json.dumps({"collection_links": {"pacsfiles": "x", "pacsseries": "x"}})
-    world.path.cube.control.fail(200, root, method="GET", count=1)
-    ended = world.reconcile("ANY", "--dry-run")
+    losing.cube.control.fail(200, root, method="GET", count=1)
+    ended = losing.reconcile("ANY", "--dry-run")
     assert ended.status == 2
     assert "registers series (v6 or later)" in ended.err
-    unit = in_process("reconcile", "--dry-run", **world.settings, REGISTRATION_UNIT="series")
+    unit = losing.command("reconcile", "--dry-run", REGISTRATION_UNIT="series")
     assert unit.status == 2
 
 
-def test_killed_at_any_moment_and_begun_again_all_that_is_stored_is_registered_once(world: World) -> None:
+def test_killed_at_any_moment_and_begun_again_all_that_is_stored_is_registered_once(
+    losing: LosingPath,
+) -> None:
     instances = [instance(number, series=series) for series in range(1, 5) for number in range(1, 9)]
-    placed = set(world.place("KILLED", *instances))
-    received = set(world.receive("LOST", instance(1), instance(2)))
-    world.lose_registrations()
+    placed = set(losing.place("KILLED", *instances))
+    received = set(losing.receive("LOST", instance(1), instance(2)))
+    losing.lose_registrations()
     paths = placed | received
-    dead_before = look(world.path.amqp_url, DEAD_LETTER_QUEUE).ready
-    registrar = world.path.registrar()
+    dead_before = look(losing.amqp_url, DEAD_LETTER_QUEUE).ready
+    registrar = losing.registrar()
     options = ("--older-than", "0s", "--yes")
     for _ in range(2):
-        before = len(placed & world.path.cube.control.paths())
-        with start("reconcile", *options, "--rate", "4/s", "--pacs", "KILLED", **world.settings) as process:
-            _until_registered(world, placed, before + 1)
+        before = len(placed & losing.cube.control.paths())
+        with start(
+            "reconcile", *options, "--rate", "4/s", "--pacs", "KILLED", **losing.command_settings
+        ) as process:
+            _until_registered(losing, placed, before + 1)
             assert process.poll() is None, process.communicate()
             process.kill()
-        eventually(lambda: look(world.path.amqp_url, WORK_QUEUE).ready == 0, 30)
+        eventually(lambda: look(losing.amqp_url, WORK_QUEUE).ready == 0, 30)
     quick = ("--rate", "1000/s", "--wait", "1")
-    last = in_process("reconcile", *options, *quick, "--json", **world.settings)
+    last = losing.command("reconcile", *options, *quick, "--json")
     assert last.document["not_in_cube"]["waiting"]["count"] == 0
-    _until_registered(world, paths, len(paths))
-    again = world.reconcile("KILLED", "--yes")
+    _until_registered(losing, paths, len(paths))
+    again = losing.reconcile("KILLED", "--yes")
     assert again.status == 0
     assert "nothing is missing" in again.lines
     assert "32 instances in 4 series folders, 32 of them in CUBE" in again.out
     assert registrar.stop() == 0
-    counts = world.path.cube.control.counts()
-    assert {counts[path] for path in paths} == {1}
-    assert look(world.path.amqp_url, DEAD_LETTER_QUEUE).ready == dead_before
+    counts = losing.cube.control.counts()
+    assert {counts[one] for one in paths} == {1}
+    assert look(losing.amqp_url, DEAD_LETTER_QUEUE).ready == dead_before
 
 
-def _until_registered(world: World, paths: set[str], count: int) -> None:
-    eventually(lambda: len(paths & world.path.cube.control.paths()) >= count, 60)
+def _until_registered(losing: LosingPath, paths: set[str], count: int) -> None:
+    eventually(lambda: len(paths & losing.cube.control.paths()) >= count, 60)

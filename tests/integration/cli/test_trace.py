@@ -8,12 +8,10 @@ import pytest
 
 from lapidicom.common.topology import DEAD_LETTER_QUEUE, WORK_QUEUE
 from tests.support.command import Ended, in_process
-from tests.support.instances import ROOT, Instance, instance, leaks
+from tests.support.instances import ROOT, instance, leaks
 from tests.support.journals import all_records
 from tests.support.polling import eventually
 from tests.support.queues import look
-from tests.support.receiver import Receiver
-from tests.support.scus import pynetdicom_store
 from tests.support.whole_path import OBSERVER_QUEUE, WholePath
 
 CALLING = "TRACER"
@@ -25,50 +23,40 @@ WAITING = [instance(number, series=4) for number in (1, 2, 3)]
 REFUSED_BY_CUBE = '{"StudyDate":["Date has wrong format."]}'
 
 
-class World:
-    """One run of the whole path, at which all tests of this module look."""
-
-    def __init__(self, folder: Path, path: WholePath, receiver: Receiver) -> None:
-        self.path = path
-        self._folder = folder
-        self._receiver = receiver
-        self.settings = path.command_settings
-
-    def send(self, *instances: Instance) -> list[int]:
-        return pynetdicom_store(self._receiver.scp_port, CALLING, instances, self._folder)
-
-    def trace(self, uid: str, *options: str, without: tuple[str, ...] = ()) -> Ended:
-        settings = {name: value for name, value in self.settings.items() if not name.startswith(without)}
-        return in_process("trace", uid, *options, **(settings if without else self.settings))
-
-
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, amqp_url_of_module: str) -> Iterator[World]:
-    folder = tmp_path_factory.mktemp("trace")
-    with WholePath(folder, amqp_url_of_module) as path, path.receiver() as receiver:
-        world = World(folder / "scu", path, receiver)
+def traced(tmp_path_factory: pytest.TempPathFactory, amqp_url_of_module: str) -> Iterator[WholePath]:
+    """One run of the whole path, at which all tests of this module look."""
+    with WholePath(tmp_path_factory.mktemp("trace"), amqp_url_of_module) as path, path.receiver():
         registrar = path.registrar()
         path.cube.control.fail(400, REFUSED_BY_CUBE, path_contains=DEAD.sop_instance)
-        assert world.send(REGISTERED, DEAD) == [0, 0]
-        assert world.send(REGISTERED, REFUSED_BY_US) == [0, 0xC000]
+        assert path.send(CALLING, REGISTERED, DEAD) == [0, 0]
+        assert path.send(CALLING, REGISTERED, REFUSED_BY_US) == [0, 0xC000]
         eventually(lambda: look(path.amqp_url, DEAD_LETTER_QUEUE).ready == 1, 20)
         eventually(lambda: REGISTERED.path(CALLING) in path.cube.control.paths(), 20)
         # Three instances and three ends of series: none of them may be left for nobody.
         eventually(lambda: look(path.amqp_url, OBSERVER_QUEUE).ready == 6, 20)
         eventually(lambda: look(path.amqp_url, WORK_QUEUE).ready == 0, 20)
         assert registrar.stop() == 0
-        assert world.send(*WAITING) == [0, 0, 0]
+        assert path.send(CALLING, *WAITING) == [0, 0, 0]
         # The last SeriesReceived stands behind the three instances.
         eventually(lambda: look(path.amqp_url, WORK_QUEUE).ready == 4, 20)
-        eventually(lambda: world.trace(WAITING[0].sop_instance).status == 10, 20, every=0.3)
-        yield world
+        eventually(lambda: _trace(path, WAITING[0].sop_instance).status == 10, 20, every=0.3)
+        yield path
 
 
-def test_a_registered_instance_is_told_with_both_receptions_and_cubes_link(world: World) -> None:
-    ended = world.trace(REGISTERED.sop_instance)
+def _trace(path: WholePath, uid: str, *options: str, without: tuple[str, ...] = ()) -> Ended:
+    """Trace it, by a command that lacks the settings whose names begin like `without`."""
+    if not without:
+        return path.command("trace", uid, *options)
+    settings = {name: value for name, value in path.command_settings.items() if not name.startswith(without)}
+    return in_process("trace", uid, *options, **settings)
+
+
+def test_a_registered_instance_is_told_with_both_receptions_and_cubes_link(traced: WholePath) -> None:
+    ended = _trace(traced, REGISTERED.sop_instance)
     assert ended.status == 0, ended.out
     assert f"SOP Instance {REGISTERED.sop_instance} of PACS {CALLING}: registered" in ended.out
-    assert f"{world.path.cube.url}pacsfiles/" in ended.out
+    assert f"{traced.cube.url}pacsfiles/" in ended.out
     rows = [line for line in ended.lines if "received" in line and CALLING in line]
     times = [line.split("Z")[0] for line in rows]
     assert len(rows) == 2
@@ -76,28 +64,28 @@ def test_a_registered_instance_is_told_with_both_receptions_and_cubes_link(world
     assert all("relayed to RabbitMQ" in line for line in rows)
 
 
-def test_patient_data_is_masked_unless_asked_for(world: World) -> None:
+def test_patient_data_is_masked_unless_asked_for(traced: WholePath) -> None:
     for uid in (REGISTERED.sop_instance, f"{ROOT}.1", DEAD.sop_instance):
         for options in ((), ("--json",)):
-            ended = world.trace(uid, *options)
+            ended = _trace(traced, uid, *options)
             assert leaks(ended.out + ended.err) == []
-    assert REGISTERED.path(CALLING) in world.trace(REGISTERED.sop_instance, "--show-phi").out
+    assert REGISTERED.path(CALLING) in _trace(traced, REGISTERED.sop_instance, "--show-phi").out
 
 
-def test_a_refused_instance_is_told_with_status_reason_and_tag(world: World) -> None:
-    ended = world.trace(REFUSED_BY_US.sop_instance)
+def test_a_refused_instance_is_told_with_status_reason_and_tag(traced: WholePath) -> None:
+    ended = _trace(traced, REFUSED_BY_US.sop_instance)
     assert ended.status == 13
     assert "refused" in ended.out
     assert "PatientID (0010,0020) is missing  (0010,0020)" in ended.out
     assert "the SCU still has its copy" in ended.out
 
 
-def test_a_dead_letter_is_told_with_its_reason_and_what_to_do(world: World) -> None:
-    ended = world.trace(DEAD.sop_instance)
+def test_a_dead_letter_is_told_with_its_reason_and_what_to_do(traced: WholePath) -> None:
+    ended = _trace(traced, DEAD.sop_instance)
     assert ended.status == 12
     life = next(
         record
-        for record in all_records(world.path.spool)
+        for record in all_records(traced.spool)
         if record.kind == "instance_received" and record.fields()["SOPInstanceUID"] == DEAD.sop_instance
     )
     assert f".{life.sequence} " in ended.out
@@ -105,8 +93,8 @@ def test_a_dead_letter_is_told_with_its_reason_and_what_to_do(world: World) -> N
     assert "lapidicom dlq show" in ended.out
 
 
-def test_a_series_is_summed_up_and_listed_up_to_the_limit(world: World) -> None:
-    ended = world.trace(f"{ROOT}.4", "--limit", "2")
+def test_a_series_is_summed_up_and_listed_up_to_the_limit(traced: WholePath) -> None:
+    ended = _trace(traced, f"{ROOT}.4", "--limit", "2")
     assert ended.status == 10
     assert f"Series {ROOT}.4: waiting" in ended.out
     assert ["waiting", "3"] in [line.split() for line in ended.lines]
@@ -118,8 +106,8 @@ def test_a_series_is_summed_up_and_listed_up_to_the_limit(world: World) -> None:
     assert CALLING in association
 
 
-def test_json_tells_the_same(world: World) -> None:
-    ended = world.trace(f"{ROOT}.4", "--json", "--limit", "0")
+def test_json_tells_the_same(traced: WholePath) -> None:
+    ended = _trace(traced, f"{ROOT}.4", "--json", "--limit", "0")
     told = ended.document
     assert told["is"] == "SeriesInstanceUID"
     assert told["counts"] == {"waiting": 3}
@@ -133,8 +121,8 @@ def test_json_tells_the_same(world: World) -> None:
     assert event["receiver"] == "receiver-1"
 
 
-def test_a_study_is_as_its_worst_instance_and_lists_its_series(world: World) -> None:
-    ended = world.trace(f"{ROOT}.0", "--json")
+def test_a_study_is_as_its_worst_instance_and_lists_its_series(traced: WholePath) -> None:
+    ended = _trace(traced, f"{ROOT}.0", "--json")
     assert (ended.status, ended.document["state"]) == (12, "dead letter")
     assert ended.document["is"] == "StudyInstanceUID"
     series = {one["SeriesInstanceUID"]: (one["state"], one["instances"]) for one in ended.document["series"]}
@@ -143,66 +131,66 @@ def test_a_study_is_as_its_worst_instance_and_lists_its_series(world: World) -> 
         f"{ROOT}.3": ("dead letter", 1),
         f"{ROOT}.4": ("waiting", 3),
     }
-    assert f"{ROOT}.4" in world.trace(f"{ROOT}.0").out
+    assert f"{ROOT}.4" in _trace(traced, f"{ROOT}.0").out
 
 
-def test_an_accession_number_is_traced_where_patient_data_may_be_shown(world: World, tmp_path: Path) -> None:
+def test_an_accession_number_is_traced_where_patient_data_may_be_shown(
+    traced: WholePath, tmp_path: Path
+) -> None:
     number = REGISTERED.tags.AccessionNumber
     assert number is not None
-    refused = world.trace(number)
+    refused = _trace(traced, number)
     assert (refused.status, refused.out) == (2, "")
     assert "it needs --show-phi" in refused.err
     log = tmp_path / "audit"
-    ended = in_process(
-        "trace", number, "--show-phi", "--json", **world.settings, LAPIDICOM_AUDIT_LOG=str(log)
-    )
+    ended = traced.command("trace", number, "--show-phi", "--json", LAPIDICOM_AUDIT_LOG=str(log))
     assert ended.document["is"] == "AccessionNumber"
     assert len(ended.document["series"]) == 3
     assert '"what": "an accession number --show-phi"' in log.read_text()
     assert number not in log.read_text()
 
 
-def test_what_nobody_knows_is_unknown_and_the_reach_of_the_journals_is_told(world: World) -> None:
-    ended = world.trace("1.2.3.4.5.6.7")
+def test_what_nobody_knows_is_unknown_and_the_reach_of_the_journals_is_told(traced: WholePath) -> None:
+    ended = _trace(traced, "1.2.3.4.5.6.7")
     assert ended.status == 1
     assert "1.2.3.4.5.6.7: unknown" in ended.out
     assert "The journals reach back to 20" in ended.out
 
 
-def test_what_is_no_uid_is_refused(world: World) -> None:
-    ended = world.trace("KRNK-7731-ZX")
+def test_what_is_no_uid_is_refused(traced: WholePath) -> None:
+    ended = _trace(traced, "KRNK-7731-ZX")
     assert (ended.status, ended.out) == (2, "")
     assert "this is no UID" in ended.err
 
 
-def test_without_the_volume_cube_and_dead_letters_still_tell(world: World) -> None:
-    registered = world.trace(REGISTERED.sop_instance, without=("CHRIS_FILES",))
+def test_without_the_volume_cube_and_dead_letters_still_tell(traced: WholePath) -> None:
+    registered = _trace(traced, REGISTERED.sop_instance, without=("CHRIS_FILES",))
     assert registered.status == 0
     assert "journals: not visible from here (set CHRIS_FILES_ROOT or CHRIS_SPOOL_DIR)" in registered.out
-    assert world.trace(DEAD.sop_instance, without=("CHRIS_FILES",)).status == 12
-    assert world.trace(f"{ROOT}.1", without=("CHRIS_FILES",)).status == 0
+    assert _trace(traced, DEAD.sop_instance, without=("CHRIS_FILES",)).status == 12
+    assert _trace(traced, f"{ROOT}.1", without=("CHRIS_FILES",)).status == 0
 
 
-def test_without_cube_nobody_guesses_whether_it_is_registered(world: World) -> None:
-    ended = world.trace(REGISTERED.sop_instance, without=("CHRIS_URL",))
+def test_without_cube_nobody_guesses_whether_it_is_registered(traced: WholePath) -> None:
+    ended = _trace(traced, REGISTERED.sop_instance, without=("CHRIS_URL",))
     assert ended.status == 16
     assert "CUBE: not visible from here (set CHRIS_URL" in ended.out
 
 
-def test_without_rabbitmq_the_rest_is_told(world: World) -> None:
-    settings = world.settings | {"AMQP_URL": "amqp://guest:guest@127.0.0.1:1/"}
+def test_without_rabbitmq_the_rest_is_told(traced: WholePath) -> None:
+    settings = traced.command_settings | {"AMQP_URL": "amqp://guest:guest@127.0.0.1:1/"}
     ended = in_process("trace", REGISTERED.sop_instance, **settings)
     assert ended.status == 0
     assert "dead letters: not visible from here" in ended.out
 
 
-def test_a_registered_file_that_is_gone_is_told_as_such(world: World) -> None:
-    file = world.path.files_root / REGISTERED.path(CALLING)
+def test_a_registered_file_that_is_gone_is_told_as_such(traced: WholePath) -> None:
+    file = traced.files_root / REGISTERED.path(CALLING)
     content = file.read_bytes()
     file.unlink()
     try:
-        ended = world.trace(REGISTERED.sop_instance)
-        of_series = world.trace(f"{ROOT}.1")
+        ended = _trace(traced, REGISTERED.sop_instance)
+        of_series = _trace(traced, f"{ROOT}.1")
     finally:
         file.write_bytes(content)
     assert ended.status == of_series.status == 0
@@ -211,11 +199,11 @@ def test_a_registered_file_that_is_gone_is_told_as_such(world: World) -> None:
     assert "registered, but CUBE does not find its file" in of_series.out
 
 
-def test_nothing_was_taken_from_any_queue(world: World) -> None:
-    before = [look(world.path.amqp_url, queue).ready for queue in (WORK_QUEUE, DEAD_LETTER_QUEUE)]
-    ended = world.trace(f"{ROOT}.3", "--json")
+def test_nothing_was_taken_from_any_queue(traced: WholePath) -> None:
+    before = [look(traced.amqp_url, queue).ready for queue in (WORK_QUEUE, DEAD_LETTER_QUEUE)]
+    ended = _trace(traced, f"{ROOT}.3", "--json")
     assert ended.document["state"] == "dead letter"
     assert ended.err == ""
     assert ended.status == 12
     assert before == [4, 1]
-    assert [look(world.path.amqp_url, queue).ready for queue in (WORK_QUEUE, DEAD_LETTER_QUEUE)] == before
+    assert [look(traced.amqp_url, queue).ready for queue in (WORK_QUEUE, DEAD_LETTER_QUEUE)] == before

@@ -1,20 +1,18 @@
-"""The whole system, not yet started, and a collector that takes all spans."""
+"""The whole path, nothing of it started but CUBE, and a collector that takes all spans."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.cube.process import CubeProcess
 from tests.support.otlp_collector import OtlpCollector
-from tests.support.stack import Stack
+from tests.support.whole_path import WholePath
 
 
 @pytest.fixture
-def stack(amqp_url: str, cube: CubeProcess, tmp_path: Path) -> Iterator[Stack]:
-    made = Stack(amqp_url, cube, tmp_path)
-    yield made
-    made.close()
+def path(amqp_url: str, tmp_path: Path) -> Iterator[WholePath]:
+    with WholePath(tmp_path, amqp_url) as made:
+        yield made
 
 
 @pytest.fixture

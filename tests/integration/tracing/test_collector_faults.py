@@ -4,21 +4,23 @@ import pytest
 
 from tests.support.instances import instance
 from tests.support.otlp_collector import Manner, OtlpCollector
-from tests.support.stack import Stack
+from tests.support.whole_path import WholePath
+
+CALLING = "TRACED"
 
 
 @pytest.mark.parametrize("manner", ["hangs", "refuses"])
-def test_a_collector_that_takes_nothing_stops_nothing(stack: Stack, manner: Manner) -> None:
+def test_a_collector_that_takes_nothing_stops_nothing(path: WholePath, manner: Manner) -> None:
     with OtlpCollector(manner) as collector:
         queue = {"OTEL_BSP_MAX_QUEUE_SIZE": "32", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "8"}
-        stack.start(**collector.settings, **queue)
+        path.start(**collector.settings, **queue)
         count = 120
-        assert stack.send(*(instance(number) for number in range(1, count + 1))) == [0] * count
-        stack.until_registered(count)
+        assert path.send(CALLING, *(instance(number) for number in range(1, count + 1))) == [0] * count
+        path.until_registered(count)
         assert collector.requests > 0
-        stack.stop()  # while the collector still hangs
-        assert set(stack.cube.control.counts().values()) == {1}
+        path.stop()  # while the collector still hangs
+        assert set(path.cube.control.counts().values()) == {1}
     if manner == "refuses":  # said once by each process, not for each batch
-        lost = [line["process"] for line in stack.receiver.events("spans_lost")]
+        lost = [line["process"] for line in path.receivers[0].events("spans_lost")]
         assert sorted(lost) == ["listener", "relay"]
-        assert len(stack.registrar.events("spans_lost")) == 1
+        assert len(path.registrars[0].events("spans_lost")) == 1

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from lapidicom.common.topology import DEAD_LETTER_QUEUE
-from tests.support.cube.process import CubeProcess
 from tests.support.faults import Fault
 from tests.support.instances import ROOT, instance
 from tests.support.otlp_collector import OtlpCollector, ReceivedSpan
 from tests.support.polling import eventually
 from tests.support.queues import look, take_all
-from tests.support.stack import CALLING, Stack
+from tests.support.whole_path import WholePath
 
+CALLING = "TRACED"
 PROCESS = "process lapidicom:instance.stored:lapidicom.registrations"
 PUBLISH = "publish lapidicom:instance.stored"
 
@@ -69,27 +69,23 @@ def names(path: Sequence[ReceivedSpan]) -> list[str]:
 def told(amqp_url_of_module: str, tmp_path_factory: pytest.TempPathFactory) -> Told:
     """A run with a success, a retry, a dead letter and a refusal, each in an association of its own."""
     folder = tmp_path_factory.mktemp("traced")
-    (root := folder / "files").mkdir()
-    with CubeProcess(root) as cube, OtlpCollector() as collector:
-        stack = Stack(amqp_url_of_module, cube, folder)
-        try:
-            stack.start(**collector.settings, CHRIS_VERBOSE="yes")
-            cube.control.fail(500, "{}", count=2, path_contains="2.1.dcm")
-            cube.control.fail(400, '{"path":["This field is wrong."]}', path_contains="3.1.dcm")
-            assert stack.send(instance(1)) == [0]
-            assert stack.send(instance(1, series=2), calling="RETRIED") == [0]
-            assert stack.send(instance(1, series=3), calling="BURIED") == [0]
-            assert stack.send(instance(1, series=4, without=("StudyDate",)), calling="REFUSED") == [0xC000]
-            stack.until_registered(2)
-            eventually(lambda: look(stack.amqp_url, DEAD_LETTER_QUEUE).ready == 1, 20, every=0.2)
-            received = "process lapidicom:series.received:lapidicom.registrations"
-            eventually(lambda: len(collector.named(received)) == 3, 20, what="the ends of three series")
-            stack.stop()
-            letters = [dict(letter.headers) for letter in take_all(stack.amqp_url, DEAD_LETTER_QUEUE)]
-            lines = [*stack.receiver.lines, *stack.registrar.log()]
-            return Told(collector.spans, letters, lines, cube.url)
-        finally:
-            stack.close()
+    with WholePath(folder, amqp_url_of_module) as path, OtlpCollector() as collector:
+        cube = path.cube
+        path.start(**collector.settings, CHRIS_VERBOSE="yes")
+        cube.control.fail(500, "{}", count=2, path_contains="2.1.dcm")
+        cube.control.fail(400, '{"path":["This field is wrong."]}', path_contains="3.1.dcm")
+        assert path.send(CALLING, instance(1)) == [0]
+        assert path.send("RETRIED", instance(1, series=2)) == [0]
+        assert path.send("BURIED", instance(1, series=3)) == [0]
+        assert path.send("REFUSED", instance(1, series=4, without=("StudyDate",))) == [0xC000]
+        path.until_registered(2)
+        eventually(lambda: look(path.amqp_url, DEAD_LETTER_QUEUE).ready == 1, 20, every=0.2)
+        received = "process lapidicom:series.received:lapidicom.registrations"
+        eventually(lambda: len(collector.named(received)) == 3, 20, what="the ends of three series")
+        path.stop()
+        letters = [dict(letter.headers) for letter in take_all(path.amqp_url, DEAD_LETTER_QUEUE)]
+        lines = [*path.receivers[0].lines, *path.registrars[0].log()]
+        return Told(collector.spans, letters, lines, cube.url)
 
 
 def test_one_trace_leads_from_the_association_to_the_registration(told: Told) -> None:
@@ -208,28 +204,28 @@ def test_a_refused_instance_has_a_span_with_its_status(told: Told) -> None:
 
 
 def test_an_instance_published_by_a_later_process_joins_its_trace(
-    stack: Stack, collector: OtlpCollector
+    path: WholePath, collector: OtlpCollector
 ) -> None:
     kill = Fault("publish", "kill", role="relay", where="InstanceStored")
-    stack.start([kill], **collector.settings)
-    killed = stack.receiver.child("relay")
-    assert stack.send(instance(1)) == [0]
-    stack.receiver.wait_for_other_child(killed, "relay")
-    stack.until_registered(1)
-    stack.stop()
+    path.start([kill], **collector.settings)
+    killed = path.receivers[0].child("relay")
+    assert path.send(CALLING, instance(1)) == [0]
+    path.receivers[0].wait_for_other_child(killed, "relay")
+    path.until_registered(1)
+    path.stop()
     (post,) = [
         span for span in collector.named("POST") if span.attributes["url.full"].endswith("/pacsfiles/")
     ]
-    path = path_to_root(post, collector.spans)
-    assert names(path[-2:]) == ["store", "association"]
-    assert len({span.trace_id for span in path}) == 1
+    spans = path_to_root(post, collector.spans)
+    assert names(spans[-2:]) == ["store", "association"]
+    assert len({span.trace_id for span in spans}) == 1
 
 
 def test_an_association_that_is_not_sampled_has_no_spans_anywhere(
-    stack: Stack, collector: OtlpCollector
+    path: WholePath, collector: OtlpCollector
 ) -> None:
-    stack.start(**collector.settings, OTEL_TRACES_SAMPLER="parentbased_always_off")
-    assert stack.send(instance(1)) == [0]
-    stack.until_registered(1)
-    stack.stop()
+    path.start(**collector.settings, OTEL_TRACES_SAMPLER="parentbased_always_off")
+    assert path.send(CALLING, instance(1)) == [0]
+    path.until_registered(1)
+    path.stop()
     assert collector.spans == []
