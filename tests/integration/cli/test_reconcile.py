@@ -1,7 +1,9 @@
 """`lapidicom reconcile` against a real receiver, broker and registrar, and the stand-in CUBE."""
 
+import io
 import json
 import os
+import threading
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -273,6 +275,36 @@ def test_without_an_answer_to_its_question_nothing_is_enqueued(losing: LosingPat
     ended = losing.command("reconcile", "--older-than", "0s")
     assert ended.status == 2
     assert "nobody can be asked here: give --yes, or --dry-run" in ended.err
+
+
+class SilentTerminal(io.StringIO):
+    """A terminal at which nobody types."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left = threading.Event()
+
+    def isatty(self) -> bool:
+        return True
+
+    def readline(self, _: int | None = None) -> str:
+        self.left.wait()
+        return ""
+
+
+def test_a_question_that_nobody_answers_is_a_no_after_a_while(
+    losing: LosingPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losing.place("UNANSWERED", instance(1))
+    terminal = SilentTerminal()
+    monkeypatch.setattr("sys.stdin", terminal)
+    monkeypatch.setattr("lapidicom.cli.shell.ANSWER_SECONDS", 0.05)
+    try:
+        ended = losing.reconcile("UNANSWERED", "--json")
+    finally:
+        terminal.left.set()
+    assert (ended.status, ended.document["enqueued"]) == (1, 0)
+    assert "CUBE has 0 of the 1 instances looked at so far. Enqueue 1 registrations? [y/N]" in ended.err
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lapidicom.cli.reconcile.findings import Missing, Recorded
+from lapidicom.cli.reconcile.fate import Missing, Recorded
 from lapidicom.cli.reconcile.message import NoMessage, id_of_path, message_of, of_file
 from lapidicom.common.topology import WORK_QUEUE
 from lapidicom.receiver.storage.file_meta import FileMeta

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,10 +19,12 @@ from lapidicom.cli.letter import read_letter
 from lapidicom.cli.output import Advance
 from lapidicom.cli.queues import Waiting
 from lapidicom.cli.reconcile import run as module
-from lapidicom.cli.reconcile.findings import Fate, Findings
+from lapidicom.cli.reconcile.fate import Fate
+from lapidicom.cli.reconcile.findings import Findings
 from lapidicom.cli.reconcile.message import Registration
 from lapidicom.cli.reconcile.resume import State, StateFile
-from lapidicom.cli.reconcile.run import Options, Run, Sources
+from lapidicom.cli.reconcile.run import Options, Run
+from lapidicom.common.broker import Envelope
 from lapidicom.common.headers import HEADER_ID
 from lapidicom.registrar.consumer.headers import REASON
 from tests.support.instances import instance
@@ -54,18 +57,53 @@ class FakeCube:
         return len((await self.list(fname)).files)
 
 
-class FakeEnqueueing:
-    """Keeps what is enqueued; ends the run at a given call."""
+class FakeShell:
+    """Stands between a run and RabbitMQ, audit log and operator; keeps what is published, by windows.
 
-    def __init__(self, ends_at: int = 0) -> None:
+    Args:
+        says: what the operator answers.
+        ends_at: the run ends when it begins to publish for this time.
+    """
+
+    settings = SimpleNamespace(retry_delays=(1,), park_delay=2)
+
+    def __init__(self, *, says: bool = True, ends_at: int = 0) -> None:
+        self.output = self
         self.windows: list[list[str]] = []
-        self._ends_at = ends_at
+        self.questions: list[str] = []
+        self.warnings: list[str] = []
+        self.done: list[dict[str, Any]] = []
+        self._says, self._ends_at = says, ends_at
 
-    async def enqueue(self, lost: Sequence[Registration], _: object, findings: Findings, __: Advance) -> None:
-        self.windows.append([made.message.path for made in lost])
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Any]:
+        yield None
+
+    @asynccontextmanager
+    async def publishing(self) -> AsyncIterator[Any]:
+        self.windows.append([])
         if len(self.windows) == self._ends_at:
             raise Ended
-        findings.enqueued += len(lost)
+        yield self
+
+    async def publish(self, envelope: Envelope) -> None:
+        self.windows[-1].append(json.loads(envelope.body)["path"])
+
+    @asynccontextmanager
+    async def audited(self, _: str, __: str, ___: int) -> AsyncIterator[dict[str, Any]]:
+        self.done.append({})
+        yield self.done[-1]
+
+    async def is_wanted(self, question: str) -> bool:
+        self.questions.append(question)
+        return self._says
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+    @contextmanager
+    def progress(self, _: str, __: int | None) -> Iterator[Advance]:
+        yield lambda _: None
 
 
 class Rig:
@@ -76,7 +114,6 @@ class Rig:
         self.state = StateFile(root / "state", BEGIN)
         self.cube = FakeCube()
         self.waits = [0]
-        self.asked: list[int] = []
         self.dead: dict[str, tuple[str, str]] = {}
         files = [instance(number, series=series) for series in range(1, 6) for number in (1, 2)]
         self.paths = [one.path(CALLING) for one in files]
@@ -94,33 +131,22 @@ class Rig:
     async def _waiting(self, _: object, __: object) -> Waiting:
         return Waiting(self.waits.pop(0) if len(self.waits) > 1 else self.waits[0], 0)
 
-    def run(
-        self,
-        enqueueing: FakeEnqueueing,
-        *,
-        window: int = 3,
-        says: bool = True,
-        dry_run: bool = False,
-        at_most: int = 0,
-        pacs: str | None = None,
-        settled_before: datetime | None = None,
-    ) -> Findings:
-        @asynccontextmanager
-        async def connection() -> AsyncIterator[Any]:
-            yield None
-
-        @contextmanager
-        def progress(_: str, __: int | None) -> Iterator[Advance]:
-            yield lambda _: None
-
-        def may_enqueue(findings: Findings, count: int) -> bool:
-            self.asked.append(count)
-            return says and (not at_most or findings.enqueued + count <= at_most)
-
-        options = Options(pacs, None, settled_before or datetime.now(UTC), dry_run, False, 0.05)
-        sources = Sources(self.root, None, self.cube, connection, (1,))  # type: ignore[arg-type]
-        work = Run(sources, options, self.state, enqueueing, may_enqueue, progress, window=window)  # type: ignore[arg-type]
-        return asyncio.run(work.run())
+    def run(self, shell: FakeShell, *, window: int = 3, **options: Any) -> Findings:
+        findings = Findings(run="a run")
+        given = Options(**{"older_than": datetime.now(UTC), "wait": 0.05, **options})
+        work = Run(
+            shell,  # type: ignore[arg-type]
+            given,
+            "a reason",
+            root=self.root,
+            spool=None,
+            cube=self.cube,  # type: ignore[arg-type]
+            state=self.state,
+            findings=findings,
+            window=window,
+        )
+        asyncio.run(work.run())
+        return findings
 
 
 @pytest.fixture
@@ -129,68 +155,71 @@ def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
 
 
 def test_all_is_enqueued_once_in_windows_that_end_with_a_folder(rig: Rig) -> None:
-    enqueueing = FakeEnqueueing()
-    findings = rig.run(enqueueing)
-    assert enqueueing.windows == [rig.paths[:4], rig.paths[4:8], rig.paths[8:]]
-    assert (findings.enqueued, findings.files, findings.folders, findings.is_sound) == (10, 10, 5, True)
+    shell = FakeShell()
+    findings = rig.run(shell)
+    assert shell.windows == [rig.paths[:4], rig.paths[4:8], rig.paths[8:]]
+    assert (findings.enqueued, findings.files, findings.folders, findings.sound) == (10, 10, 5, True)
     assert not (rig.root / "state").exists()
 
 
 def test_a_run_that_was_ended_goes_on_behind_what_is_settled(rig: Rig) -> None:
     with pytest.raises(Ended):
-        rig.run(FakeEnqueueing(ends_at=2))
-    enqueueing = FakeEnqueueing()
+        rig.run(FakeShell(ends_at=2))
+    shell = FakeShell()
     rig.state = StateFile(rig.root / "state", BEGIN)
-    rig.run(enqueueing)
-    assert enqueueing.windows == [rig.paths[4:8], rig.paths[8:]]
+    rig.run(shell)
+    assert shell.windows == [rig.paths[4:8], rig.paths[8:]]
 
 
 @pytest.mark.parametrize("how", ["the operator says no", "messages wait", "they are too young"])
 def test_what_was_left_alone_is_looked_at_again_by_the_next_run(rig: Rig, how: str) -> None:
     if how == "messages wait":
         rig.waits = [5]
-    young = datetime.now(UTC) - timedelta(hours=1) if how == "they are too young" else None
-    left = rig.run(FakeEnqueueing(), says=how != "the operator says no", settled_before=young)
+    young = {"older_than": datetime.now(UTC) - timedelta(hours=1)} if how == "they are too young" else {}
+    left = rig.run(FakeShell(says=how != "the operator says no"), **young)
     assert (left.enqueued, left.files) == (0, 10)
     rig.waits, rig.state = [0], StateFile(rig.root / "state", BEGIN)
-    enqueueing = FakeEnqueueing()
-    assert rig.run(enqueueing).is_sound
-    assert [path for window in enqueueing.windows for path in window] == rig.paths
+    shell = FakeShell()
+    assert rig.run(shell).sound
+    assert [path for window in shell.windows for path in window] == rig.paths
 
 
 def test_an_operator_who_said_no_is_not_asked_again(rig: Rig) -> None:
-    findings = rig.run(FakeEnqueueing(), says=False)
-    assert rig.asked == [4]
-    assert (findings.missing[Fate.LOST].count, findings.is_sound) == (10, False)
+    shell = FakeShell(says=False)
+    findings = rig.run(shell)
+    known = "CUBE has 0 of the 4 instances looked at so far"
+    assert shell.questions == [f"{known}. Enqueue 4 registrations?"]
+    assert (findings.not_in_cube[Fate.LOST].count, findings.sound) == (10, False)
 
 
 def test_a_run_that_goes_on_tells_of_what_is_missing_in_the_folders_behind_it(rig: Rig) -> None:
     rig.dead = {rig.paths[0]: ("life.1", "file-missing")}
     with pytest.raises(Ended):
-        rig.run(FakeEnqueueing(ends_at=2))
+        rig.run(FakeShell(ends_at=2))
     rig.state = StateFile(rig.root / "state", BEGIN)
-    findings = rig.run(FakeEnqueueing())
-    assert (findings.files, findings.left_before, findings.is_sound) == (6, 1, False)
+    findings = rig.run(FakeShell())
+    assert (findings.files, findings.left_before, findings.sound) == (6, 1, False)
 
 
 def test_a_ceiling_ends_the_enqueueing_before_the_window_that_passes_it(rig: Rig) -> None:
-    enqueueing = FakeEnqueueing()
-    findings = rig.run(enqueueing, at_most=5)
-    assert enqueueing.windows == [rig.paths[:4]]
-    assert (findings.enqueued, findings.left, findings.is_sound) == (4, 6, False)
+    shell = FakeShell()
+    findings = rig.run(shell, yes=True, at_most=5)
+    assert "4 registrations are lost, 4 were enqueued before" in shell.warnings[0]
+    assert shell.windows == [rig.paths[:4]]
+    assert (findings.enqueued, findings.left, findings.sound) == (4, 6, False)
     rig.state = StateFile(rig.root / "state", BEGIN)
-    assert rig.run(FakeEnqueueing()).files == 6
+    assert rig.run(FakeShell()).files == 6
 
 
 def test_a_pacs_that_neither_volume_nor_cube_knows_is_no_success(rig: Rig) -> None:
     with pytest.raises(OperatorError, match="no folder MODALTY"):
-        rig.run(FakeEnqueueing(), pacs="MODALTY")
+        rig.run(FakeShell(), pacs="MODALTY")
 
 
 def test_a_pacs_whose_folder_is_gone_from_the_volume_is_told(rig: Rig) -> None:
     rig.cube.known = {"SERVICES/PACS/GONE/x/y/z/1.dcm", "SERVICES/PACS/org.fnndsc.oxidicom/x"}
-    assert dict(rig.run(FakeEnqueueing(), pacs="GONE").rows_elsewhere) == {"GONE": 1}
-    assert dict(rig.run(FakeEnqueueing(), window=100).rows_elsewhere) == {"other PACS": 1}
+    assert dict(rig.run(FakeShell(), pacs="GONE").not_on_volume.in_other_folders) == {"GONE": 1}
+    assert dict(rig.run(FakeShell(), window=100).not_on_volume.in_other_folders) == {"other PACS": 1}
 
 
 def test_names_that_are_not_utf_8_are_told_and_the_rest_is_looked_at(rig: Rig) -> None:
@@ -203,12 +232,12 @@ def test_names_that_are_not_utf_8_are_told_and_the_rest_is_looked_at(rig: Rig) -
         file = rig.root / os.fsdecode(name)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
-    enqueueing = FakeEnqueueing()
-    findings = rig.run(enqueueing, window=100)
-    assert [path for window in enqueueing.windows for path in window] == rig.paths
-    assert findings.missing[Fate.UNREADABLE].count == 3
-    assert {why for _, why in findings.missing[Fate.UNREADABLE].first} == {"its path is not UTF-8"}
-    assert not findings.is_sound
+    shell = FakeShell()
+    findings = rig.run(shell, window=100)
+    assert [path for window in shell.windows for path in window] == rig.paths
+    assert findings.not_in_cube[Fate.UNREADABLE].count == 3
+    assert {one.why for one in findings.not_in_cube[Fate.UNREADABLE].files} == {"its path is not UTF-8"}
+    assert not findings.sound
 
 
 def test_a_volume_that_hangs_ends_the_run_in_time(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,38 +251,52 @@ def test_a_volume_that_hangs_ends_the_run_in_time(rig: Rig, monkeypatch: pytest.
     monkeypatch.setattr(module, "series_folders", hang)
     try:
         with pytest.raises(TimeoutError, match="the volume does not answer"):
-            rig.run(FakeEnqueueing())
+            rig.run(FakeShell())
     finally:
         never.set()
 
 
 def test_what_cube_knows_is_not_enqueued(rig: Rig) -> None:
     rig.cube.known = {*rig.paths[:5], "SERVICES/PACS/MODALITY/x/y/z/1.dcm"}
-    enqueueing = FakeEnqueueing()
-    findings = rig.run(enqueueing, window=100)
-    assert enqueueing.windows == [rig.paths[5:]]
+    shell = FakeShell()
+    findings = rig.run(shell, window=100)
+    assert shell.windows == [rig.paths[5:]]
     assert findings.registered == 5
-    assert dict(findings.rows_elsewhere) == {CALLING: 1}
+    assert dict(findings.not_on_volume.in_other_folders) == {CALLING: 1}
 
 
 def test_one_moment_without_waiting_messages_is_enough(rig: Rig) -> None:
     rig.waits = [5, 3, 0, 5]
-    assert rig.run(FakeEnqueueing(), window=100).enqueued == 10
+    assert rig.run(FakeShell(), window=100).enqueued == 10
 
 
 def test_as_long_as_messages_wait_nothing_is_enqueued(rig: Rig) -> None:
     rig.waits = [5]
-    enqueueing = FakeEnqueueing()
-    findings = rig.run(enqueueing, window=100)
-    assert (enqueueing.windows, findings.missing[Fate.WAITING].count) == ([], 10)
+    shell = FakeShell()
+    findings = rig.run(shell, window=100)
+    assert (shell.windows, findings.not_in_cube[Fate.WAITING].count) == ([], 10)
 
 
-@pytest.mark.parametrize("answer", [{"says": False}, {"dry_run": True}])
-def test_without_leave_nothing_is_enqueued(rig: Rig, answer: dict[str, bool]) -> None:
-    enqueueing = FakeEnqueueing()
-    findings = rig.run(enqueueing, window=100, **answer)  # type: ignore[arg-type]
-    assert (enqueueing.windows, findings.missing[Fate.LOST].count, findings.is_sound) == ([], 10, False)
-    assert rig.asked == ([10] if "says" in answer else [])
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_without_leave_nothing_is_enqueued(rig: Rig, dry_run: bool) -> None:
+    shell = FakeShell(says=False)
+    findings = rig.run(shell, window=100, dry_run=dry_run)
+    assert (shell.windows, findings.not_in_cube[Fate.LOST].count, findings.sound) == ([], 10, False)
+    assert len(shell.questions) == (0 if dry_run else 1)
+
+
+def test_what_cube_took_meanwhile_is_not_enqueued_and_the_audit_says_how_many_were(rig: Rig) -> None:
+    shell = FakeShell()
+    ask = shell.is_wanted
+
+    async def ask_for_long(question: str) -> bool:
+        rig.cube.known = {rig.paths[0]}
+        return await ask(question)
+
+    shell.is_wanted = ask_for_long  # type: ignore[method-assign]
+    findings = rig.run(shell, window=100)
+    assert (findings.enqueued, findings.registered_meanwhile, findings.sound) == (9, 1, True)
+    assert shell.done == [{"run": "a run", "enqueued": 9}]
 
 
 def test_a_file_that_disappears_meanwhile_is_not_missing_in_cube(
@@ -267,5 +310,5 @@ def test_a_file_that_disappears_meanwhile_is_not_missing_in_cube(
         return read(root, missing)
 
     monkeypatch.setattr(module, "message_of", gone)
-    findings = rig.run(FakeEnqueueing(), window=100)
-    assert (findings.enqueued, findings.is_sound) == (9, True)
+    findings = rig.run(FakeShell(), window=100)
+    assert (findings.enqueued, findings.sound) == (9, True)

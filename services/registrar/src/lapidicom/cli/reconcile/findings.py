@@ -1,38 +1,19 @@
-"""What is missing where, and what follows from it. Pure."""
+"""The answer of `lapidicom reconcile`: what is missing where, and what follows from it. Pure."""
 
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from datetime import datetime
-from enum import StrEnum
-from typing import Final
+import os
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Final, Self
 
-from lapidicom.common.journal.survey import RelayState
+from pydantic import ConfigDict, Field, computed_field
+
+from lapidicom.cli.answers import NUMBER, Answer, Display
+from lapidicom.cli.masking import masked_path
+from lapidicom.cli.reconcile.fate import Fate
 
 MOST_SHOWN: Final = 1000
 """Findings of one kind that are kept with their paths; beyond that they are only counted."""
 
-LEFT_TO_RECONCILE: Final = frozenset({"undecodable", "unsupported-version"})
-"""Dead letters that no replay helps: a new message is what helps."""
-
-
-class Fate(StrEnum):
-    """Why a stored file is not in CUBE, and so what is done about it."""
-
-    LOST = "lost"
-    """Nothing on its way would register it: it is enqueued."""
-    DEAD_LETTER = "dead letter"
-    NOT_RELAYED = "not relayed"
-    WAITING = "waiting"
-    """Messages wait in RabbitMQ, and its own may be one of them."""
-    YOUNG = "too young"
-    """Received just now: left alone."""
-    UNREADABLE = "unreadable"
-    """No journal tells of it, and its file does not say what CUBE must know."""
-
-
 HELP: Final = {
-    Fate.LOST: "",
     Fate.DEAD_LETTER: "`lapidicom dlq list` tells why, `lapidicom dlq replay` sends them again",
     Fate.NOT_RELAYED: "the relay sends them when RabbitMQ takes them; see `lapidicom status`",
     Fate.WAITING: "come back when the queues are empty, or --even-if-waiting (a second message does no harm)",
@@ -41,136 +22,140 @@ HELP: Final = {
 }
 """What to do about those that are not enqueued."""
 
-
-UNSETTLED: Final = frozenset({Fate.WAITING, Fate.NOT_RELAYED, Fate.YOUNG})
-"""What another run must look at again: whether it will be registered is not known yet."""
+_IS_IT: Final = "is this CUBE's volume?"
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """The latest record of a file.
+class File(Answer):
+    """One file, and why it is listed, without values."""
 
-    Attributes:
-        lapidicom_id: of its message: `<life>.<sequence>`.
-        message: the body of its message, as it was recorded.
-        relay: how far the relay is, at the least of all its records.
-        received_at: by the receiver's clock; None if it tells none.
-    """
-
-    lapidicom_id: str
-    message: bytes = field(repr=False)
-    relay: RelayState = RelayState.RELAYED
-    received_at: datetime | None = None
+    path: str
+    why: str
 
 
-@dataclass(slots=True)
-class Missing:
-    """A file that is on the volume and not in CUBE.
+class Files(Answer):
+    """Files of one kind: all counted, the first ones listed."""
 
-    Attributes:
-        path: relative to the storage root. Patient data.
-        modified: seconds since the epoch.
-        record: the latest record that tells of it, if any.
-        letter: id and reason of its dead letter, if there is one.
-        fate: what is done about it; None as long as that is open.
-        why: more about the fate, without values.
-    """
-
-    path: str = field(repr=False)
-    modified: float
-    record: Recorded | None = None
-    letter: tuple[str, str] | None = None
-    fate: Fate | None = None
-    why: str = ""
-
-    def judge(self, *, settled_before: float, may_wait: bool) -> Fate:
-        """Decide.
-
-        Args:
-            settled_before: what was received later is left alone; seconds since the epoch.
-            may_wait: messages wait in RabbitMQ.
-        """
-        self.fate = self._fate(settled_before, may_wait=may_wait)
-        return self.fate
-
-    def _fate(self, settled_before: float, *, may_wait: bool) -> Fate:
-        if self.letter is not None and self.letter[1].partition(":")[0] not in LEFT_TO_RECONCILE:
-            self.why = f"{self.letter[1]} ({self.letter[0]})"
-            return Fate.DEAD_LETTER
-        record = self.record
-        latest = self.modified
-        if record is not None and record.received_at is not None:
-            latest = max(latest, record.received_at.timestamp())
-        if latest > settled_before:
-            return Fate.YOUNG
-        if record is not None and record.relay in {RelayState.NOT_RELAYED, RelayState.BEHIND_MARK}:
-            return Fate.NOT_RELAYED
-        return Fate.WAITING if may_wait else Fate.LOST
-
-
-@dataclass(slots=True)
-class Sample:
-    """Paths of one kind: all counted, the first ones kept."""
+    model_config = ConfigDict(frozen=False)
 
     count: int = 0
-    first: list[tuple[str, str]] = field(default_factory=list)
-
-    def add(self, path: str, why: str = "") -> None:
-        """Note one."""
-        self.count += 1
-        if len(self.first) < MOST_SHOWN:
-            self.first.append((path, why))
+    files: list[File] = []
 
 
-@dataclass(slots=True)
-class Findings:
-    """All that a run has found.
+class NotOnVolume(Files):
+    """What CUBE has.
 
-    Attributes:
-        folders: series folders that were looked at.
-        files: instances in them.
-        registered: of these in CUBE.
-        missing: on the volume and not in CUBE, by fate.
-        only_in_cube: registered, not on the volume as seen from here.
-        lost_by_cube: rows whose file CUBE itself does not find: it cannot name them.
-        rows_elsewhere: registered files below the PACS' folders, in folders that are not on the volume.
-        only_in_journal: in the journal as stored, and no file.
-        enqueued: messages published and confirmed.
-        taken_meanwhile: registered between the look and the enqueueing.
-        left_before: what earlier runs, on which this one goes on, found missing and did not enqueue.
+    `unnamed`: rows whose file CUBE itself does not find, and so cannot list. `in_other_folders`: rows in
+    folders that are not on the volume, by PACS.
     """
 
+    unnamed: int = 0
+    in_other_folders: dict[str, int] = {}
+
+
+class Row(Answer):
+    """One kind of what is missing."""
+
+    what: str
+    count: Annotated[int, NUMBER]
+    remedy: Annotated[str, Display("what to do")]
+
+
+class Listed(Answer):
+    """One file of one kind, as text."""
+
+    kind: str
+    file: str
+    why: str
+
+
+class Findings(Answer):
+    """All that a run has found and done.
+
+    `folders`, `files`: series folders that were looked at, and instances in them; `registered`: of these in
+    CUBE. `registered_meanwhile`: between the look and the enqueueing. `left_before`: what earlier runs, on
+    which this one goes on, found missing and did not enqueue.
+    """
+
+    model_config = ConfigDict(frozen=False)
+    shown: ClassVar[tuple[str, ...]] = ("rows", "listed")
+
+    run: str = ""
+    dry_run: bool = False
     folders: int = 0
     files: int = 0
     registered: int = 0
-    missing: dict[Fate, Sample] = field(default_factory=lambda: {fate: Sample() for fate in Fate})
-    only_in_cube: Sample = field(default_factory=Sample)
-    lost_by_cube: int = 0
-    rows_elsewhere: Counter[str] = field(default_factory=Counter)
-    only_in_journal: Sample = field(default_factory=Sample)
+    not_in_cube: dict[Fate, Files] = Field(default_factory=lambda: {fate: Files() for fate in Fate})
+    not_on_volume: NotOnVolume = Field(default_factory=NotOnVolume)
+    in_journal_without_file: Files = Field(default_factory=Files)
     enqueued: int = 0
-    taken_meanwhile: int = 0
+    registered_meanwhile: int = 0
     left_before: int = 0
+    show_phi: Annotated[bool, Field(exclude=True)] = False
+    most: Annotated[int, Field(exclude=True)] = MOST_SHOWN
+    rows: Annotated[list[Row], Display(""), Field(exclude=True)] = []
+    listed: Annotated[list[Listed], Display("Files"), Field(exclude=True)] = []
 
-    def note(self, missing: Iterable[Missing]) -> None:
-        """Count what was judged."""
-        for one in missing:
-            if one.fate is not None:
-                self.missing[one.fate].add(one.path, one.why)
+    def add(self, files: Files, path: str, why: str = "") -> None:
+        """Note a file; a path is masked unless patient data is shown, and what is not UTF-8 is escaped."""
+        files.count += 1
+        if len(files.files) < self.most:
+            shown = (
+                os.fsencode(path).decode("utf-8", "backslashreplace") if self.show_phi else masked_path(path)
+            )
+            files.files.append(File(path=shown, why=why))
 
     @property
     def left(self) -> int:
         """Files that are neither registered nor enqueued; too young ones do not count."""
-        others = sum(kept.count for fate, kept in self.missing.items() if fate not in (Fate.LOST, Fate.YOUNG))
-        return others + self.missing[Fate.LOST].count - self.enqueued - self.taken_meanwhile
+        counts = sum(one.count for fate, one in self.not_in_cube.items() if fate is not Fate.YOUNG)
+        return counts - self.enqueued - self.registered_meanwhile
 
     @property
     def unsound(self) -> int:
         """What is missing in the folders that were looked at, by this run and those before it."""
-        return self.left_before + self.left + self.only_in_cube.count + self.lost_by_cube
+        return self.left_before + self.left + self.not_on_volume.count + self.not_on_volume.unnamed
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
-    def is_sound(self) -> bool:
+    def sound(self) -> bool:
         """Nothing is missing anywhere any more, but for what is on its way by this run."""
-        elsewhere = sum(self.rows_elsewhere.values()) + self.only_in_journal.count
-        return self.unsound == 0 and elsewhere == 0
+        return not (self.unsound or self.not_on_volume.in_other_folders or self.in_journal_without_file.count)
+
+    def headline(self) -> Iterator[str]:
+        """How much was looked at, and what came of it."""
+        yield f"{self.files} instances in {self.folders} series folders, {self.registered} of them in CUBE"
+        if self.registered_meanwhile:
+            yield f"{self.registered_meanwhile} were registered meanwhile"
+        lost = self.not_in_cube[Fate.LOST].count
+        if lost and not self.dry_run:
+            yield f"enqueued {self.enqueued} of {lost} lost registrations"
+        if not self.rows:
+            yield "nothing is missing"
+
+    def with_tables(self) -> Self:
+        """The same with what is shown as text alone."""
+        gone, journal = self.not_on_volume, self.in_journal_without_file
+        kinds = [*self.not_in_cube.items(), ("only in CUBE", gone), ("only in a journal", journal)]
+        files = [(kind, one) for kind, of in kinds for one in of.files]
+        listed = [Listed(kind=kind, file=one.path, why=one.why) for kind, one in files]
+        return self.model_copy(update={"rows": [one for one in self._rows() if one.count], "listed": listed})
+
+    def _rows(self) -> Iterator[Row]:
+        of_lost = "would be enqueued" if self.dry_run else f"{self.enqueued} enqueued"
+        for fate, files in self.not_in_cube.items():
+            what = f"on the volume, not in CUBE: {fate}"
+            yield Row(what=what, count=files.count, remedy=HELP.get(fate, of_lost))
+        gone = self.not_on_volume
+        yield Row(what="in CUBE, not on the volume", count=gone.count, remedy=_IS_IT)
+        remedy = "CUBE answers 500 wherever it should list them; put the files back"
+        yield Row(what="in CUBE, whose storage lacks the file", count=gone.unnamed, remedy=remedy)
+        for pacs, count in gone.in_other_folders.items():
+            what = f"in CUBE below {pacs}, in folders that are not on the volume"
+            yield Row(what=what, count=count, remedy=_IS_IT)
+        what, remedy = "found by the runs before, in folders that are settled", "begin again without --state"
+        yield Row(what=what, count=self.left_before, remedy=f"{remedy} to see which")
+        what, remedy = (
+            "in a journal as stored, no file",
+            "find out who removed them; send them again from the PACS",
+        )
+        yield Row(what=what, count=self.in_journal_without_file.count, remedy=remedy)

@@ -2,15 +2,13 @@
 
 import os
 import re
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from lapidicom.cli.reconcile.findings import Missing, Recorded, Sample
-from lapidicom.common.file_system import FileSystem
+from lapidicom.cli.reconcile.fate import IN_HAND, Missing, Recorded
 from lapidicom.common.journal import records
 from lapidicom.common.journal.records import time_of
 from lapidicom.common.journal.survey import RelayState, Survey, SurveyedRecord
@@ -26,84 +24,56 @@ _FOLDERS: Final = 16
 _UNCERTAIN: Final = frozenset({RelayState.BEHIND_MARK, RelayState.NEVER_ANSWERED_OR_RELAYED})
 """Perhaps no success was answered: then a missing file is no loss."""
 
-
-@dataclass(frozen=True)
-class Scope:
-    """Which records count for files that are gone.
-
-    Attributes:
-        root: the storage root, as we see it.
-        pacs: only of this PACS.
-        since: only received since then.
-    """
-
-    root: Path
-    pacs: str | None
-    since: datetime | None
-
-    def has(self, path: str, received_at: datetime | None) -> bool:
-        """Whether a record is within it."""
-        if self.pacs is not None and path.split("/")[2:3] != [self.pacs]:
-            return False
-        return self.since is None or received_at is None or received_at >= self.since
+Look = Callable[[str, SurveyedRecord], None]
 
 
-def attach(
-    spool: Path,
-    window: Mapping[str, Missing],
-    vanished: "VanishedFiles | None",
-    advance: Callable[[int], None],
-) -> None:
-    """Give each missing file its latest record, and let `vanished` look at all records.
+def attach(survey: Survey, window: Mapping[str, Missing], look: Look | None) -> None:
+    """Give each missing file its latest record, and let `look` see all records with their paths.
 
     Raises:
         OSError: the journals cannot be read.
     """
-    survey = Survey(FileSystem(), str(spool), advance)
     for entry in survey.entries(lambda text: _KIND in text[:_HEAD]):
         found = _PATH.match(entry.record.body)
         path = found[1].decode("utf-8", "replace") if found else str(entry.record.fields().get("path", ""))
         missing = window.get(path)
         if missing is not None:
-            _attach(missing, entry)
-        if vanished is not None:
-            vanished.look(path, entry)
+            missing.record = _latest(missing.record, entry)
+        if look is not None:
+            look(path, entry)
 
 
-def size(spool: Path) -> int:
-    """Bytes of all journals.
-
-    Raises:
-        OSError: they cannot be read.
-    """
-    return Survey(FileSystem(), str(spool)).size()
-
-
-def _attach(missing: Missing, entry: SurveyedRecord) -> None:
-    before, when = missing.record, time_of(entry.record)
-    relay = entry.relay
+def _latest(before: Recorded | None, entry: SurveyedRecord) -> Recorded:
+    when, relay = time_of(entry.record), entry.relay
     if before is not None:
-        if before.relay in {RelayState.NOT_RELAYED, RelayState.BEHIND_MARK}:
+        if before.relay in IN_HAND:
             relay = before.relay
         if when is None or (before.received_at is not None and before.received_at > when):
-            missing.record = Recorded(before.lapidicom_id, before.message, relay, before.received_at)
-            return
-    missing.record = Recorded(entry.lapidicom_id, entry.record.body, relay, when)
+            return Recorded(before.lapidicom_id, before.message, relay, before.received_at)
+    return Recorded(entry.lapidicom_id, entry.record.body, relay, when)
 
 
 class VanishedFiles:
     """Looks for files that a journal calls stored and that are not on the volume.
 
     Args:
-        scope: which records count.
-        settled_before: younger ones do not.
+        root: the storage root, as we see it.
+        pacs: only of this PACS.
+        since: only received since then.
+        until: younger ones do not count.
+        add: told the path and the id of each one.
     """
 
-    def __init__(self, scope: Scope, settled_before: datetime) -> None:
-        self.found = Sample()
-        self._scope = scope
-        self._settled_before = settled_before
-        self._listings: OrderedDict[str, frozenset[str]] = OrderedDict()
+    def __init__(
+        self,
+        root: Path,
+        pacs: str | None,
+        since: datetime | None,
+        until: datetime,
+        add: Callable[[str, str], None],
+    ) -> None:
+        self._root, self._pacs, self._since, self._until, self._add = root, pacs, since, until, add
+        self._listing = lru_cache(_FOLDERS)(self._list)
         self._told: set[str] = set()
 
     def look(self, path: str, entry: SurveyedRecord) -> None:
@@ -111,21 +81,16 @@ class VanishedFiles:
         folder, _, name = path.rpartition("/")
         if entry.relay in _UNCERTAIN or path in self._told or name in self._listing(folder):
             return
-        when = time_of(entry.record)
-        if not self._scope.has(path, when) or (when is not None and when > self._settled_before):
+        if self._pacs not in {None, *path.split("/")[2:3]}:
             return
-        if not (self._scope.root / path).exists():
+        when = time_of(entry.record)
+        is_meant = when is None or (when <= self._until and (self._since is None or when >= self._since))
+        if is_meant and not (self._root / path).exists():
             self._told.add(path)
-            self.found.add(path, entry.lapidicom_id)
+            self._add(path, entry.lapidicom_id)
 
-    def _listing(self, folder: str) -> frozenset[str]:
-        listing = self._listings.get(folder)
-        if listing is None:
-            try:
-                listing = frozenset(os.listdir(self._scope.root / folder))  # noqa: PTH208 (names are enough)
-            except (FileNotFoundError, NotADirectoryError):
-                listing = frozenset()
-            self._listings[folder] = listing
-            if len(self._listings) > _FOLDERS:
-                self._listings.popitem(last=False)
-        return listing
+    def _list(self, folder: str) -> frozenset[str]:
+        try:
+            return frozenset(os.listdir(self._root / folder))  # noqa: PTH208 (names are enough)
+        except (FileNotFoundError, NotADirectoryError):
+            return frozenset()

@@ -1,6 +1,6 @@
 """The message that registers a stored instance: from its record, else from its file alone."""
 
-from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from lapidicom.cli.reconcile.findings import Missing
-from lapidicom.common.broker import Envelope, Header
+from lapidicom.cli.reconcile.fate import Missing
+from lapidicom.common.broker import Envelope
 from lapidicom.common.instance.charset import decode
 from lapidicom.common.instance.errors import HeaderError, InstanceError
 from lapidicom.common.instance.header import HeaderScanner
@@ -46,16 +46,9 @@ class Registration:
         Args:
             run: id of the run of reconcile.
         """
-        headers: dict[str, Header] = {RECONCILE: run}
-        return Envelope(
-            exchange=EXCHANGE,
-            routing_key=WORK_QUEUE,
-            type=InstanceStored.TYPE,
-            version=InstanceStored.VERSION,
-            lapidicom_id=self.lapidicom_id,
-            body=self.message.model_dump_json().encode(),
-            headers=headers,
-        )
+        body, of = self.message.model_dump_json().encode(), InstanceStored
+        headers = {RECONCILE: run}
+        return Envelope(EXCHANGE, WORK_QUEUE, of.TYPE, of.VERSION, self.lapidicom_id, body, headers)
 
 
 def message_of(root: Path, missing: Missing) -> Registration:
@@ -65,19 +58,11 @@ def message_of(root: Path, missing: Missing) -> Registration:
         NoMessage: the file does not say what CUBE must know.
         OSError: it cannot be read.
     """
-    if missing.record is not None:
-        made = _of_record(missing.record.lapidicom_id, missing.record.message)
-        if made is not None:
-            return made
+    record = missing.record
+    if record is not None:
+        with suppress(ValidationError):
+            return Registration(record.lapidicom_id, InstanceStored.model_validate_json(record.message))
     return of_file(root, missing.path)
-
-
-def _of_record(lapidicom_id: str, message: bytes) -> Registration | None:
-    """None if no message can be made of it."""
-    try:
-        return Registration(lapidicom_id, InstanceStored.model_validate_json(message))
-    except ValidationError:
-        return None
 
 
 def id_of_path(path: str) -> str:
@@ -104,7 +89,7 @@ def of_file(root: Path, path: str) -> Registration:
             raise NoMessage(str(error)) from error
         found = file.stat()
     pacs = path.split("/")[2]
-    fields: Mapping[str, Any] = {
+    fields = {
         **registration_fields(tags),
         "path": path,
         "pacs_name": pacs,

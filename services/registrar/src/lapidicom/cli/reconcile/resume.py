@@ -41,12 +41,10 @@ class StateFile:
     """
 
     def __init__(self, path: Path | None, begin: State) -> None:
-        self._path = path
-        self.state = begin
-        if path is None:
-            return
+        self._path, self.state = path, begin
         try:
-            self.state = State.model_validate_json(path.read_bytes())
+            if path is not None:
+                self.state = State.model_validate_json(path.read_bytes())
         except FileNotFoundError:
             return
         except OSError as error:
@@ -70,9 +68,8 @@ class StateFile:
         """
         if self._path is None or after == self.after:
             return
-        self.state = self.state.model_copy(
-            update={"after": quote_from_bytes(os.fsencode(after)), "left": left}
-        )
+        there = {"after": quote_from_bytes(os.fsencode(after)), "left": left}
+        self.state = self.state.model_copy(update=there)
         temporary = self._path.with_name(f"{self._path.name}.new")
         try:
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

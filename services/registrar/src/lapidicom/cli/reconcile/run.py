@@ -2,156 +2,167 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, aclosing
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from itertools import groupby
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
+import typer
 from aio_pika.abc import AbstractConnection
 
 from lapidicom.cli.cube import Catalogue, Listing
 from lapidicom.cli.dead_letters import look
 from lapidicom.cli.errors import ExitStatus, OperatorError
+from lapidicom.cli.filters import Since
 from lapidicom.cli.in_thread import Pulse, of_volume
 from lapidicom.cli.output import Advance
 from lapidicom.cli.queues import waiting
-from lapidicom.cli.reconcile import journals
-from lapidicom.cli.reconcile.enqueueing import Enqueueing
-from lapidicom.cli.reconcile.findings import UNSETTLED, Fate, Findings, Missing
-from lapidicom.cli.reconcile.journals import Scope, VanishedFiles
+from lapidicom.cli.reconcile.fate import UNSETTLED, Fate, Missing
+from lapidicom.cli.reconcile.findings import Findings
+from lapidicom.cli.reconcile.journals import VanishedFiles, attach
 from lapidicom.cli.reconcile.message import NoMessage, Registration, message_of
 from lapidicom.cli.reconcile.resume import StateFile
 from lapidicom.cli.reconcile.volume import PROGRESS_FILES, SeriesFolder, series_folders
+from lapidicom.cli.shell import DryRun, Shell, Yes
+from lapidicom.cli.times import parse_rate, parse_time
+from lapidicom.common.broker import Publisher
+from lapidicom.common.file_system import FileSystem
 from lapidicom.common.instance.path import PACS_ROOT
+from lapidicom.common.journal.survey import Survey
 
 WINDOW: Final = 5_000
 """Missing files that are settled together: the journals are read once for each window."""
+
+IN_FLIGHT: Final = 100
+"""Messages on their way at once."""
+
+OTHER_PACS: Final = "other PACS"
+"""Stands for all PACS that have no folder on the volume."""
 
 _LOOK_SECONDS: Final = 0.25
 _OVER: Final = SeriesFolder("", {})
 """Ends a walk."""
 
-OTHER_PACS: Final = "other PACS"
-"""Stands for all PACS that have no folder on the volume."""
-
-Progress = Callable[[str, int | None], AbstractContextManager[Advance]]
-
 
 @dataclass(frozen=True)
 class Options:
-    """What the operator has asked for.
+    """What the operator has asked for."""
 
-    Attributes:
-        pacs: only this PACS.
-        since: only what was received since then.
-        settled_before: what was received later is left alone.
-        dry_run: tell, and do nothing.
-        even_if_waiting: enqueue although messages wait that may be the very ones.
-        wait_seconds: for a moment in which no message waits.
-    """
-
-    pacs: str | None
-    since: datetime | None
-    settled_before: datetime
-    dry_run: bool
-    even_if_waiting: bool
-    wait_seconds: float
-
-
-@dataclass(frozen=True)
-class Sources:
-    """What a run looks at.
-
-    Attributes:
-        root: CUBE's storage root, as we see it.
-        spool: the receivers' spool; None: there are no journals to read.
-        cube: CUBE's registered files.
-        connection: makes a connection to RabbitMQ; none is held while volume and CUBE are looked at.
-        delays: seconds of the delay queues.
-    """
-
-    root: Path
-    spool: Path | None
-    cube: Catalogue
-    connection: Callable[[], AbstractAsyncContextManager[AbstractConnection]]
-    delays: tuple[int, ...]
+    since: Since = None
+    pacs: Annotated[str | None, typer.Option(help="Only of this PACS: its folder below SERVICES/PACS.")] = (
+        None
+    )
+    older_than: Annotated[
+        datetime,
+        typer.Option(
+            parser=parse_time, metavar="TIME", help="Leave alone what is younger: it may be on its way."
+        ),
+    ] = "5m"  # type: ignore[assignment]
+    dry_run: DryRun = False
+    yes: Yes = False
+    at_most: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Registrations that --yes enqueues: if more are lost, is it the right CUBE and volume?",
+        ),
+    ] = 1000
+    rate: Annotated[
+        float, typer.Option(parser=parse_rate, metavar="RATE", help="Questions to CUBE a second, at most.")
+    ] = 20.0
+    even_if_waiting: Annotated[
+        bool,
+        typer.Option(
+            "--even-if-waiting", help="Enqueue although messages wait in RabbitMQ that may be the same ones."
+        ),
+    ] = False
+    wait: Annotated[
+        float, typer.Option(min=0, help="Seconds to wait for a moment in which no message waits.")
+    ] = 5.0
+    without_journals: Annotated[
+        bool, typer.Option("--without-journals", help="Go on where no journals can be seen.")
+    ] = False
+    state: Annotated[
+        Path | None,
+        typer.Option(help="Keep in this file how far it is; with a file that exists, go on from there."),
+    ] = None
 
 
 class Run:
     """One run.
 
     Args:
-        sources: what it looks at.
+        shell: the way to RabbitMQ, to the audit log and to the operator.
         options: of the operator.
+        because: the operator's reason.
+        root: CUBE's storage root, as we see it.
+        spool: the receivers' spool; None: there are no journals to read.
+        cube: CUBE's registered files.
         state: how far everything is settled.
-        enqueueing: publishes.
-        may_enqueue: asks the operator, given what was found so far and how many more are lost. After a no
-            the rest is only looked at, and what was left is looked at again by the next run.
-        progress: shows how far it is.
+        findings: what is found and done; kept up to date.
         window: missing files that are settled together.
     """
 
     def __init__(
         self,
-        sources: Sources,
+        shell: Shell,
         options: Options,
-        state: StateFile,
-        enqueueing: Enqueueing,
-        may_enqueue: Callable[[Findings, int], bool],
-        progress: Progress,
+        because: str,
         *,
+        root: Path,
+        spool: Path | None,
+        cube: Catalogue,
+        state: StateFile,
+        findings: Findings,
         window: int = WINDOW,
     ) -> None:
-        self.findings = Findings()
-        self._sources = sources
-        self._options = options
-        self._state = state
-        self._enqueueing = enqueueing
-        self._may_enqueue = may_enqueue
-        self._progress = progress
+        self._shell, self._options, self._because = shell, options, because
+        self._root, self._spool, self._cube, self._state = root, spool, cube, state
+        self._findings = findings
         self._window_size = window
-        self._after, self.findings.left_before = state.after, state.state.left
+        self._after, findings.left_before = state.after, state.state.left
+        self._since = options.since.timestamp() if options.since else 0.0
         self._is_whole = not self._after and options.since is None
         self._pacs = ""
         self._rows_of_pacs = self._rows_elsewhere = 0
-        self._is_settled = self._may_ask = True
-        scope = Scope(sources.root, options.pacs, options.since)
-        self._vanished: VanishedFiles | None = VanishedFiles(scope, options.settled_before)
+        self._is_settled = True
+        self._may_ask = not options.dry_run
+        add = partial(findings.add, findings.in_journal_without_file)
+        vanished = VanishedFiles(root, options.pacs, options.since, options.older_than, add)
+        self._look_once = None if spool is None else vanished.look
 
-    async def run(self) -> Findings:
+    async def run(self) -> None:
         """Look at everything, and enqueue what is lost.
 
         Raises:
             OperatorError: CUBE went away.
-            BrokerError: RabbitMQ did.
+            BrokerError: RabbitMQ did; what was confirmed is counted, and another run finds the rest.
             OSError: volume or journals cannot be read.
         """
         await self._enter_root()
         folders, is_over = self._walk(), False
         while not is_over:
             window: dict[str, Missing] = {}
-            with self._progress("series folders", None) as advance:
+            with self._shell.output.progress("series folders", None) as advance:
                 is_over = await self._fill(window, folders, advance)
             await self._settle(window)
             self._note_progress()
         if self._rows_elsewhere > 0:
-            self.findings.rows_elsewhere[OTHER_PACS] = self._rows_elsewhere
+            self._findings.not_on_volume.in_other_folders[OTHER_PACS] = self._rows_elsewhere
         if self._is_settled:
             self._state.remove()
-        return self.findings
 
     def _note_progress(self) -> None:
         """The next run begins at the first folder in which something was left that may still be enqueued."""
         if self._is_settled:
-            self._state.write(self._after, self.findings.unsound)
+            self._state.write(self._after, self._findings.unsound)
 
     async def _walk(self) -> AsyncIterator[SeriesFolder]:
-        options = self._options
-        since = options.since.timestamp() if options.since else 0.0
-        steps = series_folders(self._sources.root, pacs=options.pacs, since=since, after=self._after)
+        steps = series_folders(self._root, pacs=self._options.pacs, since=self._since, after=self._after)
         while (folder := await of_volume(partial(next, steps, _OVER))) is not _OVER:
             if folder is not None:
                 yield folder
@@ -174,16 +185,13 @@ class Run:
 
     async def _enter_root(self) -> None:
         """Count the rows of all PACS, or see that there is such a PACS: else nothing seems to be missing."""
-        pacs, cube = self._options.pacs, self._sources.cube
-        if pacs is not None and not await of_volume((self._sources.root / PACS_ROOT / pacs).is_dir):
+        pacs, cube = self._options.pacs, self._cube
+        if pacs is not None and not await of_volume((self._root / PACS_ROOT / pacs).is_dir):
             rows = await cube.count(fname=f"{PACS_ROOT}/{pacs}/")
             if not rows:
-                raise OperatorError(
-                    f"there is no folder {pacs} below {PACS_ROOT}, and CUBE has no file there",
-                    "give --pacs as it stands in paths",
-                    ExitStatus.UNUSABLE,
-                )
-            self.findings.rows_elsewhere[pacs] = rows
+                what = f"there is no folder {pacs} below {PACS_ROOT}, and CUBE has no file there"
+                raise OperatorError(what, "give --pacs as it stands in paths", ExitStatus.UNUSABLE)
+            self._findings.not_on_volume.in_other_folders[pacs] = rows
         elif pacs is None and self._is_whole:
             all_rows = await cube.count(fname=f"{PACS_ROOT}/")
             self._rows_elsewhere = all_rows - await cube.count(fname=f"{PACS_ROOT}/{PROGRESS_FILES}/")
@@ -193,107 +201,143 @@ class Run:
         if name == self._pacs or not self._is_whole:
             return
         if self._pacs and self._rows_of_pacs > 0:
-            self.findings.rows_elsewhere[self._pacs] = self._rows_of_pacs
+            self._findings.not_on_volume.in_other_folders[self._pacs] = self._rows_of_pacs
         self._pacs = name
-        self._rows_of_pacs = (
-            await self._sources.cube.count(fname=f"{PACS_ROOT}/{name}/") if name and is_utf_8(name) else 0
-        )
+        can_be_asked = name and _is_utf_8(name)
+        self._rows_of_pacs = await self._cube.count(fname=f"{PACS_ROOT}/{name}/") if can_be_asked else 0
         self._rows_elsewhere -= self._rows_of_pacs
 
     async def _compare(self, folder: SeriesFolder, window: dict[str, Missing]) -> None:
         """Ask CUBE for the rows of one folder; of paths that are not UTF-8 it can have none."""
-        findings = self.findings
+        findings, cube = self._findings, self._cube
         findings.folders += 1
-        unnamed = findings.missing[Fate.UNREADABLE]
+        unreadable = findings.not_in_cube[Fate.UNREADABLE]
         if folder.fault:
-            unnamed.add(folder.path, folder.fault)
+            findings.add(unreadable, folder.path, folder.fault)
             return
-        listing = Listing()
-        if is_utf_8(folder.path):
-            listing = await self._sources.cube.list(fname=f"{folder.path}/")
+        listing = await cube.list(fname=f"{folder.path}/") if _is_utf_8(folder.path) else Listing()
         self._rows_of_pacs -= len(listing.files) + listing.unlistable
-        findings.lost_by_cube += listing.unlistable
-        since = self._options.since.timestamp() if self._options.since else 0.0
+        findings.not_on_volume.unnamed += listing.unlistable
         for name, file in folder.files.items():
             path = f"{folder.path}/{name}"
-            if file.modified < since:
+            if file.modified < self._since:
                 continue
             findings.files += 1
-            if not is_utf_8(path):
-                unnamed.add(path, "its path is not UTF-8")
-            elif path in listing.files or (
-                listing.unlistable and await self._sources.cube.is_registered(path)
-            ):
+            if not _is_utf_8(path):
+                findings.add(unreadable, path, "its path is not UTF-8")
+            elif path in listing.files or (listing.unlistable and await cube.is_registered(path)):
                 findings.registered += 1
             else:
                 window[path] = Missing(path, file.modified)
         for path in listing.files.keys() - {f"{folder.path}/{name}" for name in folder.files}:
-            if not await of_volume((self._sources.root / path).exists):
-                findings.only_in_cube.add(path)
+            if not await of_volume((self._root / path).exists):
+                findings.add(findings.not_on_volume, path)
 
     async def _settle(self, window: dict[str, Missing]) -> None:
-        """Find out why each is missing, tell it, and enqueue what is lost."""
+        """Find out why each is missing, note it, and enqueue what is lost."""
         await self._read_journals(window)
         if not window:
             return
-        async with self._sources.connection() as link:
+        async with self._shell.connection() as link:
             await _read_letters(link, window)
             may_wait = not self._options.even_if_waiting and await self._may_wait(link)
         lost: list[Registration] = []
-        settled_before = self._options.settled_before.timestamp()
+        settled_before = self._options.older_than.timestamp()
         for missing in window.values():
-            if missing.judge(settled_before=settled_before, may_wait=may_wait) is Fate.LOST:
-                made = await self._make(missing)
-                if made is not None:
-                    lost.append(made)
-        self.findings.note(window.values())
-        self._may_ask = (
-            self._may_ask
-            and not self._options.dry_run
-            and (not lost or self._may_enqueue(self.findings, len(lost)))
-        )
+            fate = missing.fate(settled_before=settled_before, may_wait=may_wait)
+            why = ""
+            if fate is Fate.DEAD_LETTER and missing.letter:
+                why = f"{missing.letter[1]} ({missing.letter[0]})"
+            elif fate is Fate.LOST:
+                why = "no journal tells of it" if missing.record is None else ""
+                try:
+                    lost.append(await of_volume(partial(message_of, self._root, missing)))
+                except NoMessage as error:
+                    fate, why = Fate.UNREADABLE, str(error)
+                except FileNotFoundError:
+                    continue  # removed meanwhile: no file is missing in CUBE
+                except PermissionError:
+                    fate, why = Fate.UNREADABLE, "it may not be read from here"
+            self._findings.add(self._findings.not_in_cube[fate], missing.path, why)
+            self._is_settled &= fate not in UNSETTLED
+        if lost:
+            self._may_ask = self._may_ask and await self._may_enqueue(len(lost))
+            self._is_settled &= self._may_ask
         if lost and self._may_ask:
-            with self._progress("enqueued", len(lost)) as advance:
-                await self._enqueueing.enqueue(lost, self._sources.cube, self.findings, advance)
-        elif lost:
-            self._is_settled = False
-        self._is_settled &= all(one.fate not in UNSETTLED for one in window.values())
+            await self._enqueue(lost)
 
     async def _read_journals(self, window: Mapping[str, Missing]) -> None:
         """Once for each window; the first time all records are looked at."""
-        spool, pulse = self._sources.spool, Pulse()
-        if spool is None or not (window or self._vanished):
+        if self._spool is None or not (window or self._look_once):
             return
-        with self._progress("reading journals", await of_volume(partial(journals.size, spool))) as advance:
-            on_read = pulse.beating(advance)
-            await of_volume(partial(journals.attach, spool, window, self._vanished, on_read), pulse)
-        if self._vanished is not None:
-            self.findings.only_in_journal = self._vanished.found
-            self._vanished = None
-
-    async def _make(self, missing: Missing) -> Registration | None:
-        missing.why = "no journal tells of it" if missing.record is None else ""
-        try:
-            return await of_volume(partial(message_of, self._sources.root, missing))
-        except NoMessage as error:
-            missing.fate, missing.why = Fate.UNREADABLE, str(error)
-        except FileNotFoundError:
-            missing.fate = None  # removed meanwhile: no file is missing in CUBE
-        except PermissionError:
-            missing.fate, missing.why = Fate.UNREADABLE, "it may not be read from here"
-        return None
+        file_system, spool, pulse = FileSystem(), str(self._spool), Pulse()
+        total = await of_volume(Survey(file_system, spool).size)
+        with self._shell.output.progress("reading journals", total) as advance:
+            survey = Survey(file_system, spool, pulse.beating(advance))
+            await of_volume(partial(attach, survey, window, self._look_once), pulse)
+        self._look_once = None
 
     async def _may_wait(self, link: AbstractConnection) -> bool:
         """Whether messages wait at each look: one moment without any is enough, for ours are older."""
-        until = time.monotonic() + self._options.wait_seconds
-        while (await waiting(link, self._sources.delays)).total:
+        settings = self._shell.settings
+        until = time.monotonic() + self._options.wait
+        while (await waiting(link, (*settings.retry_delays, settings.park_delay))).total:
             if time.monotonic() >= until:
                 return True
             await asyncio.sleep(_LOOK_SECONDS)
         return False
 
+    async def _may_enqueue(self, count: int) -> bool:
+        """Ask the operator. After a no the rest is only looked at, and the next run looks at it again."""
+        found, at_most = self._findings, self._options.at_most
+        known = f"CUBE has {found.registered} of the {found.files} instances looked at so far"
+        if not self._options.yes:
+            return await self._shell.is_wanted(f"{known}. Enqueue {count} registrations?")
+        if found.enqueued + count <= at_most:
+            return True
+        self._shell.output.warn(
+            f"{count} registrations are lost, {found.enqueued} were enqueued before: more than --at-most "
+            f"{at_most}, so that no more are enqueued. {known}: if this is the right CUBE and the right "
+            "volume, give a higher --at-most"
+        )
+        return False
 
-def is_utf_8(path: str) -> bool:
+    async def _enqueue(self, lost: Sequence[Registration]) -> None:
+        """Publish, confirmed and within the audit; those of one series folder stand together.
+
+        CUBE is asked once more for each folder: since the first look minutes may have passed.
+        """
+        findings, options = self._findings, self._options
+        before, what = findings.enqueued, f"run {findings.run} --pacs {options.pacs} --since {options.since}"
+        async with (
+            self._shell.publishing() as publisher,
+            self._shell.audited(self._because, what, len(lost)) as after,
+        ):
+            with self._shell.output.progress("enqueued", len(lost)) as advance:
+                try:
+                    for folder, made in groupby(lost, lambda one: one.message.path.rpartition("/")[0]):
+                        taken = (await self._cube.list(fname=f"{folder}/")).files
+                        registrations = list(made)
+                        left = [one for one in registrations if one.message.path not in taken]
+                        findings.registered_meanwhile += len(registrations) - len(left)
+                        advance(len(registrations) - len(left))
+                        await self._publish(publisher, left, advance)
+                finally:
+                    after.update(run=findings.run, enqueued=findings.enqueued - before)
+
+    async def _publish(self, publisher: Publisher, left: Sequence[Registration], advance: Advance) -> None:
+        for start in range(0, len(left), IN_FLIGHT):
+            batch = left[start : start + IN_FLIGHT]
+            publishes = (publisher.publish(one.envelope(self._findings.run)) for one in batch)
+            results = await asyncio.gather(*publishes, return_exceptions=True)
+            failures = [result for result in results if isinstance(result, BaseException)]
+            self._findings.enqueued += len(batch) - len(failures)
+            advance(len(batch))
+            if failures:
+                raise failures[0]
+
+
+def _is_utf_8(path: str) -> bool:
     """Whether CUBE could have such a path; what is not comes from a scandir with surrogates in its place."""
     try:
         path.encode()

@@ -1,27 +1,18 @@
 """`lapidicom reconcile`: is everything there? What was lost is enqueued."""
 
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from lapidicom.cli.cube import catalogue
 from lapidicom.cli.cube_checks import NO_CUBE
 from lapidicom.cli.errors import ExitStatus, OperatorError
-from lapidicom.cli.filters import Since
 from lapidicom.cli.in_thread import of_volume
-from lapidicom.cli.reconcile.enqueueing import Enqueueing
-from lapidicom.cli.reconcile.findings import Findings
-from lapidicom.cli.reconcile.report import reconciled
+from lapidicom.cli.reconcile.findings import MOST_SHOWN, Findings
 from lapidicom.cli.reconcile.resume import State, StateFile
-from lapidicom.cli.reconcile.run import Options, Run, Sources
-from lapidicom.cli.shell import Because, DryRun, Limit, Shell, ShowPhi, Yes, command, run_id
-from lapidicom.cli.times import parse_rate, parse_time
+from lapidicom.cli.reconcile.run import Options, Run
+from lapidicom.cli.shell import Because, Limit, Shell, ShowPhi, command, run_id
 from lapidicom.common.file_system import FileSystem
 from lapidicom.common.instance.path import PACS_ROOT
 from lapidicom.common.journal.reader import has_journals
@@ -34,48 +25,7 @@ from lapidicom.common.settings import CubeSection
     "lapidicom reconcile --yes --rate 5/s --state reconcile.json --because 'queue purged'",
 )
 def reconcile(
-    shell: Shell,
-    since: Since = None,
-    pacs: Annotated[
-        str | None, typer.Option(help="Only of this PACS: its folder below SERVICES/PACS.")
-    ] = None,
-    older_than: Annotated[
-        datetime,
-        typer.Option(
-            parser=parse_time, metavar="TIME", help="Leave alone what is younger: it may be on its way."
-        ),
-    ] = "5m",  # type: ignore[assignment]
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    at_most: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            help="Registrations that --yes enqueues: if more are lost, is it the right CUBE and volume?",
-        ),
-    ] = 1000,
-    rate: Annotated[
-        float, typer.Option(parser=parse_rate, metavar="RATE", help="Questions to CUBE a second, at most.")
-    ] = 20.0,
-    even_if_waiting: Annotated[
-        bool,
-        typer.Option(
-            "--even-if-waiting", help="Enqueue although messages wait in RabbitMQ that may be the same ones."
-        ),
-    ] = False,
-    wait: Annotated[
-        float, typer.Option(min=0, help="Seconds to wait for a moment in which no message waits.")
-    ] = 5.0,
-    without_journals: Annotated[
-        bool, typer.Option("--without-journals", help="Go on where no journals can be seen.")
-    ] = False,
-    state: Annotated[
-        Path | None,
-        typer.Option(help="Keep in this file how far it is; with a file that exists, go on from there."),
-    ] = None,
-    because: Because = "",
-    limit: Limit = None,
-    show_phi: ShowPhi = False,
+    shell: Shell, options: Options, because: Because = "", limit: Limit = None, show_phi: ShowPhi = False
 ) -> ExitStatus:
     """Find what is on the volume, in the journals and in CUBE, and enqueue registrations that were lost.
 
@@ -86,84 +36,44 @@ def reconcile(
     Exit status: 0 nothing is missing, or what was lost is enqueued; 1 something is missing still;
     2 volume, journals, CUBE or RabbitMQ are not visible, or CUBE registers series (v6).
     """
+    since, pacs = options.since, options.pacs
     if since is not None and since > datetime.now(UTC):
         raise OperatorError(f"--since {since:%Y-%m-%d} lies in the future", "nothing was received since")
     if pacs is not None and (not pacs.strip(".") or "/" in pacs):
         raise OperatorError(f"--pacs {pacs!r} is no name of a folder", "give it as it stands in paths")
-    if not (dry_run or yes or sys.stdin.isatty()):
+    if not (options.dry_run or options.yes or sys.stdin.isatty()):
         raise OperatorError("nobody can be asked here", "give --yes, or --dry-run")
-    options = Options(
-        pacs=pacs,
-        since=since,
-        settled_before=older_than,
-        dry_run=dry_run,
-        even_if_waiting=even_if_waiting,
-        wait_seconds=wait,
-    )
-
-    def may_enqueue(found: Findings, count: int) -> bool:
-        known = f"CUBE has {found.registered} of the {found.files} instances looked at so far"
-        if not yes:
-            return typer.confirm(f"{known}. Enqueue {count} registrations?", err=True)
-        if found.enqueued + count <= at_most:
-            return True
-        shell.output.warn(
-            f"{count} registrations are lost, {found.enqueued} were enqueued before: more than --at-most "
-            f"{at_most}, so that no more are enqueued. {known}: if this is the right CUBE and the right "
-            "volume, give a higher --at-most"
-        )
-        return False
-
-    run = run_id()
-    start = partial(_run, shell, options, state, rate, run, because, may_enqueue)
-    findings = shell.run(start(without_journals=without_journals, show_phi=show_phi))
-    rows = shell.rows(limit)
-    shell.output.show(reconciled(findings, run=run, dry_run=dry_run, limit=rows, show_phi=show_phi))
-    return ExitStatus.OK if findings.is_sound else ExitStatus.FAILED
-
-
-async def _run(
-    shell: Shell,
-    options: Options,
-    state: Path | None,
-    per_second: float,
-    run: str,
-    because: str,
-    may_enqueue: Callable[[Findings, int], bool],
-    *,
-    without_journals: bool,
-    show_phi: bool,
-) -> Findings:
-    settings = shell.settings
-    what = f"run {run} --pacs {options.pacs} --since {options.since}"
-    work: Run | None = None
+    most = min(shell.rows(limit) or MOST_SHOWN, MOST_SHOWN)
+    findings = Findings(run=run_id(), dry_run=options.dry_run, show_phi=show_phi, most=most)
     try:
-        section, root, spool = await _places(shell, without_journals=without_journals)
-        scope = {"root": str(root), "cube": section.cube_url, "pacs": options.pacs or ""}
-        kept = StateFile(None if options.dry_run else state, State(scope=scope, since=options.since))
-        options = replace(options, since=kept.state.since)
-        async with (
-            shell.seeing_patient_data(show_phi, because, what),
-            catalogue(section, per_second) as cube,
-        ):
-            await cube.check_generation()
-            sources = Sources(
-                root, spool, cube, shell.connection, (*settings.retry_delays, settings.park_delay)
-            )
-            audited = partial(shell.audited, because, what)
-            enqueueing = Enqueueing(shell.publishing, audited, run)
-            work = Run(sources, options, kept, enqueueing, may_enqueue, shell.output.progress)
-            return await work.run()
+        shell.run(_run(shell, options, because, findings))
     except BaseException as error:
-        if work is not None and work.findings.enqueued:
-            done = f"run {run} had enqueued {work.findings.enqueued} registrations"
+        if findings.enqueued:
+            done = f"run {findings.run} had enqueued {findings.enqueued} registrations"
             shell.output.warn(f"{done}; another run finds the rest")
-        if isinstance(error, OSError):
-            raise OperatorError(
-                f"the volume {settings.files_root} cannot be read: {error.strerror or type(error).__name__}",
-                "check its mount and CHRIS_FILES_ROOT; then run it again",
-            ) from error
-        raise
+        if not isinstance(error, OSError):
+            raise
+        why = error.strerror or type(error).__name__
+        what = f"the volume {shell.settings.files_root} cannot be read: {why}"
+        raise OperatorError(what, "check its mount and CHRIS_FILES_ROOT; then run it again") from error
+    shell.output.show(findings.with_tables())
+    return ExitStatus.OK if findings.sound else ExitStatus.FAILED
+
+
+async def _run(shell: Shell, options: Options, because: str, findings: Findings) -> None:
+    section, root, spool = await _places(shell, without_journals=options.without_journals)
+    scope = {"root": str(root), "cube": section.cube_url, "pacs": options.pacs or ""}
+    path = None if options.dry_run else options.state
+    state = StateFile(path, State(scope=scope, since=options.since))
+    options = replace(options, since=state.state.since)
+    what = f"run {findings.run} --pacs {options.pacs} --since {options.since}"
+    async with (
+        shell.seeing_patient_data(findings.show_phi, because, what),
+        catalogue(section, options.rate) as cube,
+    ):
+        await cube.check_generation()
+        run = Run(shell, options, because, root=root, spool=spool, cube=cube, state=state, findings=findings)
+        await run.run()
 
 
 async def _places(shell: Shell, *, without_journals: bool) -> tuple[CubeSection, Path, Path | None]:
