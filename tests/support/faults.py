@@ -63,9 +63,13 @@ class Claims:
     """Which faults that happen once belong to this process, and to no other one.
 
     At most one that stops it: its threads may run on for a moment, but the next stop is another's.
+
+    Attributes:
+        striking: held by the thread that lets a fault happen.
     """
 
     def __init__(self) -> None:
+        self.striking = threading.Lock()
         self._lock = threading.Lock()
         self._mine: dict[int, Fault] = {}
 
@@ -115,9 +119,8 @@ class Armed:
             if not self.is_due(path_of(*args, **kwargs)):
                 return call(*args, **kwargs)
             if fault.effect == "short":
-                if not self._claim():
+                if not self._struck():
                     return call(*args, **kwargs)
-                self._tell()
                 return call(args[0], _half(args[1]), *args[2:], **kwargs)
             if fault.after:
                 result = call(*args, **kwargs)
@@ -153,21 +156,34 @@ class Armed:
 
     def strike(self) -> None:
         """Let it happen, if it belongs to this process."""
-        if not self._claim():
+        if not self._struck():
             return
-        self._tell()
         match self._fault.effect:
-            case "kill":
-                os.kill(os.getpid(), signal.SIGKILL)
-            case "stop":
-                os.kill(os.getpid(), signal.SIGSTOP)
             case "hold":
                 while not (self._folder / f"released-{self._number}").exists():
                     time.sleep(0.01)
             case "error":
                 raise OSError(self._fault.errno, os.strerror(self._fault.errno))
 
-    def _tell(self) -> None:
+    def _struck(self) -> bool:
+        """Claim it, report it, and end or stop the process if that is its effect; False: it is another's.
+
+        One thread at a time: a fault that a thread has claimed when another one kills the process would
+        never be reported, and nobody else could claim it.
+        """
+        with self._claims.striking:
+            if not self._claim():
+                return False
+            self._report()
+            match self._fault.effect:
+                case "kill":
+                    os.kill(os.getpid(), signal.SIGKILL)
+                    threading.Event().wait()  # no other thread may claim a fault in the last moment
+                case "stop":
+                    os.kill(os.getpid(), signal.SIGSTOP)
+        return True
+
+    def _report(self) -> None:
         line = {"event": "fault_struck", "number": self._number, "pid": os.getpid(), **asdict(self._fault)}
         os.write(2, json.dumps(line).encode() + b"\n")
 
