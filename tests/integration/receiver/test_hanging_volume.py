@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 
 from lapidicom.common.journal import records
+from lapidicom.common.journal.format import COMMITTED
 from tests.support.byte_scripts import CT, IMPLICIT, VERIFICATION
 from tests.support.byte_scu import Aborted, ByteSCU
+from tests.support.faults import Fault
 from tests.support.fuse_volume import FuseVolume, fuse_volume
 from tests.support.instances import instance
-from tests.support.journals import records_of
+from tests.support.journals import journal_folders, records_of
 from tests.support.ledger import OUT_OF_RESOURCES, SUCCESS
 from tests.support.on_disk import stored_paths, temporary_files
 from tests.support.polling import eventually
@@ -40,6 +42,8 @@ def test_an_instance_that_waits_for_the_volume_is_refused_in_time_and_never_told
     with receiver, ByteSCU(receiver.scp_port) as scu, ByteSCU(receiver.scp_port) as later:
         scu.associate_for(first, calling=SCU)
         assert scu.store(first).status == SUCCESS
+        # Behind the answer the mark moves, and last the file for the next instance is made.
+        eventually(lambda: temporary_files(receiver.spool) != [])
         with volume.hanging(operation):
             assert scu.store(held).status == OUT_OF_RESOURCES
             with pytest.raises(Aborted):
@@ -61,3 +65,30 @@ def test_an_instance_that_waits_for_the_volume_is_refused_in_time_and_never_told
         assert later.store(other).status == SUCCESS
         later.release()
         assert eventually(lambda: temporary_files(receiver.spool) == [])
+
+
+def test_an_instance_whose_record_waited_too_long_is_refused_and_its_record_counts_once_it_is_durable(
+    tmp_path: Path,
+) -> None:
+    first, held = instance(1), instance(2)
+    faults = [
+        Fault("fdatasync", "hold", where=r"/journals/.*\.log$", nth=3)
+    ]  # the segment's, the first's, this
+    receiver = Receiver(tmp_path, faults=faults, CHRIS_STORE_TIMEOUT=2)
+    with receiver, ByteSCU(receiver.scp_port) as scu:
+        scu.associate_for(first, calling=SCU)
+        assert scu.store(first).status == SUCCESS
+        assert scu.store(held).status == OUT_OF_RESOURCES
+        with pytest.raises(Aborted):
+            scu.read_response()
+        [journal] = journal_folders(receiver.spool)
+        mark = (journal / COMMITTED).read_bytes()
+        receiver.release()
+        eventually(lambda: (journal / COMMITTED).read_bytes() != mark)
+        assert stored_paths(receiver.files_root) == {first.path(SCU), held.path(SCU)}
+        recorded = [one["path"] for one in records_of(receiver.spool, records.INSTANCE_RECEIVED, SCU)]
+        assert recorded == [first.path(SCU), held.path(SCU)]
+        eventually(lambda: receiver.reasons() == [])
+        with ByteSCU(receiver.scp_port) as again:
+            again.associate_for(held, calling=SCU)
+            assert again.store(held).status == SUCCESS

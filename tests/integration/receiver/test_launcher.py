@@ -48,7 +48,7 @@ def test_no_thread_kills_the_process_between_the_claim_of_a_fault_and_its_report
 
     other = threading.Thread(target=strike_second, name="another thread", daemon=True)
 
-    def write(_: int, line: bytes) -> None:
+    def write(*_: object) -> None:
         if threading.current_thread() is not other:
             other.start()
             other.join(0.3)

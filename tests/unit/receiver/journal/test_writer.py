@@ -380,6 +380,47 @@ def test_refusals_that_a_hanging_disk_keeps_waiting_are_bounded_and_counted(
     assert owner.events == [("refusals_not_recorded", {"count": 15})]
 
 
+def test_without_fsync_nobody_waits_behind_a_write_that_hangs_to_record_a_refusal_or_an_end(
+    make_owner: Callable[..., Owner],
+) -> None:
+    owner = make_owner(fsync=False)
+    owner.store(1, first=True)
+    held, begun = threading.Event(), threading.Event()
+    owner.fs.before["write"] = lambda *_: (begun.set(), held.wait(10))
+    holder = threading.Thread(target=owner.store, args=(2,))
+    holder.start()
+    assert begun.wait(10)
+    owner.journal.append_quietly([REFUSAL], series=key())
+    owner.journal.append_quietly([ended(2), ASSOCIATION_ENDED], ends=[key()])
+    assert holder.is_alive(), "they came back before the write did"
+    held.set()
+    holder.join(10)
+    assert owner.kinds()[-4:] == [
+        "instance_received",
+        "instance_refused",
+        "series_ended",
+        "association_ended",
+    ]
+    assert owner.mark().offset == (owner.folder / "00000001.log").stat().st_size
+
+
+def test_end_records_that_a_hanging_disk_keeps_waiting_are_bounded(
+    make_owner: Callable[..., Owner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lapidicom.receiver.journal.commit.MOST_END_RECORDS", 3)
+    owner = make_owner()
+    owner.store(1, first=True)
+    held, begun = threading.Event(), threading.Event()
+    owner.fs.before["fdatasync"] = lambda *_: (begun.set(), held.wait(10))
+    owner.journal.append_quietly([ASSOCIATION_ENDED], ends=())
+    assert begun.wait(10)
+    for _ in range(4):
+        owner.journal.append_quietly([ASSOCIATION_ENDED], ends=())
+    held.set()
+    eventually(lambda: owner.kinds().count("association_ended") == 4)
+    assert owner.events == [("journal_end_records_given_up", {"entries": 1})]
+
+
 @pytest.mark.parametrize("fsync", [True, False])
 def test_refusals_are_not_written_to_a_volume_that_takes_no_instances(
     make_owner: Callable[..., Owner], fsync: bool
@@ -431,7 +472,7 @@ def test_end_records_that_are_kept_need_no_traffic_to_be_written(make_owner: Cal
 def test_end_records_over_the_bound_are_given_up_and_their_series_stay_open(
     make_owner: Callable[..., Owner], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lapidicom.receiver.journal.entry._MOST_ENTRIES", 1)
+    monkeypatch.setattr("lapidicom.receiver.journal.entry.MOST_END_RECORDS", 1)
     owner = make_owner()
     owner.store(1, first=True)
     fail_write(owner.fs)

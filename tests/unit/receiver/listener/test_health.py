@@ -178,10 +178,22 @@ def test_a_volume_that_does_not_answer_is_a_fault() -> None:
 
 
 @pytest.mark.usefixtures("_short_times")
-def test_a_volume_that_only_a_fresh_process_can_use_is_told() -> None:
+def test_a_volume_that_only_a_fresh_process_can_use_asks_for_one() -> None:
     watch = VolumeWatch(lambda: False)
     eventually(lambda: watch.must_restart)
     watch.close()
+
+
+def test_a_volume_is_not_blamed_for_time_in_which_the_listener_itself_was_stopped() -> None:
+    now = 1000.0
+    watch = VolumeWatch(lambda: True, lambda: now)
+    watch.close()  # it answers no more
+    faults = []
+    for step in (1, 1, 3600, 1, 1):
+        now += step
+        faults.append(watch.fault())
+    assert faults[:-1] == [None] * 4
+    assert str(faults[-1]).startswith("volume has not answered for")
 
 
 @pytest.mark.usefixtures("_short_times")
@@ -200,33 +212,55 @@ def test_a_fault_of_ours_does_not_end_the_watch() -> None:
     watch.close()
 
 
+class Looks:
+    """Looks at the threads of associations, each second, by a clock of its own."""
+
+    def __init__(self, timeout: float = 60) -> None:
+        self.now = 1000.0
+        self.hangs = StoreHangs(timeout, lambda: self.now)
+
+    def look(self, works: dict[int, int], seconds: int = 1) -> list[int]:
+        """The connections that were given up within so many seconds."""
+        given_up = []
+        for _ in range(seconds):
+            self.now += 1
+            given_up += self.hangs.look(works)
+        return given_up
+
+
 def test_a_thread_that_the_volume_holds_up_is_given_up_once_and_refuses_others_until_it_is_back() -> None:
-    now = 0.0
-    hangs = StoreHangs(60, lambda: now)
-    assert hangs.look({1: 7, 2: 4}) == []
-    now = 14
-    assert hangs.look({1: 7, 2: 5}) == []
+    looks = Looks()
+    hangs = looks.hangs
+    assert looks.look({1: 7, 2: 4}) == []
+    assert looks.look({1: 7, 2: 4}, 13) == []
+    assert looks.look({1: 7, 2: 5}) == []
     assert (hangs.fault, hangs.reason) == (None, None)
-    now = 15
-    assert hangs.look({1: 7, 2: 5}) == []
+    assert looks.look({1: 7, 2: 5}) == []
     assert hangs.fault is None
     assert hangs.reason == "volume has not answered for 15 s, and holds up 1 associations"
-    now = 60
-    assert hangs.look({1: 7, 2: 5}) == [1]
+    assert looks.look({1: 7, 2: 5}, 44) == []
+    assert looks.look({1: 7, 2: 5}) == [1]
     assert hangs.fault == HANG
-    now = 75
-    assert hangs.look({1: 7, 2: 5}) == [2]
-    assert hangs.reason == "volume has not answered for 75 s, and holds up 2 associations"
-    assert hangs.look({1: 8, 2: 5}) == []
+    assert looks.look({1: 7, 2: 5}, 14) == [2]
+    assert hangs.reason == "volume has not answered for 74 s, and holds up 2 associations"
+    assert looks.look({1: 8, 2: 5}) == []
     assert hangs.fault == HANG
-    assert hangs.look({1: 8}) == []
+    assert looks.look({1: 8}) == []
     assert (hangs.fault, hangs.reason) == (None, None)
 
 
 def test_a_thread_that_goes_on_from_call_to_call_is_not_held_up() -> None:
-    now = 0.0
-    hangs = StoreHangs(60, lambda: now)
+    looks = Looks()
     for work in range(1, 1001, 2):
-        assert hangs.look({1: work}) == []
-        now += 14
-    assert hangs.reason is None
+        assert looks.look({1: work}, 14) == []
+    assert looks.hangs.reason is None
+
+
+def test_time_in_which_the_listener_itself_was_stopped_holds_up_no_thread() -> None:
+    looks = Looks()
+    assert looks.look({1: 7}, 10) == []
+    looks.now += 3600
+    assert looks.look({1: 7}) == []
+    assert looks.hangs.reason is None
+    assert looks.look({1: 7}, 48) == []
+    assert looks.look({1: 7}, 5) == [1]

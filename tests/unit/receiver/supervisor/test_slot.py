@@ -3,10 +3,10 @@
 import pytest
 from pydantic import ValidationError
 
+from lapidicom.receiver.loops import LONGEST_STEP
 from lapidicom.receiver.settings import ReceiverSettings
 from lapidicom.receiver.supervisor.slot import (
     LONGEST_DELAY,
-    LONGEST_STEP,
     START,
     STEADY_AFTER,
     ReplacementDelay,

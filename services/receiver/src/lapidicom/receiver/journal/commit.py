@@ -12,7 +12,7 @@ from typing import Final
 from lapidicom.common.file_system import GONE
 from lapidicom.common.journal.format import SEGMENT_LIMIT
 from lapidicom.common.volume import NO_SPACE
-from lapidicom.receiver.journal.entry import Entry, KeptEndRecords
+from lapidicom.receiver.journal.entry import MOST_END_RECORDS, Entry, KeptEndRecords
 from lapidicom.receiver.journal.folder import OwnedJournal
 from lapidicom.receiver.journal.mark import Mark
 from lapidicom.receiver.journal.observer import Observer
@@ -81,13 +81,16 @@ class GroupCommit:
         return self.fault is not None or bool(self._kept.entries) or self._mark.due is not None
 
     def submit(self, entry: Entry) -> None:
-        """Let the entry wait for the next `commit_waiting`."""
+        """Let the entry wait for the next batch. Of what nobody waits for, only so much may wait."""
         with self._waiting_lock:
             if entry.refused:
                 if self._refusals_waiting >= _MOST_REFUSALS:
                     self._refusals_left_out += 1
                     return
                 self._refusals_waiting += 1
+            elif entry.ends is not None and len(self._waiting) >= MOST_END_RECORDS:
+                self._observe("journal_end_records_given_up", entries=1)
+                return
             self._waiting.append(entry)
 
     def leave_out_refusal(self) -> None:
@@ -101,34 +104,47 @@ class GroupCommit:
         Returns:
             Whether anything waited.
         """
-        with self._waiting_lock:
-            batch, self._waiting = self._waiting, []
-            self._refusals_waiting = 0
-        if batch:
-            with self._commit_lock:
+        if not self._waiting:
+            return False
+        with self._commit_lock:
+            batch = self._take_waiting()
+            if batch:
                 self._commit(batch)
         return bool(batch)
 
-    def commit(self, *batch: Entry) -> None:
-        """Commit these now. Without any: find out whether the journal takes writes again."""
-        with self._commit_lock:
-            self._commit(batch)
+    def commit_unless_busy(self) -> None:
+        """Commit what waits, unless another thread commits, which then does so before it leaves."""
+        while self._waiting and self._commit_lock.acquire(blocking=False):
+            try:
+                self._commit(self._take_waiting())
+            finally:
+                self._commit_lock.release()
 
     def commit_instance(self, entry: Entry) -> None:
         """Commit one instance's entry now, without syncs; the shortest way for the most frequent case."""
         with self._commit_lock:
-            is_appended = False
-            if entry.starts is None and not self.needs_probe:
-                try:
-                    is_appended = self._segments.append(entry)
-                except OSError as error:
-                    self._fail((entry,), error)
-                    return
-            if not is_appended:
-                self._commit((entry,))
-                return
-            self._unsynced = None  # stands before this entry: the mark must not move back to it
-            self._mark.note(entry)
+            if entry.starts is not None or self._waiting or self.needs_probe or not self._append(entry):
+                self._commit((*self._take_waiting(), entry))
+        if self._waiting:
+            self.commit_unless_busy()
+
+    def _append(self, entry: Entry) -> bool:
+        """Write the entry into the open segment; False if that has no room for it."""
+        try:
+            if not self._segments.append(entry):
+                return False
+        except OSError as error:
+            self._fail((entry,), error)
+            return True
+        self._unsynced = None  # stands before this entry: the mark must not move back to it
+        self._mark.note(entry)
+        return True
+
+    def _take_waiting(self) -> list[Entry]:
+        with self._waiting_lock:
+            batch, self._waiting = self._waiting, []
+            self._refusals_waiting = 0
+        return batch
 
     def settle(self, entry: Entry) -> None:
         """The sync of the entry's folder is done or given up: the mark may pass it."""
@@ -148,6 +164,7 @@ class GroupCommit:
                     self._fail((), error)
             if self.needs_probe:
                 self._commit(())
+        self.commit_unless_busy()
         self._mark.move()
 
     def close(self) -> None:

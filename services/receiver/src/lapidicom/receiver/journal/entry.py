@@ -7,7 +7,9 @@ from lapidicom.common.journal.format import Position
 from lapidicom.common.journal.records import OpenSeries, SeriesKey, series_fields_of
 from lapidicom.receiver.journal.observer import Observer
 
-_MOST_ENTRIES: Final = 10_000
+MOST_END_RECORDS: Final = 10_000
+"""Appends of end records that are kept at most while they cannot be written."""
+
 _MOST_BYTES: Final = 8 << 20
 
 
@@ -124,7 +126,7 @@ class KeptEndRecords:
         size = 0
         for number, entry in enumerate(entries):
             size += entry.length()
-            if number >= _MOST_ENTRIES or size > _MOST_BYTES:
+            if number >= MOST_END_RECORDS or size > _MOST_BYTES:
                 self._observe("journal_end_records_given_up", entries=len(entries) - number)
                 break
             self.entries.append(entry)

@@ -217,7 +217,8 @@ class Journal:
         if self._fsync:
             self._submit(entry)
         else:
-            self._group.commit(entry)
+            self._group.submit(entry)
+            self._group.commit_unless_busy()
 
     def close(self) -> None:
         """Commit what waits and end this life; the relay finishes its journal."""

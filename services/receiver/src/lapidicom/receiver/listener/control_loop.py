@@ -22,8 +22,8 @@ from lapidicom.receiver.control import (
     Drain,
     Report,
 )
-from lapidicom.receiver.failures import Failures
 from lapidicom.receiver.listener.connections import ConnectionHandler, Connections
+from lapidicom.receiver.loops import Failures
 
 ABORT_SECONDS: Final = 5.0
 """Seconds that aborted associations have to end by themselves."""

@@ -14,6 +14,7 @@ from typing import Final
 import structlog
 
 from lapidicom.receiver.errors import OutOfResources
+from lapidicom.receiver.loops import RunningTime
 from lapidicom.receiver.storage.refusals import Refusals
 from lapidicom.receiver.storage.volume import Fault
 
@@ -134,19 +135,26 @@ class VolumeWatch:
 
     Args:
         watch: looks at the volume once; False says that only a fresh process can use it.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, watch: Callable[[], bool]) -> None:
+    def __init__(self, watch: Callable[[], bool], clock: Callable[[], float] = monotonic) -> None:
         self.must_restart = False
         self._watch = watch
-        self._answered = monotonic()
+        self._clock = clock
+        self._time = RunningTime(clock())
+        self._answers = self._answers_seen = 0
+        self._answered = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="volume-watch", daemon=True)
         self._thread.start()
 
     def fault(self) -> str | None:
-        """That the volume does not answer; None if it does."""
-        stalled = monotonic() - self._answered
+        """That the volume does not answer; None if it does. To be called each second, by one thread."""
+        now = self._time.look(self._clock())
+        if self._answers != self._answers_seen:
+            self._answers_seen, self._answered = self._answers, now
+        stalled = now - self._answered
         return f"volume has not answered for {stalled:.0f} s" if stalled > STALLED_AFTER else None
 
     def close(self) -> None:
@@ -163,7 +171,7 @@ class VolumeWatch:
                 continue
             if not is_usable:
                 self.must_restart = True
-            self._answered = monotonic()
+            self._answers += 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +180,7 @@ class _Held:
 
     Attributes:
         work: its number.
-        since: monotonic seconds of the first look at it.
+        since: seconds of running time, at the first look at it.
         is_given_up: whether its instance was answered.
     """
 
@@ -198,6 +206,7 @@ class StoreHangs:
         self.reason: str | None = None
         self._timeout = timeout
         self._clock = clock
+        self._time = RunningTime(clock())
         self._held: dict[int, _Held] = {}
 
     def look(self, works: Mapping[int, int]) -> list[int]:
@@ -209,7 +218,7 @@ class StoreHangs:
         Returns:
             The connections that are to be given up now.
         """
-        now, before = self._clock(), self._held
+        now, before = self._time.look(self._clock()), self._held
         self._held = {}
         given_up = []
         for number, work in works.items():

@@ -10,6 +10,7 @@ from typing import Final, Protocol, Self
 import structlog
 
 from lapidicom.receiver.control import Report
+from lapidicom.receiver.loops import RunningTime
 from lapidicom.receiver.supervisor.child import Child, Role
 from lapidicom.receiver.supervisor.state import SILENCE, ListenerState
 
@@ -22,10 +23,6 @@ LONGEST_DELAY: Final = 10.0
 
 STEADY_AFTER: Final = 30.0
 """Seconds after which a child counts as having worked: its end starts the series of delays anew."""
-
-LONGEST_STEP: Final = 1.5
-"""Seconds that count at most between two looks. A supervisor that was itself stopped (SIGSTOP, a
-sleeping machine) has seen nothing meanwhile, and its children need a moment to report again."""
 
 START: Final = 120.0
 """Seconds at least until the first report, which comes after imports, the checks of the volume and a new
@@ -190,17 +187,21 @@ class ReplacementDelay:
 
 
 class Watchdog:
-    """Adds up for how long one child has been silent, as far as the supervisor was there to hear it.
+    """Tells for how long one child has been silent, as far as the supervisor was there to hear it.
 
     Args:
         timeout: CHRIS_CHILD_TIMEOUT, seconds.
         now: when the child was started, monotonic seconds.
+
+    Attributes:
+        silent: seconds, at the last look.
     """
 
     def __init__(self, timeout: float, now: float) -> None:
         self._timeout = timeout
-        self._looked_at = now
-        self._heard_at = now
+        self._time = RunningTime(now)
+        self._reported_at = now
+        self._heard = 0.0
         self.silent = 0.0
 
     def is_due(self, now: float, *, reported_at: float, has_reported: bool) -> bool:
@@ -214,9 +215,8 @@ class Watchdog:
         Returns:
             Whether it has been silent for too long.
         """
-        if reported_at > self._heard_at:
-            self._heard_at, self.silent = reported_at, 0.0
-        else:
-            self.silent += min(now - self._looked_at, LONGEST_STEP)
-        self._looked_at = now
+        seconds = self._time.look(now)
+        if reported_at > self._reported_at:
+            self._reported_at, self._heard = reported_at, seconds
+        self.silent = seconds - self._heard
         return self.silent >= (self._timeout if has_reported else max(self._timeout, START))
