@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ByteSize
 from pydantic.fields import FieldInfo
 
-from lapidicom.cli.installed_settings import installed
+from lapidicom.cli.verbs.doctor import installed
 from lapidicom.common.settings import Section
 from lapidicom.common.settings.load import is_secret, variable
 

@@ -104,7 +104,12 @@ def test_policies_that_break_a_guarantee_are_told_with_their_reasons(managed: Ma
         definition={"delivery-limit": 2},
         **{"apply-to": "queues"},
     )
-    assert {one.partition(":")[0] for one in managed.failed()} == {
+
+    def in_effect() -> set[str] | None:
+        found = {one.partition(":")[0] for one in managed.failed()}
+        return found if len(found) == 3 else None
+
+    assert eventually(in_effect, 30, every=0.5, what="RabbitMQ's queues say so, some seconds late") == {
         f"strict sets delivery-limit=2 on {WORK_QUEUE}",
         f"careless sets max-length=3 on {DEAD_LETTER_QUEUE}",
         f"careless sets overflow=drop-head on {DEAD_LETTER_QUEUE}",

@@ -7,18 +7,18 @@ from typing import cast
 import pytest
 from pydantic import SecretStr
 
-from lapidicom.cli.check import Result
+from lapidicom.cli.answers import NotVisible, Result
 from lapidicom.cli.cube_checks import ask_cube
-from lapidicom.cli.errors import NotVisible
 from lapidicom.common.settings import CubeSection
 from lapidicom.registrar.cube.availability import DATABASE, NOT_CUBE, WRONG_ACCOUNT
 from lapidicom.registrar.cube.client import Cube
-from lapidicom.registrar.cube.generation import Generation
+from lapidicom.registrar.cube.generation import Generation, generation
 from lapidicom.registrar.cube.replies import Answer, Fault, NoAnswer, Reply
 
 JSON = "application/json"
 STORED = "SERVICES/PACS/P/a/b/c/0001-1.2.dcm"
-ROOT = Answer(200, JSON, b"{}")
+ROOT = Answer(200, JSON, b'{"collection_links":{"pacsfiles":"x"}}')
+ROOT_OF_6 = Answer(200, JSON, b'{"collection_links":{"pacsfiles":"x","pacsseries":"y"}}')
 WELL = Answer(200, JSON, b'{"url":"http://cube/api/v1/chrisinstance/1/","id":1,"uuid":"u","name":"n"}')
 MISSING = Answer(400, JSON, b'{"PatientID":["This field is required."]}')
 NO_FILE = b'{"PatientID":["This field is required."],"path":["Could not find this path."]}'
@@ -28,14 +28,13 @@ NO_FILE = b'{"PatientID":["This field is required."],"path":["Could not find thi
 class FakeCube:
     """A CUBE that answers so."""
 
-    generation_is: Generation = Generation.PER_FILE
     root: Reply = ROOT
     probed: Reply = WELL
     refused: Reply = MISSING
     body: bytes = b""
 
     async def generation(self) -> tuple[Generation, Reply]:
-        return self.generation_is, self.root
+        return generation(self.root), self.root
 
     async def probe(self) -> Reply:
         return self.probed
@@ -49,7 +48,7 @@ def ask(
     cube: FakeCube, stored: str | NotVisible = STORED, user: str = "chris"
 ) -> list[tuple[str, Result, str]]:
     section = CubeSection(cube_url="http://cube/api/v1/", cube_username=user, cube_password=SecretStr("x"))
-    checks = asyncio.run(ask_cube(cast(Cube, cube), section, "instance", stored))
+    checks = asyncio.run(ask_cube(cast(Cube, cube), section, stored))
     assert all(check.area == "CUBE" for check in checks)
     return [(check.name, check.result, f"{check.seen}: {check.remedy}") for check in checks]
 
@@ -77,17 +76,17 @@ CASES: list[tuple[str, FakeCube, str, str]] = [
     ("away", FakeCube(root=NoAnswer(Fault.NOT_CONNECTED, "x")), "reachable", "that CUBE runs"),
     (
         "a wrong CHRIS_URL",
-        FakeCube(Generation.UNKNOWN, Answer(404, "text/html", b""), NoAnswer(Fault.NO_TOKEN, NOT_CUBE)),
+        FakeCube(Answer(404, "text/html", b""), NoAnswer(Fault.NO_TOKEN, NOT_CUBE)),
         "generation",
-        "CHRIS_URL must be the root of CUBE's API",
+        "what answers at CHRIS_URL is not the root of CUBE's API",
     ),
     (
         "a proxy without CUBE behind it",
-        FakeCube(Generation.UNKNOWN, Answer(502, "text/html", b"")),
+        FakeCube(Answer(502, "text/html", b"")),
         "generation",
         "a proxy before it",
     ),
-    ("CUBE 6", FakeCube(Generation.PER_SERIES), "generation", "for CUBE up to v5"),
+    ("CUBE 6", FakeCube(ROOT_OF_6), "generation", "for CUBE up to v5"),
     (
         "a wrong password",
         FakeCube(probed=NoAnswer(Fault.NO_TOKEN, WRONG_ACCOUNT)),
@@ -98,7 +97,7 @@ CASES: list[tuple[str, FakeCube, str, str]] = [
         "a stopped database, before a token was given",
         FakeCube(probed=NoAnswer(Fault.NO_TOKEN, DATABASE)),
         "login",
-        "whether CUBE's database runs",
+        "whether its database runs",
     ),
     ("a token that is refused", FakeCube(probed=Answer(401, JSON, b"")), "login", "CHRIS_PASSWORD"),
     (
@@ -111,7 +110,7 @@ CASES: list[tuple[str, FakeCube, str, str]] = [
         "a wrong user",
         FakeCube(refused=Answer(403, JSON, b'{"detail":"no"}')),
         "right to register",
-        "CHRIS_USERNAME must be `chris`",
+        "set CHRIS_USERNAME=chris",
     ),
     (
         "a firewall that stops each POST",
@@ -129,7 +128,7 @@ CASES: list[tuple[str, FakeCube, str, str]] = [
         "a 400 that is not CUBE's",
         FakeCube(refused=Answer(400, JSON, b'{"message":"no"}')),
         "right to register",
-        "not as CUBE does",
+        "but not by CUBE",
     ),
     ("a wrong storage", FakeCube(refused=Answer(400, JSON, NO_FILE)), "storage", "another storage"),
 ]

@@ -1,5 +1,6 @@
 """The checks that need no broker: version, flags, policies, settings, the volume."""
 
+import asyncio
 import errno
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,14 +9,13 @@ from typing import Any
 
 import pytest
 
+from lapidicom.cli.answers import Check, NotVisible, Result
 from lapidicom.cli.broker_checks import BREAKS, _differences, check_flags, check_policies, check_version
-from lapidicom.cli.check import Check, Result
-from lapidicom.cli.errors import NotVisible
 from lapidicom.cli.settings import CommandSettings
-from lapidicom.cli.verbs.doctor import check_settings
+from lapidicom.cli.verbs.doctor import check_settings, installed
 from lapidicom.cli.volume import check_volume
 from lapidicom.common.file_system import FileSystem
-from lapidicom.common.topology import DEAD_LETTER_QUEUE, WORK_QUEUE, topology
+from lapidicom.common.topology import WORK_QUEUE, topology
 from lapidicom.receiver.settings import ReceiverSettings
 from lapidicom.registrar.settings import RegistrarSettings
 
@@ -68,6 +68,10 @@ def test_without_the_receivers_model_nobody_knows_its_names() -> None:
     assert check_settings({"cli": CommandSettings}, {"CHRIS_SCP_AET": "x"})[-1].result is Result.NOT_VISIBLE
 
 
+def volume(*places: Any) -> list[Check]:
+    return asyncio.run(check_volume(*places))
+
+
 def results(checks: list[Check]) -> Mapping[str, Result]:
     return {check.name: check.result for check in checks}
 
@@ -76,12 +80,12 @@ def test_a_volume_that_a_receiver_uses_passes_and_nothing_is_left_on_it(tmp_path
     spool = tmp_path / ".lapidicom"
     spool.mkdir()
     (spool / "volume-id").write_text("5a0b6d0e-0000")
-    assert set(results(check_volume(tmp_path, spool, 1)).values()) == {Result.PASS}
+    assert set(results(volume(tmp_path, spool, 1)).values()) == {Result.PASS}
     assert [path.name for path in spool.iterdir()] == ["volume-id"]
 
 
 def test_an_empty_mount_point_fails_by_its_missing_sentinel(tmp_path: Path) -> None:
-    found = results(check_volume(tmp_path, tmp_path / ".lapidicom", 1 << 62))
+    found = results(volume(tmp_path, tmp_path / ".lapidicom", 1 << 62))
     assert found["mounted"] is Result.FAIL
     assert found["free space"] is Result.FAIL
     assert "writable" not in found
@@ -89,7 +93,7 @@ def test_an_empty_mount_point_fails_by_its_missing_sentinel(tmp_path: Path) -> N
 
 def test_a_spool_elsewhere_fails(tmp_path: Path) -> None:
     with TemporaryDirectory(dir="/dev/shm") as spool:
-        found = results(check_volume(tmp_path, Path(spool), 1))
+        found = results(volume(tmp_path, Path(spool), 1))
     assert found["one file system for spool and SERVICES/PACS"] is Result.FAIL
     assert found["hard links"] is Result.PASS
 
@@ -102,14 +106,14 @@ def test_a_volume_that_only_receivers_may_write_to_is_not_judged(
 
     (tmp_path / ".lapidicom").mkdir()
     monkeypatch.setattr(FileSystem, "write", refuse)
-    check = next(one for one in check_volume(tmp_path, tmp_path / ".lapidicom", 1) if one.name == "writable")
+    check = next(one for one in volume(tmp_path, tmp_path / ".lapidicom", 1) if one.name == "writable")
     assert check.result is Result.NOT_VISIBLE
     assert check.seen.startswith("the spool takes no files (Read-only file system) for uid")
 
 
 def test_a_volume_that_is_not_set_is_not_visible() -> None:
-    assert results(check_volume(None, None, 1)) == {"mounted": Result.NOT_VISIBLE}
-    assert results(check_volume(Path("/no such"), Path("/no such"), 1)) == {"mounted": Result.FAIL}
+    assert results(volume(None, None, 1)) == {"mounted": Result.NOT_VISIBLE}
+    assert results(volume(Path("/no such"), Path("/no such"), 1)) == {"mounted": Result.FAIL}
 
 
 def test_each_argument_of_a_queue_that_differs_is_named_with_both_values() -> None:
@@ -124,60 +128,32 @@ def test_each_argument_of_a_queue_that_differs_is_named_with_both_values() -> No
     assert list(_differences(WORK, {"type": "quorum", "durable": True, "arguments": WORK.arguments})) == []
 
 
-def policy(name: str = "p", pattern: str = ".*", **changes: Any) -> dict[str, Any]:
-    return {"name": name, "pattern": pattern, "apply-to": "queues", "definition": {"max-length": 3}} | changes
-
-
-def broken(*policies: dict[str, Any], operators: Any = (), queues: Any = None) -> list[tuple[str, str]]:
-    found = check_policies(DECLARED, queues or {}, policies, operators)
-    return [(check.seen.partition(":")[0], check.remedy) for check in found if check.result is Result.FAIL]
+def of_queue(**changes: Any) -> list[Check]:
+    return check_policies(DECLARED, {WORK_QUEUE: changes, "another": {"effective_policy_definition": []}})
 
 
 @pytest.mark.parametrize("key", BREAKS)
 def test_each_key_that_breaks_a_guarantee_is_found_with_its_reason(key: str) -> None:
-    only = policy(pattern=f"^{WORK_QUEUE}$", definition={key: 1, "ha-mode": "all"})
-    (check,) = check_policies(DECLARED, {}, [only], [])
+    (check,) = of_queue(policy="p", effective_policy_definition={key: 1, "ha-mode": "all"})
     assert check.seen == f"p sets {key}=1 on {WORK_QUEUE}: {BREAKS[key]}"
     assert check.remedy == "rabbitmqctl clear_policy -p VHOST p"
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"pattern": "^other"},
-        {"apply-to": "exchanges"},
-        {"apply-to": "classic_queues"},
-        {"definition": {"queue-leader-locator": "balanced"}},
-        {"pattern": "(unbalanced"},
-    ],
-)
-def test_a_policy_for_other_things_breaks_nothing(changes: dict[str, Any]) -> None:
-    assert broken(policy(**changes)) == []
+def test_of_two_policies_in_effect_both_are_named() -> None:
+    (check,) = of_queue(policy="p", operator_policy="o", effective_policy_definition={"expires": 1})
+    assert check.seen.startswith(f"p or o sets expires=1 on {WORK_QUEUE}")
+    remedies = ("rabbitmqctl clear_policy -p VHOST p", "rabbitmqctl clear_operator_policy -p VHOST o")
+    assert check.remedy == " or ".join(remedies)
 
 
-def test_of_several_policies_the_one_of_the_highest_priority_counts_and_one_operator_policy_beside_it() -> (
-    None
-):
-    only = f"^{WORK_QUEUE}$"
-    found = broken(
-        policy("low", only, priority=1),
-        policy("high", only, priority=2, definition={"expires": 1}),
-        operators=[policy("operators", only, definition={"delivery-limit": 2})],
-    )
-    assert found == [
-        (f"high sets expires=1 on {WORK_QUEUE}", "rabbitmqctl clear_policy -p VHOST high"),
-        (
-            f"operators sets delivery-limit=2 on {WORK_QUEUE}",
-            "rabbitmqctl clear_operator_policy -p VHOST operators",
-        ),
-    ]
+def test_a_policy_of_other_things_breaks_nothing() -> None:
+    harmless = {"queue-leader-locator": "balanced"}
+    for seen in ({}, {"policy": "p", "effective_policy_definition": harmless}):
+        assert [check.result for check in of_queue(**seen)] == [Result.PASS]
+    assert check_policies(DECLARED, NotVisible("no"))[0].result is Result.NOT_VISIBLE
 
 
-def test_what_a_queue_itself_says_is_in_effect_counts_too_but_once() -> None:
-    effective = {"max-length": 3, "overflow": "drop-head"}
-    queues = {DEAD_LETTER_QUEUE: {"policy": "p", "effective_policy_definition": effective}}
-    found = broken(policy(pattern=f"^{DEAD_LETTER_QUEUE}$"), queues=queues)
-    assert [told.split(" on ")[0] for told, _ in found] == [
-        "p sets max-length=3",
-        "p sets overflow=drop-head",
-    ]
+def test_each_installed_service_names_its_settings() -> None:
+    models = installed()
+    assert models == {"cli": CommandSettings, "receiver": ReceiverSettings, "registrar": RegistrarSettings}
+    assert list(models) == ["cli", "receiver", "registrar"]

@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from lapidicom.cli import http, management, services
-from lapidicom.cli.errors import NotVisible
+from lapidicom.cli.answers import NotVisible
+from lapidicom.cli.settings import CommandSettings
+from lapidicom.common.settings import load
 
 
 @contextlib.asynccontextmanager
@@ -38,11 +40,14 @@ async def dripping() -> AsyncIterator[str]:
 
 
 def test_the_management_api_has_one_deadline_for_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def settings(url: str) -> CommandSettings:
+        return load(CommandSettings, {"AMQP_URL": "amqp://127.0.0.1/", "AMQP_MANAGEMENT_URL": url})
+
     async def main() -> object:
         async with (
             asyncio.timeout(60),
             dripping() as url,
-            management.management(url, "amqp://127.0.0.1/") as api,
+            management.management(settings(url)) as api,
         ):
             return await api.alarms()
 
@@ -53,11 +58,13 @@ def test_the_management_api_has_one_deadline_for_an_answer(monkeypatch: pytest.M
 
 
 def test_a_service_has_one_deadline_for_its_readiness(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def main() -> list[services.ServiceLook]:
+    async def main() -> list[services.ServiceLook] | NotVisible:
         async with asyncio.timeout(60), dripping() as url:
             return await services.ask_services("receiver", [url])
 
     monkeypatch.setattr(http, "SECONDS", 0.5)
-    (look,) = asyncio.run(main())
+    looks = asyncio.run(main())
+    assert not isinstance(looks, NotVisible)
+    (look,) = looks
     assert not look.ready
     assert "no answer" in look.reasons[0]

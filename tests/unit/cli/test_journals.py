@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from lapidicom.cli.errors import NotVisible
-from lapidicom.cli.journals import look_at_journals, look_for_left_alone
-from lapidicom.cli.snapshot import Corrupted, JournalLook, LeftAlone, Refusals
+from lapidicom.cli.answers import NotVisible
+from lapidicom.cli.journals import JournalsLook, look_at_journals
+from lapidicom.cli.snapshot import JournalLook, Refusals
+from lapidicom.common.journal.bad_lines import BadLines
 from lapidicom.common.journal.format import Heartbeat, Position, encode_position, frame
+from lapidicom.common.journal.reader import UnknownJournal
 from lapidicom.common.journal.records import INSTANCE_RECEIVED, association_ended, instance_refused
 from tests.support.journal_records import ended, instance, started
 
@@ -37,8 +39,14 @@ def journal(spool: Path, *bodies: bytes, segment: int = 1, done: bool = False) -
 def only(spool: Path) -> JournalLook:
     found = look_at_journals(spool)
     assert not isinstance(found, NotVisible)
-    (one,) = found
+    (one,) = found.read
     return one
+
+
+def left_alone(spool: Path) -> list[UnknownJournal]:
+    found = look_at_journals(spool)
+    assert not isinstance(found, NotVisible)
+    return found.left_alone
 
 
 def test_a_record_behind_the_cursor_waits_since_it_was_made(tmp_path: Path) -> None:
@@ -104,11 +112,10 @@ def test_a_damaged_line_ends_a_segment_and_is_no_record(tmp_path: Path, damage: 
 
 
 def test_a_spool_without_journals_has_none(tmp_path: Path) -> None:
-    assert look_at_journals(tmp_path) == []
+    assert look_at_journals(tmp_path) == JournalsLook()
 
 
 def test_what_is_not_mounted_is_not_visible(tmp_path: Path) -> None:
-    assert look_at_journals(None) == NotVisible("CHRIS_FILES_ROOT is not set")
     assert isinstance(look_at_journals(tmp_path / "absent"), NotVisible)
 
 
@@ -117,14 +124,31 @@ def test_places_that_a_relay_found_corrupted_are_shown_with_their_time(tmp_path:
     note = '{"offset": 40, "length": 9, "after": null, "before": "2024-01-02T03:04:05+00:00"}\n'
     (folder / "00000001.bad").write_text(note)
     before = datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC)
-    assert only(tmp_path).corrupted == [Corrupted(after=None, before=before)]
+    assert only(tmp_path).corrupted == [BadLines(Position(1, 40), 9, None, before)]
 
 
 def test_journals_of_a_newer_version_are_left_alone_and_shown(tmp_path: Path) -> None:
     journal(tmp_path, started(), instance(1))
     (tmp_path / "journals" / "3" / LIFE).mkdir(parents=True)
-    assert look_for_left_alone(tmp_path) == [LeftAlone(path=f"journals/3/{LIFE}", reason="format 3")]
+    assert left_alone(tmp_path) == [UnknownJournal(f"journals/3/{LIFE}", LIFE, "format 3")]
     only(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (b"series_moved\t{}", "record series_moved"),
+        (b'segment_opened\t{"format":3,"open_series":0}', "format 3"),
+    ],
+)
+def test_a_journal_with_an_unknown_record_where_the_cursor_stands_is_named(
+    tmp_path: Path, record: bytes, reason: str
+) -> None:
+    folder = journal(tmp_path, instance(1), record)
+    assert left_alone(tmp_path) == []
+    (folder / "cursor").write_bytes(encode_position(Position(1, len(frame(100, instance(1))))))
+    assert left_alone(tmp_path) == [UnknownJournal(f"journals/2/{LIFE}", LIFE, reason)]
+    assert only(tmp_path).unrelayed_bytes > 0
 
 
 def refusal(ago: float, status: int = 0xA700, reason: str = "the volume is gone") -> bytes:
@@ -170,9 +194,9 @@ def test_only_the_end_of_a_long_journal_is_read(tmp_path: Path) -> None:
     assert all(isinstance(it, Refusals) for it in counted)
 
 
-def test_a_segment_to_which_nobody_writes_any_more_is_not_read_for_refusals(tmp_path: Path) -> None:
-    segment = journal(tmp_path, refusal(100)) / "00000001.log"
+def test_a_journal_whose_owner_wrote_nothing_for_an_hour_is_not_read_for_refusals(tmp_path: Path) -> None:
+    heartbeat = journal(tmp_path, refusal(100)) / "heartbeat"
     assert len(only(tmp_path).refused) == 1
     long_ago = datetime.now(UTC).timestamp() - 7200
-    os.utime(segment, (long_ago, long_ago))
+    os.utime(heartbeat, (long_ago, long_ago))
     assert only(tmp_path).refused == []

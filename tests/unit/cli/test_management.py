@@ -7,8 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
-from lapidicom.cli.errors import NotVisible
-from lapidicom.cli.management import UNSET, Management, management, vhost_of
+from lapidicom.cli.answers import NotVisible
+from lapidicom.cli.management import UNSET, Management, management, number
+from lapidicom.cli.settings import CommandSettings
+from lapidicom.common.settings import load
 
 Handler = Callable[[httpx.Request], httpx.Response]
 
@@ -64,9 +66,13 @@ def test_a_server_that_is_away_is_not_visible() -> None:
         assert "rabbit:80: connection refused" in found.reason
 
 
+def settings(url: str, management_url: str = "") -> CommandSettings:
+    return load(CommandSettings, {"AMQP_URL": url, "AMQP_MANAGEMENT_URL": management_url})
+
+
 def test_without_its_address_nothing_of_it_is_visible() -> None:
     async def run() -> list[Any]:
-        async with management(None, "amqp://h/v") as api:
+        async with management(settings("amqp://h/v")) as api:
             return [await api.alarms(), await api.queues(), await api.get("overview")]
 
     assert asyncio.run(run()) == [UNSET] * 3
@@ -78,7 +84,7 @@ def test_without_its_address_nothing_of_it_is_visible() -> None:
 )
 def test_without_a_user_of_its_own_the_one_of_amqp_is_taken(url: str, user: tuple[str, str]) -> None:
     async def run() -> tuple[str, str]:
-        async with management(url, "amqp://chris:geheim@rabbit/v") as api:
+        async with management(settings("amqp://chris:geheim@rabbit/v", url)) as api:
             assert api.http is not None
             request = httpx.Request("GET", "http://rabbit/")
             auth = api.http.auth
@@ -97,4 +103,21 @@ def test_without_a_user_of_its_own_the_one_of_amqp_is_taken(url: str, user: tupl
     [("amqp://h", "/"), ("amqp://h/", "/"), ("amqp://h/%2F", "/"), ("amqp://h/a%20b?heartbeat=2", "a b")],
 )
 def test_the_vhost_is_the_one_that_amqp_means(url: str, vhost: str) -> None:
-    assert vhost_of(url) == vhost
+    async def run() -> str:
+        async with management(settings(url)) as api:
+            return api.vhost
+
+    assert asyncio.run(run()) == vhost
+
+
+@pytest.mark.parametrize(
+    ("queue", "count"),
+    [
+        ({}, NotVisible("RabbitMQ has not counted it yet")),
+        ({"messages_ready": 0}, 0),
+        ({"messages_ready": 0, "message_stats": {"ack_details": {"rate": 2.5}}}, 2.5),
+    ],
+)
+def test_a_number_that_rabbitmq_has_not_counted_yet_is_not_visible(queue: dict[str, Any], count: Any) -> None:
+    assert number({"q": queue}, "q", "message_stats", "ack_details", "rate") == count
+    assert number(UNSET, "q", "messages_ready") == UNSET

@@ -8,7 +8,6 @@ import pytest
 
 from lapidicom.cli.trace.journals import Found, Subject, search
 from lapidicom.cli.trace.story import Kind, State
-from lapidicom.common.file_system import FileSystem
 from lapidicom.common.journal import records
 from lapidicom.common.journal.format import Position, encode_position, frame
 from lapidicom.common.journal.survey import Survey
@@ -40,7 +39,7 @@ def refused(uids: dict[str, str | None], **changes: Any) -> bytes:
 
 
 def look(spool: Path, uid: str, *, by_accession: bool = False) -> Found:
-    return search(Survey(FileSystem(), str(spool)), Found(uid, by_accession))
+    return search(Survey(spool), Found(uid, by_accession))
 
 
 def at(number: int, when: str) -> bytes:

@@ -9,8 +9,8 @@ import pytest
 from lapidicom.common.file_system import FileSystem
 from lapidicom.common.journal.bad_lines import BadLines, noted_bad_lines
 from lapidicom.common.journal.format import Position, encode_position, frame
-from lapidicom.common.journal.reader import UnknownJournal, find_journals
-from lapidicom.common.journal.survey import RelayState, Survey, Unreadable
+from lapidicom.common.journal.reader import find_journals
+from lapidicom.common.journal.survey import RelayState, Survey
 from tests.support.journal_records import instance
 
 LIFE = "0123456789abcdef" * 2
@@ -37,7 +37,7 @@ class Spool:
         return [sum(map(len, lines[: count + 1])) for count in range(len(lines))]
 
     def survey(self) -> Survey:
-        return Survey(FileSystem(), str(self.path))
+        return Survey(self.path)
 
     def told(self) -> dict[int, RelayState]:
         return {entry.record.sequence: entry.relay for entry in self.survey().entries()}
@@ -104,7 +104,7 @@ def test_a_bad_line_before_the_mark_is_skipped_and_told(spool: Spool) -> None:
     segment.write_bytes(segment.read_bytes().replace(b"1.2.3.1.2", b"1.2.3.1.3", 1))
     survey = spool.survey()
     assert [entry.record.sequence for entry in survey.entries()] == [1, 3]
-    assert survey.unreadable == [Unreadable(LIFE, 1, ends[0])]
+    assert survey.bad_places == 1
 
 
 def test_the_rest_of_a_failed_write_hides_nothing(spool: Spool) -> None:
@@ -114,7 +114,7 @@ def test_the_rest_of_a_failed_write_hides_nothing(spool: Spool) -> None:
     spool.segment("00000002.log", [3])
     survey = spool.survey()
     assert [entry.record.sequence for entry in survey.entries()] == [1, 3]
-    assert survey.unreadable == []
+    assert survey.bad_places == 0
 
 
 def test_what_a_relay_noted_of_a_bad_place_is_told_with_the_time_that_it_concerns(spool: Spool) -> None:
@@ -132,35 +132,13 @@ def test_journals_of_a_newer_version_are_named_and_not_read(spool: Spool) -> Non
     (newer / "00000001.log").write_bytes(frame(1, instance(1)))
     survey = spool.survey()
     assert [entry.life for entry in survey.entries()] == [LIFE]
-    assert survey.left_alone() == [
-        UnknownJournal(f"journals/3/receiver-1.{OTHER}", f"receiver-1.{OTHER}", "format 3")
-    ]
-
-
-@pytest.mark.parametrize(
-    ("record", "reason"),
-    [
-        (b"series_moved\t{}", "record series_moved"),
-        (b'segment_opened\t{"format":3,"open_series":0}', "format 3"),
-    ],
-)
-def test_a_journal_with_an_unknown_record_where_the_cursor_stands_is_named(
-    spool: Spool, record: bytes, reason: str
-) -> None:
-    [end] = spool.segment("00000001.log", [1])
-    folder = spool.folder(cursor=Position(1, end), committed=Position(1, end))
-    with (folder / "00000001.log").open("ab") as segment:
-        segment.write(frame(2, record))
-    name = f"receiver-1.{LIFE}"
-    assert spool.survey().left_alone() == [UnknownJournal(f"journals/2/{name}", name, reason)]
-    assert [entry.record.sequence for entry in spool.survey().entries() if entry.record.kind[0] == "i"] == [1]
 
 
 def test_the_progress_adds_up_to_the_size(spool: Spool) -> None:
     spool.segment("00000001.done", [1])
     spool.segment("00000001.log", range(1, 900), life=OTHER)
     steps: list[int] = []
-    survey = Survey(FileSystem(), str(spool.path), steps.append)
+    survey = Survey(spool.path, steps.append)
     assert sum(1 for _ in survey.entries()) == 900
     assert sum(steps) == survey.size()
     assert len(steps) > 2

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict
 
@@ -43,3 +44,55 @@ class Answer(BaseModel):
     def headline(self) -> Iterable[str]:
         """Sentences that stand before everything else."""
         return ()
+
+
+@dataclass(frozen=True, slots=True)
+class NotVisible:
+    """Stands in place of a value that cannot be known from here; it is never guessed.
+
+    Attributes:
+        reason: why, and which setting would make it visible.
+    """
+
+    reason: str
+
+    def __str__(self) -> str:
+        return f"not visible from here ({self.reason})"
+
+
+class Result(StrEnum):
+    """How a check ended."""
+
+    PASS = "pass"  # noqa: S105 (a result)
+    FAIL = "fail"
+    NOT_VISIBLE = "not visible"
+
+
+_STYLES: Final = {Result.PASS.value: "green", Result.FAIL.value: "bold red", Result.NOT_VISIBLE.value: "dim"}
+
+
+class Check(Answer):
+    """One check: what was seen, and what to do if it failed, or to make it visible."""
+
+    area: str
+    name: str
+    result: Annotated[Result, Display(style=_STYLES)]
+    seen: str
+    remedy: str = ""
+
+
+def checked(area: str, name: str, fault: str | NotVisible, well: str = "", remedy: str = "") -> Check:
+    """A check, by the fault that it found.
+
+    Args:
+        area: what is checked, such as `volume`.
+        name: of the check.
+        fault: what is wrong; empty if nothing is; or why it cannot be seen from here.
+        well: what is said where nothing is wrong.
+        remedy: what to do about the fault, or to make it visible.
+    """
+    if isinstance(fault, NotVisible):
+        return Check(area=area, name=name, result=Result.NOT_VISIBLE, seen=fault.reason, remedy=remedy)
+    if fault:
+        return Check(area=area, name=name, result=Result.FAIL, seen=fault, remedy=remedy)
+    return Check(area=area, name=name, result=Result.PASS, seen=well)

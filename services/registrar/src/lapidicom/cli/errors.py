@@ -1,6 +1,5 @@
 """Errors that an operator sees: one line, never a traceback. Pure."""
 
-from dataclasses import dataclass
 from enum import IntEnum
 
 
@@ -41,17 +40,3 @@ class OperatorError(Exception):
         """The one line, whatever line breaks the parts had."""
         text = f"{self.what}: {self.remedy}" if self.remedy else self.what
         return " ".join(text.split())
-
-
-@dataclass(frozen=True, slots=True)
-class NotVisible:
-    """Stands in place of a value that cannot be known from here; it is never guessed.
-
-    Attributes:
-        reason: why, and which setting would make it visible.
-    """
-
-    reason: str
-
-    def __str__(self) -> str:
-        return f"not visible from here ({self.reason})"

@@ -13,12 +13,28 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import httpx
 
-from lapidicom.cli.errors import NotVisible
+from lapidicom.cli.answers import NotVisible
 from lapidicom.cli.http import get, http_client
+from lapidicom.cli.settings import CommandSettings
 from lapidicom.common.network_errors import describe_network_error
 
 UNSET: Final = NotVisible("AMQP_MANAGEMENT_URL is not set")
 _MOST_REASON: Final = 200
+
+Queues = Mapping[str, Mapping[str, Any]]
+"""What the API says of each queue, by its name."""
+
+
+def number(queues: Queues | NotVisible, queue: str, *keys: str) -> Any:
+    """A number, by its keys; 0 where the API has none, as of a queue that nobody ever used."""
+    if isinstance(queues, NotVisible):
+        return queues
+    value: Any = queues.get(queue, {})
+    if "messages_ready" not in value:
+        return NotVisible("RabbitMQ has not counted it yet")
+    for key in keys:
+        value = value.get(key) or {}
+    return value or 0
 
 
 @dataclass(frozen=True)
@@ -37,7 +53,7 @@ class Management:
         """All `queues`, `exchanges`, `bindings`, `policies` or `operator-policies` of the vhost."""
         return await self.get(f"{what}/{quote(self.vhost, safe='')}")
 
-    async def queues(self) -> Mapping[str, Mapping[str, Any]] | NotVisible:
+    async def queues(self) -> Queues | NotVisible:
         """The queues by name."""
         found = await self.of_vhost("queues")
         return found if isinstance(found, NotVisible) else {one["name"]: one for one in found}
@@ -84,26 +100,16 @@ def _refusal(response: httpx.Response) -> str:
 
 
 @asynccontextmanager
-async def management(url: str | None, amqp_url: str) -> AsyncIterator[Management]:
-    """The management API.
-
-    Args:
-        url: its address, None if it is not set; without a user that of `amqp_url` is taken.
-        amqp_url: names the vhost.
-    """
-    if url is None:
-        yield Management(None, vhost_of(amqp_url))
+async def management(settings: CommandSettings) -> AsyncIterator[Management]:
+    """The management API; without a user of its own with that of AMQP_URL."""
+    amqp = urlsplit(settings.amqp_url.get_secret_value())
+    vhost = unquote(amqp.path.removeprefix("/")) or "/"
+    if settings.management_url is None:
+        yield Management(None, vhost)
         return
-    parts, amqp = urlsplit(url), urlsplit(amqp_url)
+    parts = urlsplit(settings.management_url.get_secret_value())
     login = parts if parts.username is not None else amqp
     address = parts._replace(netloc=parts.netloc.rpartition("@")[2], path=f"{parts.path.rstrip('/')}/")
-    async with http_client(
-        base_url=urlunsplit(address),
-        auth=(unquote(login.username or "guest"), unquote(login.password or "guest")),
-    ) as http:
-        yield Management(http, vhost_of(amqp_url))
-
-
-def vhost_of(amqp_url: str) -> str:
-    """The vhost that an AMQP URL names; `/` if it names none."""
-    return unquote(urlsplit(amqp_url).path.removeprefix("/")) or "/"
+    account = unquote(login.username or "guest"), unquote(login.password or "guest")
+    async with http_client(base_url=urlunsplit(address), auth=account) as http:
+        yield Management(http, vhost)

@@ -2,11 +2,12 @@
 
 import asyncio
 import socket
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final
 
 import httpx
 
+from lapidicom.cli.answers import NotVisible
 from lapidicom.cli.http import SECONDS, get, http_client
 from lapidicom.cli.snapshot import ServiceLook
 from lapidicom.common.network_errors import describe_network_error
@@ -15,13 +16,15 @@ _MOST: Final = 50
 """Processes of one address."""
 
 
-async def ask_services(service: str, urls: Iterable[str]) -> list[ServiceLook]:
+async def ask_services(service: str, urls: Sequence[str]) -> list[ServiceLook] | NotVisible:
     """Ask all of one service at the same time.
 
     Args:
         service: `receiver` or `registrar`.
         urls: such as `http://receiver:8080`; a name with several addresses stands for as many processes.
     """
+    if not urls:
+        return NotVisible(f"CHRIS_{service.upper()}_URL is not set")
     async with http_client() as http:
         asked = await asyncio.gather(*(_ask(http, service, httpx.URL(url)) for url in urls))
     return [one for found in asked for one in found]

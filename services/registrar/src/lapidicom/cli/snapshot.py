@@ -1,16 +1,27 @@
-"""What `status` sees, as one model. What cannot be seen is null; its reason stands in `not_visible`. Pure."""
+"""What `status` sees, as one model, and how its screen says it. What cannot be seen is NotVisible. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import Field
+from pydantic import SerializerFunctionWrapHandler, WrapSerializer, computed_field
 
-from lapidicom.cli.answers import Answer
+from lapidicom.cli.answers import Answer, Check, NotVisible, Result
 from lapidicom.cli.times import age
+from lapidicom.common.journal.bad_lines import BadLines
+from lapidicom.common.journal.reader import UnknownJournal
+
+T = TypeVar("T")
 
 _MOST_REASONS: Final = 6
-_NO_QUEUE: Final = "there is no such queue"
+
+
+def _null(value: Any, dump: SerializerFunctionWrapHandler) -> Any:
+    return None if isinstance(value, NotVisible) else dump(value)
+
+
+Seen = Annotated[T | NotVisible, WrapSerializer(_null)]
+"""Null in JSON where it is not visible; the reason stands in `not_visible` of the whole."""
 
 
 class BrokerLook(Answer):
@@ -19,10 +30,10 @@ class BrokerLook(Answer):
     address: str
     fault: str = ""
     version: str | None = None
-    alarms: list[str] | None = None
+    alarms: Seen[list[str]] = NotVisible("RabbitMQ is not reachable")
 
     def __str__(self) -> str:
-        alarms = "alarms ?" if self.alarms is None else ", ".join(self.alarms) or "no alarms"
+        alarms = "alarms ?" if isinstance(self.alarms, NotVisible) else ", ".join(self.alarms) or "no alarms"
         return (
             f"{self.address}: {self.fault}" if self.fault else f"{self.version} at {self.address}; {alarms}"
         )
@@ -32,16 +43,16 @@ class QueueLook(Answer):
     """A queue. `held_back`: messages on their way to another queue by at-least-once dead-lettering."""
 
     ready: int
-    unacknowledged: int | None = None
-    consumers: int = 0
-    held_back: int | None = None
-    publish_rate: float | None = None
-    ack_rate: float | None = None
+    consumers: int
+    unacknowledged: Seen[int]
+    held_back: Seen[int]
+    publish_rate: Seen[float]
+    ack_rate: Seen[float]
 
     @property
     def messages(self) -> int:
         """Ready and, as far as visible, unacknowledged ones: ready alone is 0 while somebody looks."""
-        return self.ready + (self.unacknowledged or 0)
+        return self.ready + (0 if isinstance(self.unacknowledged, NotVisible) else self.unacknowledged)
 
     def __str__(self) -> str:
         consumers = f"{self.consumers} consumer{'' if self.consumers == 1 else 's'}"
@@ -54,7 +65,7 @@ class DelayedLook(Answer):
 
     messages: int
     missing: list[str] = []
-    held_back: int | None = None
+    held_back: Seen[int]
 
     def __str__(self) -> str:
         return f"{self.messages} parked or retried; {_shown(self.held_back)} held back by dead-lettering"
@@ -72,31 +83,17 @@ class ReasonLook(Answer):
 
 
 class DeadLettersLook(Answer):
-    """The dead letters, the most frequent reason first; null where another operator has them."""
+    """The dead letters, the most frequent reason first; not told apart where another operator has them."""
 
-    count: int | None = None
-    reasons: list[ReasonLook] | None = None
+    count: Seen[int]
+    reasons: Seen[list[ReasonLook]]
 
     def __str__(self) -> str:
-        if self.reasons is None:
+        if isinstance(self.reasons, NotVisible):
             return f"{_shown(self.count)}; another operator is at them"
         more = len(self.reasons) - _MOST_REASONS
         text = [*map(str, self.reasons[:_MOST_REASONS]), *([f"{more} more reasons"] if more > 0 else [])]
         return "; ".join(text) or "none"
-
-
-class Corrupted(Answer):
-    """A place in a journal whose records cannot be read: when the records around it were made, if known."""
-
-    after: datetime | None
-    before: datetime | None
-
-
-class LeftAlone(Answer):
-    """A journal that this version does not read: its folder below the spool, and what is not known of it."""
-
-    path: str
-    reason: str
 
 
 class Refusals(Answer):
@@ -123,26 +120,9 @@ class JournalLook(Answer):
     beat: datetime | None
     finished: bool
     set_aside: int
-    corrupted: list[Corrupted] = []
+    corrupted: list[BadLines] = []
     refused: list[Refusals] = []
     last_stored: datetime | None = None
-
-
-class CubeLook(Answer):
-    """CUBE. `sees_our_files`: it finds a file that is on the volume here; null: that cannot be asked."""
-
-    url: str
-    reachable: bool
-    generation: str
-    token_accepted: bool
-    may_register: bool
-    sees_our_files: bool | None = None
-    trouble: str = ""
-    remedy: Annotated[str, Field(exclude=True)] = ""
-
-    def __str__(self) -> str:
-        sees = "sees our files" if self.sees_our_files else "whether it sees our files is not known"
-        return self.trouble or f"{self.generation} at {self.url}; token accepted, database answers, {sees}"
 
 
 class VolumeLook(Answer):
@@ -168,49 +148,62 @@ class ServiceLook(Answer):
     ready: bool
     reasons: list[str] = []
 
+    @property
+    def fault(self) -> str:
+        """What is wrong with it, as a sentence without its name; empty if nothing is."""
+        if self.ready and not self.reasons:
+            return ""
+        state = "is degraded" if self.ready else "is not ready"
+        return f"{state}: {'; '.join(self.reasons) or 'it does not say why'}"
+
 
 class Snapshot(Answer):
-    """Everything that one look saw; `held_back_seconds`: for how long, if this is not the first look."""
+    """Everything that one look saw; a queue is null if there is none of its name."""
 
     taken_at: datetime
     broker: BrokerLook
-    work: QueueLook | None = None
-    delayed: DelayedLook | None = None
-    dead_letters: DeadLettersLook | None = None
-    missing: list[str] = []
-    """Queues that do not exist."""
-    journals: list[JournalLook] | None = None
-    left_alone: list[LeftAlone] | None = None
-    cube: CubeLook | None = None
-    volume: VolumeLook | None = None
-    receivers: list[ServiceLook] | None = None
-    registrars: list[ServiceLook] | None = None
-    held_back: int | None = None
-    oldest_unrelayed: datetime | None = None
-    not_visible: dict[str, str] = {}
-    held_back_seconds: Annotated[float, Field(exclude=True)] = 0.0
+    work: Seen[QueueLook | None]
+    delayed: Seen[DelayedLook]
+    dead_letters: Seen[DeadLettersLook | None]
+    held_back: Seen[int]
+    journals: Seen[list[JournalLook]]
+    left_alone: Seen[list[UnknownJournal]]
+    cube: Seen[list[Check]]
+    """Step by step, up to the first that fails."""
+    volume: Seen[VolumeLook]
+    receivers: Seen[list[ServiceLook]]
+    registrars: Seen[list[ServiceLook]]
 
-    def lines(self) -> list[tuple[str, str, str, str]]:
-        """For each area its title, its name in findings, its key here, and what was seen."""
-        return [
-            ("receivers", "receivers", "receivers", _ready(self.receivers)),
-            ("volume", "volume", "volume", str(self.volume)),
-            ("journals", "journals", "journals", self._journals()),
-            ("RabbitMQ", "broker", "broker", str(self.broker)),
-            ("work queue", "work", "work", str(self.work or _NO_QUEUE)),
-            ("delayed", "delayed", "delayed", str(self.delayed)),
-            (
-                "dead letters",
-                "dead letters",
-                "dead_letters",
-                str(self.dead_letters or "there is no such queue"),
-            ),
-            ("registrars", "registrars", "registrars", _ready(self.registrars)),
-            ("CUBE", "cube", "cube", str(self.cube)),
-        ]
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def oldest_unrelayed(self) -> datetime | None:
+        """When the oldest record was made that is not in RabbitMQ."""
+        journals = [] if isinstance(self.journals, NotVisible) else self.journals
+        return min((one.oldest for one in journals if one.oldest), default=None)
 
-    def _journals(self) -> str:
-        journals = self.journals or []
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def not_visible(self) -> dict[str, str]:
+        """The reason for each null, by its dotted key."""
+        return dict(sorted(_unseen(self)))
+
+    def text(self, name: str) -> str:
+        """What the screen says of one field."""
+        match value := getattr(self, name):
+            case None:
+                return "there is no such queue"
+            case [Check(), *_]:
+                failed = [one.seen for one in value if one.result is Result.FAIL]
+                steps = ", ".join(f"{one.name} {'ok' if one.result is Result.PASS else '?'}" for one in value)
+                return failed[0] if failed else f"{value[0].seen}: {steps}"
+            case list() if name == "journals":
+                return self._journals(value)
+            case list():
+                ready = [one.address for one in value if one.ready]
+                return f"{len(ready)} of {len(value)} ready" + (f": {', '.join(ready)}" if ready else "")
+        return str(value)
+
+    def _journals(self, journals: list[JournalLook]) -> str:
         under_way = sum(not one.finished for one in journals)
         text = f"{under_way} under way, {len(journals) - under_way} finished"
         if self.oldest_unrelayed is None:
@@ -219,13 +212,17 @@ class Snapshot(Answer):
         return f"{text}; {waiting} not relayed, oldest {age(self.oldest_unrelayed)}"
 
 
-def _ready(text: Sequence[ServiceLook] | None) -> str:
-    ready = [one.address for one in text or () if one.ready]
-    return f"{len(ready)} of {len(text or ())} ready" + (f": {', '.join(ready)}" if ready else "")
+def _unseen(model: Answer, prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if isinstance(value, NotVisible):
+            yield f"{prefix}{name}", value.reason
+        elif isinstance(value, Answer):
+            yield from _unseen(value, f"{prefix}{name}.")
 
 
-def _shown(value: float | None) -> str:
-    return "?" if value is None else f"{value:g}"
+def _shown(value: float | NotVisible) -> str:
+    return "?" if isinstance(value, NotVisible) else f"{value:g}"
 
 
 def size(number: float) -> str:

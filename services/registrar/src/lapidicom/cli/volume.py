@@ -3,18 +3,23 @@
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
-from lapidicom.cli.check import Check, failed, passed, unseen
-from lapidicom.cli.errors import NotVisible
-from lapidicom.cli.snapshot import VolumeLook
+from lapidicom.cli.answers import Check, NotVisible, checked
+from lapidicom.cli.in_thread import of_volume
+from lapidicom.cli.snapshot import VolumeLook, size
 from lapidicom.common.file_system import FileSystem
 from lapidicom.common.instance.path import PACS_ROOT
 from lapidicom.common.spool import SENTINEL
 from lapidicom.common.volume import NOT_WRITABLE, try_volume
+
+T = TypeVar("T")
+
+NO_VOLUME: Final = NotVisible("CHRIS_FILES_ROOT is not set")
 
 _AREA: Final = "volume"
 _MOUNT: Final = "set CHRIS_FILES_ROOT and mount the volume here, read-only at least"
@@ -32,13 +37,29 @@ def sentinel(spool: Path) -> str:
         return ""
 
 
-def stored_file(files_root: Path | None, spool: Path | None) -> str | NotVisible:
+async def seen_of_volume(
+    look: Callable[..., T | NotVisible], *places: Path | None, seconds: float | None = None
+) -> T | NotVisible:
+    """What a look at the volume sees; what it raises is the reason why it sees nothing.
+
+    Args:
+        look: called with the places.
+        places: CHRIS_FILES_ROOT or the spool, or both; None where it is not set.
+        seconds: for an answer, VOLUME_SECONDS by default.
+    """
+    if None in places:
+        return NO_VOLUME
+    try:
+        return await of_volume(partial(look, *places), seconds=seconds)
+    except OSError as error:
+        return NotVisible(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror))
+
+
+def stored_file(files_root: Path, spool: Path) -> str | NotVisible:
     """Path of an instance that CUBE must see, too, if it has the same volume; the first that is found.
 
     One that came just now may be hidden from CUBE by a network file system's cache.
     """
-    if files_root is None or spool is None:
-        return NotVisible("CHRIS_FILES_ROOT is not set")
     if not sentinel(spool):
         return NotVisible("the receivers' volume is not mounted here")
     before = time.time() - _SEEN_BY_ALL_SECONDS
@@ -60,14 +81,13 @@ def _files_below(folder: Path, levels: int) -> Iterator[Path]:
         return  # removed meanwhile, or not for us
 
 
-def look_at_volume(root: Path | None, spool: Path | None, needed_bytes: int) -> VolumeLook | NotVisible:
-    """Space, inodes and identity of the volume; blocks for as long as it does."""
-    if root is None or spool is None:
-        return NotVisible("CHRIS_FILES_ROOT is not set")
-    try:
-        found = os.statvfs(root)
-    except OSError as error:
-        return NotVisible(f"{root}: {error.strerror}")
+def look_at_volume(needed_bytes: int, root: Path, spool: Path) -> VolumeLook:
+    """Space, inodes and identity of the volume; blocks for as long as it does.
+
+    Raises:
+        OSError: there is nothing, or it does not answer.
+    """
+    found = os.statvfs(root)
     return VolumeLook(
         path=str(root),
         free_bytes=found.f_bavail * found.f_frsize,
@@ -78,8 +98,26 @@ def look_at_volume(root: Path | None, spool: Path | None, needed_bytes: int) -> 
     )
 
 
-def check_volume(files_root: Path | None, spool: Path | None, needed_bytes: int) -> list[Check]:
-    """All checks of the volume; blocks for as long as it does. What is written has scratch names.
+def check_space(volume: VolumeLook) -> list[Check]:
+    """Whether receivers can use it: identity, space and inodes."""
+    no_sentinel = "no sentinel: an empty mount point, or no receiver ever used it"
+    mounted = f"{volume.path}, sentinel {volume.sentinel[:8]}"
+    mount = "mount CUBE's storage at CHRIS_FILES_ROOT; if it is new, start a receiver"
+    free, needed = size(volume.free_bytes), size(volume.needed_bytes)
+    is_full = volume.free_bytes < volume.needed_bytes
+    full = f"{free} free, below CHRIS_MIN_FREE_SPACE ({needed}): receivers refuse" if is_full else ""
+    space = "free or add space; receivers go on by themselves at 10 % more"
+    used_up = "no free inodes: receivers refuse" if volume.inodes == 0 else ""
+    inodes = "the file system has no limit" if volume.inodes is None else f"{volume.inodes} free"
+    return [
+        checked(_AREA, "mounted", "" if volume.sentinel else no_sentinel, mounted, mount),
+        checked(_AREA, "free space", full, f"{free}, CHRIS_MIN_FREE_SPACE is {needed} here", space),
+        checked(_AREA, "inodes", used_up, inodes, "remove files, or make a file system with more inodes"),
+    ]
+
+
+async def check_volume(files_root: Path | None, spool: Path | None, needed_bytes: int) -> list[Check]:
+    """All checks of the volume. What is written has scratch names.
 
     Args:
         files_root: CHRIS_FILES_ROOT, if it is set.
@@ -87,42 +125,25 @@ def check_volume(files_root: Path | None, spool: Path | None, needed_bytes: int)
         needed_bytes: CHRIS_MIN_FREE_SPACE.
     """
     if files_root is None or spool is None:
-        return [unseen(_AREA, "mounted", "CHRIS_FILES_ROOT is not set", _MOUNT)]
-    found = look_at_volume(files_root, spool, needed_bytes)
-    if isinstance(found, NotVisible) or not files_root.is_dir():
-        return [failed(_AREA, "mounted", f"{files_root} is no directory", _MOUNT)]
-    space = f"{found.free_bytes >> 20} MiB free, CHRIS_MIN_FREE_SPACE is {needed_bytes >> 20} MiB here"
-    inodes = "the file system has no limit" if found.inodes is None else f"{found.inodes} free"
-    no_sentinel = f"no sentinel in {spool}: an empty mount point, or no receiver ever started on it"
-    return [
-        passed(_AREA, "mounted", f"{files_root}, sentinel {found.sentinel[:8]}")
-        if found.sentinel
-        else failed(
-            _AREA, "mounted", no_sentinel, "mount CUBE's storage there; if it is new, start a receiver"
-        ),
-        passed(_AREA, "free space", space)
-        if found.free_bytes >= needed_bytes
-        else failed(_AREA, "free space", space, "free or add space: receivers refuse instances (0xA700)"),
-        passed(_AREA, "inodes", inodes)
-        if found.inodes != 0
-        else failed(_AREA, "inodes", "none free", "remove files, or make a file system with more inodes"),
-        *(_demands(files_root, spool) if spool.is_dir() else ()),
-    ]
+        return [checked(_AREA, "mounted", NO_VOLUME, remedy=_MOUNT)]
+    try:
+        checks = check_space(await of_volume(partial(look_at_volume, needed_bytes, files_root, spool)))
+        return [*checks, *await of_volume(partial(_try, files_root, spool))]
+    except OSError as error:
+        return [checked(_AREA, "mounted", f"{files_root}: {error.strerror}", remedy=_MOUNT)]
 
 
-def _demands(files_root: Path, spool: Path) -> list[Check]:
+def _try(files_root: Path, spool: Path) -> list[Check]:
     """Do what receivers do, and tell each demand on the volume by its name."""
+    if not spool.is_dir():
+        return []
     with contextlib.ExitStack() as stack:
         fds = [os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) for path in (spool, files_root)]
         for fd in fds:
             stack.callback(os.close, fd)
         found = try_volume(FileSystem(), spool=fds[0], root=fds[1])
-    if found[0].errno in NOT_WRITABLE:
-        seen = f"{found[0].fault} for uid {os.getuid()}: only receivers must write"
-        return [unseen(_AREA, found[0].demand, seen, "run `lapidicom doctor` where the receiver runs")]
-    return [
-        passed(_AREA, one.demand, "tried")
-        if one.fault is None
-        else failed(_AREA, one.demand, one.fault, one.remedy)
-        for one in found
-    ]
+    first = found[0]
+    if first.errno in NOT_WRITABLE:
+        seen = NotVisible(f"{first.fault} for uid {os.getuid()}: only receivers must write")
+        return [checked(_AREA, first.demand, seen, remedy="run `lapidicom doctor` where the receiver runs")]
+    return [checked(_AREA, one.demand, one.fault or "", "tried", one.remedy) for one in found]

@@ -8,10 +8,11 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Final
 
 from lapidicom.common.file_system import FileSystem
-from lapidicom.common.journal.chunk import TO_ITS_END, Reached, read_chunk
+from lapidicom.common.journal.chunk import TO_ITS_END, Chunk, Reached, read_chunk
 from lapidicom.common.journal.format import (
     BEGINNING,
     CURSOR,
@@ -21,11 +22,10 @@ from lapidicom.common.journal.format import (
     parse_folder_name,
     segment_name,
 )
-from lapidicom.common.journal.reader import JournalFolder, UnknownJournal, find_journals
-from lapidicom.common.journal.records import SEGMENT_OPENED, Record, UnknownRecord
+from lapidicom.common.journal.reader import JournalFolder, find_journals
+from lapidicom.common.journal.records import Record, UnknownRecord
 
 _MOST_LINES: Final = 1 << 20
-_LINES_AT_CURSOR: Final = 1024
 
 
 class RelayState(Enum):
@@ -69,47 +69,42 @@ class SurveyedRecord:
         return f"{self.life}.{self.record.sequence}"
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """A place before the mark that cannot be read: what stood there is not known.
-
-    Attributes:
-        life: of the journal.
-        segment: number.
-        offset: of the first bad byte.
-    """
-
-    life: str
-    segment: int
-    offset: int
+def chunks(
+    folder: JournalFolder, number: int, start: int = 0, durable: int = TO_ITS_END, most: int = _MOST_LINES
+) -> Iterator[Chunk]:
+    """A segment, piece by piece; nothing if it is gone. Arguments as of `read_chunk`."""
+    fd = folder.open_segment(number)
+    if fd is None:
+        return
+    try:
+        reached = Reached.MORE
+        while reached is Reached.MORE:
+            chunk = read_chunk(folder.fs, fd, start, limit=None, durable=durable, most=most)
+            yield chunk
+            start, reached = chunk.end, chunk.reached
+    finally:
+        folder.fs.close(fd)
 
 
 class Survey:
-    """A look at all journals of a spool.
+    """A look at all journals of a spool. Each method raises OSError if they cannot be read.
 
     Args:
-        file_system: the system calls.
         spool: the spool directory.
-        advance: told the number of bytes that were read, again and again.
+        advance: called with the number of bytes that were read, again and again.
 
     Attributes:
-        unreadable: bad lines before the mark, found while reading.
+        bad_places: places before the mark that cannot be read, as far as records were read.
     """
 
-    def __init__(
-        self, file_system: FileSystem, spool: str, advance: Callable[[int], None] = lambda _: None
-    ) -> None:
-        self._fs = file_system
-        self._spool = spool
+    def __init__(self, spool: Path, advance: Callable[[int], None] = lambda _: None) -> None:
+        self._fs = FileSystem()
+        self._spool = str(spool)
         self._advance = advance
-        self.unreadable: list[Unreadable] = []
+        self.bad_places = 0
 
     def size(self) -> int:
-        """Bytes of all segments.
-
-        Raises:
-            OSError: the spool cannot be read.
-        """
+        """Bytes of all segments."""
         total = 0
         for folder in self._folders():
             with contextlib.suppress(FileNotFoundError):
@@ -117,58 +112,15 @@ class Survey:
                     total += self._fs.stat(f"{folder.path}/{segment_name(number, done=done)}").st_size
         return total
 
-    def left_alone(self) -> list[UnknownJournal]:
-        """The journals that this version does not read, wholly or from some record on.
-
-        Raises:
-            OSError: the spool cannot be read.
-        """
-        found = list(find_journals(self._fs, self._spool).unknown)
-        for folder in self._folders():
-            with contextlib.suppress(FileNotFoundError), contextlib.closing(folder):
-                reason = self._unknown_at_cursor(folder)
-                if reason is not None:
-                    path = folder.path.removeprefix(f"{self._spool}/")
-                    found.append(UnknownJournal(path, folder.name, reason))
-        return found
-
-    def _unknown_at_cursor(self, folder: JournalFolder) -> str | None:
-        """What this version does not know where the cursor stands: a relay that meets it goes no further."""
-        cursor = folder.position(CURSOR) or BEGINNING
-        segments = folder.segments().items()
-        number = next((one for one, done in segments if not done and one >= cursor.segment), None)
-        fd = None if number is None else folder.open_segment(number)
-        if fd is None:
-            return None
-        start = cursor.offset if number == cursor.segment else 0
-        try:
-            chunk = read_chunk(self._fs, fd, start, limit=None, durable=TO_ITS_END, most=_LINES_AT_CURSOR)
-            for line in chunk.lines:
-                record = folder.parse(line.text)
-                if record.kind == SEGMENT_OPENED:
-                    folder.check_format(record)
-        except UnknownRecord as unknown:
-            return str(unknown)
-        finally:
-            self._fs.close(fd)
-        return None
-
     def entries(self, wanted: Callable[[bytes], bool] = lambda _: True) -> Iterator[SurveyedRecord]:
         """All records that this version knows, each journal's in its order.
 
         Args:
-            wanted: told the text of each line; only those for which it is true are given.
-
-        Raises:
-            OSError: the spool cannot be read.
+            wanted: called with the text of each line; only those for which it is true are given.
         """
         for folder in self._folders():
-            try:
+            with contextlib.suppress(FileNotFoundError), contextlib.closing(folder):  # deleted meanwhile
                 yield from self._entries_of(folder, wanted)
-            except FileNotFoundError:
-                continue  # deleted meanwhile
-            finally:
-                folder.close()
 
     def _folders(self) -> Iterator[JournalFolder]:
         for _, folder in sorted(find_journals(self._fs, self._spool).readable.items()):
@@ -176,61 +128,32 @@ class Survey:
 
     def _entries_of(self, folder: JournalFolder, wanted: Callable[[bytes], bool]) -> Iterator[SurveyedRecord]:
         receiver_id, life = parse_folder_name(folder.name) or ("", "")
-        standing = _Standing.of(folder)
+        # cursor before mark: so nothing seems relayed that is not
+        cursor, finished = (folder.position(name) or BEGINNING for name in (CURSOR, FINISHED))
+        mark = folder.mark() or BEGINNING
         for number, done in folder.segments().items():
             aside = frozenset(folder.file(aside_name(number)).split(b"\n"))
-            fd = folder.open_segment(number)
-            if fd is None:
-                continue
-            try:
-                for end, text in self._lines(folder, fd, life, number, standing):
-                    if not wanted(text):
+            start = 0
+            for chunk in chunks(folder, number, durable=folder.durable_end(number, mark)):
+                for line in chunk.lines:
+                    if not wanted(line.text):
                         continue
-                    relay = RelayState.SET_ASIDE if text in aside else standing.tell(number, end, done=done)
-                    try:
-                        record = folder.parse(text)
-                    except UnknownRecord:
-                        continue  # see `left_alone`
-                    yield SurveyedRecord(receiver_id, life, relay, record)
-            finally:
-                self._fs.close(fd)
-
-    def _lines(
-        self, folder: JournalFolder, fd: int, life: str, number: int, standing: "_Standing"
-    ) -> Iterator[tuple[int, bytes]]:
-        durable = folder.durable_end(number, standing.mark)
-        offset = 0
-        while True:
-            chunk = read_chunk(self._fs, fd, offset, limit=None, durable=durable, most=_MOST_LINES)
-            for line in chunk.lines:
-                yield line.end, line.text
-            self.unreadable += [Unreadable(life, number, bad.start) for bad in chunk.bad]
-            self._advance(chunk.end - offset)
-            offset = chunk.end
-            if chunk.reached is not Reached.MORE:
-                return
+                    with contextlib.suppress(UnknownRecord):  # `status` names such journals
+                        record = folder.parse(line.text)
+                        relay = _relay_state(Position(number, line.end), cursor, mark, finished, done=done)
+                        relay = RelayState.SET_ASIDE if line.text in aside else relay
+                        yield SurveyedRecord(receiver_id, life, relay, record)
+                self.bad_places += len(chunk.bad)
+                self._advance(chunk.end - start)
+                start = chunk.end
 
 
-@dataclass(frozen=True, slots=True)
-class _Standing:
-    """Where owner and relay stand in one journal."""
-
-    mark: Position
-    cursor: Position
-    finished: Position
-
-    @classmethod
-    def of(cls, folder: JournalFolder) -> "_Standing":
-        """Cursor before mark: so nothing seems relayed that is not."""
-        cursor = folder.position(CURSOR) or BEGINNING
-        finished = folder.position(FINISHED) or BEGINNING
-        return cls(folder.mark() or BEGINNING, cursor, finished)
-
-    def tell(self, segment: int, end: int, *, done: bool) -> RelayState:
-        """How far the relay is with the record that ends there."""
-        position = Position(segment, end)
-        if done or position <= self.cursor:
-            return RelayState.RELAYED
-        if position <= self.finished:
-            return RelayState.RELAYED if position <= self.mark else RelayState.NEVER_ANSWERED_OR_RELAYED
-        return RelayState.NOT_RELAYED if position <= self.mark else RelayState.BEHIND_MARK
+def _relay_state(
+    end: Position, cursor: Position, mark: Position, finished: Position, *, done: bool
+) -> RelayState:
+    """How far the relay is with the record that ends there."""
+    if done or end <= cursor:
+        return RelayState.RELAYED
+    if end <= finished:
+        return RelayState.RELAYED if end <= mark else RelayState.NEVER_ANSWERED_OR_RELAYED
+    return RelayState.NOT_RELAYED if end <= mark else RelayState.BEHIND_MARK

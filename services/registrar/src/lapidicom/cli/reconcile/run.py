@@ -30,7 +30,6 @@ from lapidicom.cli.reconcile.volume import PROGRESS_FILES, SeriesFolder, series_
 from lapidicom.cli.shell import DryRun, Shell, Yes
 from lapidicom.cli.times import parse_rate, parse_time
 from lapidicom.common.broker import Publisher
-from lapidicom.common.file_system import FileSystem
 from lapidicom.common.instance.path import PACS_ROOT
 from lapidicom.common.journal.survey import Survey
 
@@ -268,12 +267,12 @@ class Run:
 
     async def _read_journals(self, window: Mapping[str, Missing]) -> None:
         """Once for each window; the first time all records are looked at."""
-        if self._spool is None or not (window or self._look_once):
+        spool, pulse = self._spool, Pulse()
+        if spool is None or not (window or self._look_once):
             return
-        file_system, spool, pulse = FileSystem(), str(self._spool), Pulse()
-        total = await of_volume(Survey(file_system, spool).size)
+        total = await of_volume(Survey(spool).size)
         with self._shell.output.progress("reading journals", total) as advance:
-            survey = Survey(file_system, spool, pulse.beating(advance))
+            survey = Survey(spool, pulse.beating(advance))
             await of_volume(partial(attach, survey, window, self._look_once), pulse)
         self._look_once = None
 

@@ -16,11 +16,11 @@ from typing import Annotated, ClassVar, Final
 from aio_pika.abc import AbstractConnection
 from pydantic import Field
 
-from lapidicom.cli.answers import NUMBER, Answer, Display
+from lapidicom.cli.answers import NUMBER, Answer, Display, NotVisible
 from lapidicom.cli.causes import cause_of, remedy
 from lapidicom.cli.cube import Catalogue, catalogue
 from lapidicom.cli.dead_letters import look
-from lapidicom.cli.errors import NotVisible, OperatorError
+from lapidicom.cli.errors import OperatorError
 from lapidicom.cli.in_thread import Pulse, of_volume
 from lapidicom.cli.letter import DeadLetter, short_id
 from lapidicom.cli.masking import masked_path
@@ -39,7 +39,6 @@ from lapidicom.cli.trace.story import (
     worst,
 )
 from lapidicom.common.broker import BrokerError
-from lapidicom.common.file_system import FileSystem
 from lapidicom.common.instance.path import PACS_ROOT
 from lapidicom.common.journal.survey import Survey
 from lapidicom.common.messages import SeriesReceived
@@ -196,9 +195,9 @@ class Gathering:
         try:
             if not await of_volume(spool.is_dir):
                 raise FileNotFoundError(errno.ENOENT, "there is no folder", str(spool))
-            total = await of_volume(Survey(FileSystem(), str(spool)).size)
+            total = await of_volume(Survey(spool).size)
             with self._shell.output.progress("reading journals", total) as advance:
-                survey = Survey(FileSystem(), str(spool), pulse.beating(advance))
+                survey = Survey(spool, pulse.beating(advance))
                 await of_volume(partial(search, survey, self._found), pulse)
         except OSError as error:
             self._not_visible["journals"] = f"{error.strerror or 'unreadable'}: {error.filename or spool}"

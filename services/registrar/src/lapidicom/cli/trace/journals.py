@@ -99,7 +99,7 @@ def search(survey: Survey, found: Found) -> Found:
         lambda line: any(text in line for text in texts) or _SEGMENT_OPENED in line[:_HEAD]
     ):
         _add(found, entry)
-    found.unreadable = len(survey.unreadable)
+    found.unreadable = survey.bad_places
     return found
 
 

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Annotated, Any, ClassVar, Final, TypeVar
+from typing import Annotated, Any, ClassVar, Final
 
 import typer
 from aio_pika.abc import AbstractConnection
@@ -15,51 +15,48 @@ from pydantic import Field
 from rich.console import Group
 from rich.live import Live
 
-from lapidicom.cli.answers import Answer, Display
-from lapidicom.cli.check import Check, Result
+from lapidicom.cli.answers import Answer, Check, Display, NotVisible
 from lapidicom.cli.cube import cube_client
-from lapidicom.cli.cube_checks import (
-    DATABASE,
-    GENERATION,
-    NO_CUBE,
-    REACHABLE,
-    READ_SECONDS,
-    RIGHT,
-    STORAGE,
-    ask_cube,
-)
+from lapidicom.cli.cube_checks import NO_CUBE, READ_SECONDS, ask_cube
 from lapidicom.cli.dead_letters import Busy, look
-from lapidicom.cli.errors import NotVisible
-from lapidicom.cli.in_thread import of_volume
-from lapidicom.cli.journals import look_at_journals, look_for_left_alone
+from lapidicom.cli.journals import look_at_journals
 from lapidicom.cli.judgement import STYLES, Finding, Level, judge, level
-from lapidicom.cli.management import Management, management
+from lapidicom.cli.management import Management, Queues, management, number
 from lapidicom.cli.queues import broker_version, count
 from lapidicom.cli.services import ask_services
 from lapidicom.cli.shell import Shell, command
 from lapidicom.cli.snapshot import (
     BrokerLook,
-    CubeLook,
     DeadLettersLook,
     DelayedLook,
     QueueLook,
     ReasonLook,
-    ServiceLook,
     Snapshot,
     VolumeLook,
 )
-from lapidicom.cli.volume import look_at_volume, stored_file
+from lapidicom.cli.volume import look_at_volume, seen_of_volume, stored_file
 from lapidicom.common.broker import BrokerError, Refused, redacted
 from lapidicom.common.settings import CubeSection
 from lapidicom.common.topology import DEAD_LETTER_QUEUE, WORK_QUEUE, delay_queue, topology
 from lapidicom.registrar.cube.client import Cube
 
-T = TypeVar("T")
-
 _PATIENCE_SECONDS: Final = 0.5
 _VOLUME_SECONDS: Final = 5.0
 _SAME: Final = timedelta(seconds=30)
 """For so long dead letters are not read again while their number stays the same."""
+
+_TITLES: Final = {
+    "receivers": "receivers",
+    "volume": "volume",
+    "journals": "journals",
+    "broker": "RabbitMQ",
+    "work": "work queue",
+    "delayed": "delayed",
+    "dead_letters": "dead letters",
+    "registrars": "registrars",
+    "cube": "CUBE",
+}
+"""The rows of the screen by their keys, in the order of the path."""
 
 
 class Area(Answer):
@@ -131,15 +128,10 @@ async def _watch(shell: Shell, seconds: float) -> int:
 
 @asynccontextmanager
 async def _looking(shell: Shell) -> AsyncIterator["Looking"]:
-    url = shell.settings.management_url
+    section = shell.settings.cube
     async with AsyncExitStack() as stack:
-        api = await stack.enter_async_context(
-            management(url.get_secret_value() if url else None, shell.amqp_url)
-        )
-        section = shell.settings.cube
-        cube = (
-            None if section is None else await stack.enter_async_context(cube_client(section, READ_SECONDS))
-        )
+        api = await stack.enter_async_context(management(shell.settings))
+        cube = await stack.enter_async_context(cube_client(section, READ_SECONDS)) if section else None
         yield Looking(shell, api, cube, section)
 
 
@@ -158,69 +150,38 @@ class Looking:
     api: Management
     cube: Cube | None
     section: CubeSection | None
-    _held_back_since: datetime | None = None
     _letters: tuple[datetime, DeadLettersLook] | None = None
-    _unseen: dict[str, str] = field(default_factory=dict)
 
     async def look(self) -> Snapshot:
         """Take a snapshot. What is away is not visible in it."""
-        settings, self._unseen = self.shell.settings, {}
-        found, (volume, cube), journals, left_alone, receivers, registrars = await asyncio.gather(
+        settings = self.shell.settings
+        found, (volume, cube), journals, receivers, registrars = await asyncio.gather(
             self._rabbitmq(),
             self._volume_and_cube(),
-            self._of_volume("journals", partial(look_at_journals, settings.spool)),
-            self._of_volume("left_alone", partial(look_for_left_alone, settings.spool)),
-            self._services("receiver", settings.receiver_urls),
-            self._services("registrar", settings.registrar_urls),
+            seen_of_volume(look_at_journals, settings.spool, seconds=_VOLUME_SECONDS),
+            ask_services("receiver", settings.receiver_urls),
+            ask_services("registrar", settings.registrar_urls),
         )
-        now = datetime.now(UTC)
-        held_back = found.get("held_back")
-        self._held_back_since = (self._held_back_since or now) if held_back else None
         return Snapshot(
-            taken_at=now,
+            taken_at=datetime.now(UTC),
             **found,
-            journals=journals,
-            left_alone=left_alone,
+            journals=journals if isinstance(journals, NotVisible) else journals.read,
+            left_alone=journals if isinstance(journals, NotVisible) else journals.left_alone,
             cube=cube,
             volume=volume,
             receivers=receivers,
             registrars=registrars,
-            oldest_unrelayed=min((one.oldest for one in journals or () if one.oldest), default=None),
-            not_visible=dict(sorted(self._unseen.items())),
-            held_back_seconds=(now - (self._held_back_since or now)).total_seconds(),
         )
 
-    def _seen(self, key: str, value: T | NotVisible) -> T | None:
-        """The value, or None and its reason beside it."""
-        if isinstance(value, NotVisible):
-            self._unseen[key] = value.reason
-            return None
-        return value
-
-    async def _of_volume(self, key: str, look_at: Callable[[], T | NotVisible]) -> T | None:
-        try:
-            return self._seen(key, await of_volume(look_at, seconds=_VOLUME_SECONDS))
-        except OSError as error:
-            return self._seen(key, NotVisible(str(error.strerror)))
-
-    async def _services(self, service: str, urls: Sequence[str]) -> list[ServiceLook] | None:
-        if not urls:
-            return self._seen(f"{service}s", NotVisible(f"CHRIS_{service.upper()}_URL is not set"))
-        return await ask_services(service, urls)
-
-    async def _volume_and_cube(self) -> tuple[VolumeLook | None, CubeLook | None]:
+    async def _volume_and_cube(self) -> tuple[VolumeLook | NotVisible, list[Check] | NotVisible]:
         """CUBE is asked for a file of the volume: does it see the same one?"""
-        settings = self.shell.settings
-        needed, root = int(settings.min_free_space), settings.files_root
-        volume = await self._of_volume("volume", partial(look_at_volume, root, settings.spool, needed))
-        if self.cube is None or self.section is None:
-            return volume, self._seen("cube", NO_CUBE)
-        stored: str | NotVisible = NotVisible("the volume is not visible")
-        if volume is not None:
-            found = await self._of_volume("cube.sees_our_files", partial(stored_file, root, settings.spool))
-            stored = found or NotVisible(self._unseen["cube.sees_our_files"])
-        checks = await ask_cube(self.cube, self.section, settings.registration_unit, stored)
-        return volume, _cube_look(self.section.cube_url, checks)
+        settings, section = self.shell.settings, self.section
+        root, spool, needed = settings.files_root, settings.spool, int(settings.min_free_space)
+        volume = await seen_of_volume(partial(look_at_volume, needed), root, spool, seconds=_VOLUME_SECONDS)
+        if self.cube is None or section is None:
+            return volume, NO_CUBE
+        stored = await seen_of_volume(stored_file, root, spool, seconds=_VOLUME_SECONDS)
+        return volume, await ask_cube(self.cube, section, stored)
 
     async def _rabbitmq(self) -> dict[str, Any]:
         """The broker, its queues, and the dead letters."""
@@ -229,65 +190,33 @@ class Looking:
             async with self.shell.connection() as link:
                 return await self._on(link, address)
         except BrokerError as error:
-            for key in ("work", "delayed", "dead_letters", "held_back"):
-                self._seen(key, NotVisible("RabbitMQ is not reachable"))
-            return {"broker": BrokerLook(address=address, fault=str(error))}
+            away = NotVisible("RabbitMQ is not reachable")
+            broker = BrokerLook(address=address, fault=str(error))
+            return {"broker": broker, "work": away, "delayed": away, "dead_letters": away, "held_back": away}
 
     async def _on(self, link: AbstractConnection, address: str) -> dict[str, Any]:
-        alarms = self._seen("broker.alarms", await self.api.alarms())
-        managed = await self.api.queues()
-        delays = topology(self.shell.settings.retry_delays, self.shell.settings.park_delay).delays
-        looks = {
-            name: await self._queue(link, name, managed) for name in (WORK_QUEUE, *map(delay_queue, delays))
-        }
-        work, *delayed = looks.values()
-        missing = [name for name, one in looks.items() if one is None]
-        there = [one for one in delayed if one is not None]
-        held_back = None
-        if isinstance(managed, NotVisible):
-            for key in ("work.unacknowledged", "work.held_back", "work.publish_rate", "work.ack_rate"):
-                self._seen(key, managed)
-            for key in ("delayed.held_back", "held_back"):
-                self._seen(key, managed)
-        else:
-            held_back = sum(one.held_back or 0 for one in looks.values() if one is not None)
-        letters = await self._dead_letters(link, managed)
-        if letters is None and "dead_letters" not in self._unseen:
-            missing.append(DEAD_LETTER_QUEUE)
+        settings = self.shell.settings
+        alarms, queues = await self.api.alarms(), await self.api.queues()
+        names = [delay_queue(one) for one in topology(settings.retry_delays, settings.park_delay).delays]
+        work = await _queue(link, WORK_QUEUE, queues)
+        looks = {name: await _queue(link, name, queues) for name in names}
+        there = [one for one in looks.values() if one is not None]
+        delayed = DelayedLook(
+            messages=sum(one.messages for one in there),
+            missing=[name for name, one in looks.items() if one is None],
+            held_back=_total(queues, there),
+        )
         return {
             "broker": BrokerLook(address=address, version=broker_version(link), alarms=alarms),
             "work": work,
-            "delayed": DelayedLook(
-                messages=sum(one.messages for one in there),
-                missing=[name for name in missing if name not in {WORK_QUEUE, DEAD_LETTER_QUEUE}],
-                held_back=None if held_back is None else sum(one.held_back or 0 for one in there),
-            ),
-            "dead_letters": letters,
-            "missing": missing,
-            "held_back": held_back,
+            "delayed": delayed,
+            "dead_letters": await self._dead_letters(link, queues),
+            "held_back": _total(queues, [*there, *([] if work is None else [work])]),
         }
 
-    async def _queue(
-        self, link: AbstractConnection, name: str, managed: Mapping[str, Mapping[str, Any]] | NotVisible
-    ) -> QueueLook | None:
-        """A queue by AMQP, which is of this moment, and by the API, which is some seconds old."""
-        found = await count(link, name)
-        if found is None:
-            return None
-        one = {} if isinstance(managed, NotVisible) else managed.get(name, {})
-        rates = one.get("message_stats") or {} if "messages_ready" in one else None
-        return QueueLook(
-            ready=found.ready,
-            consumers=found.consumers,
-            unacknowledged=one.get("messages_unacknowledged"),
-            held_back=one.get("messages_dlx"),
-            publish_rate=_rate(rates, "publish_details"),
-            ack_rate=_rate(rates, "ack_details"),
-        )
-
     async def _dead_letters(
-        self, link: AbstractConnection, managed: Mapping[str, Mapping[str, Any]] | NotVisible
-    ) -> DeadLettersLook | None:
+        self, link: AbstractConnection, queues: Queues | NotVisible
+    ) -> DeadLettersLook | NotVisible | None:
         """By reason, unless another operator is at them: then only their number, where that is visible."""
         found = await count(link, DEAD_LETTER_QUEUE)
         if found is None:
@@ -299,21 +228,34 @@ class Looking:
         try:
             letters = await _by_reason(link)
         except Busy as busy:
-            one = {} if isinstance(managed, NotVisible) else managed.get(DEAD_LETTER_QUEUE, {})
-            self._seen("dead_letters.reasons", NotVisible(busy.what))
-            ready, held = one.get("messages_ready"), one.get("messages_unacknowledged")
-            if ready is None or held is None:
-                self._seen("dead_letters.count", NotVisible(busy.what))
-                return DeadLettersLook()
-            return DeadLettersLook(count=ready + held)
+            all_of_it = number(queues, DEAD_LETTER_QUEUE, "messages")
+            return DeadLettersLook(count=all_of_it, reasons=NotVisible(busy.what))
         except Refused as error:
-            return self._seen("dead_letters", NotVisible(str(error)))
+            return NotVisible(str(error))
         self._letters = datetime.now(UTC), letters
         return letters
 
 
-def _rate(rates: Mapping[str, Any] | None, name: str) -> float | None:
-    return None if rates is None else float((rates.get(name) or {}).get("rate", 0.0))
+async def _queue(link: AbstractConnection, name: str, queues: Queues | NotVisible) -> QueueLook | None:
+    """A queue by AMQP, which is of this moment, and by the API, which is some seconds old."""
+    found = await count(link, name)
+    if found is None:
+        return None
+    return QueueLook(
+        ready=found.ready,
+        consumers=found.consumers,
+        unacknowledged=number(queues, name, "messages_unacknowledged"),
+        held_back=number(queues, name, "messages_dlx"),
+        publish_rate=number(queues, name, "message_stats", "publish_details", "rate"),
+        ack_rate=number(queues, name, "message_stats", "ack_details", "rate"),
+    )
+
+
+def _total(queues: Queues | NotVisible, looks: Sequence[QueueLook]) -> int | NotVisible:
+    """How many messages of these queues are held back."""
+    if isinstance(queues, NotVisible):
+        return queues
+    return sum(one.held_back for one in looks if not isinstance(one.held_back, NotVisible))
 
 
 async def _by_reason(link: AbstractConnection) -> DeadLettersLook:
@@ -332,32 +274,13 @@ async def _by_reason(link: AbstractConnection) -> DeadLettersLook:
     return DeadLettersLook(count=counts.total(), reasons=reasons)
 
 
-def _cube_look(url: str, checks: Sequence[Check]) -> CubeLook:
-    results = {check.name: check.result for check in checks}
-    seen = {check.name: check.seen for check in checks}
-    bad = next((check for check in checks if check.result is Result.FAIL), None)
-    is_asked = results.get(STORAGE, Result.NOT_VISIBLE) is not Result.NOT_VISIBLE
-    return CubeLook(
-        url=url,
-        reachable=results[REACHABLE] is Result.PASS,
-        generation=seen.get(GENERATION, "unknown"),
-        token_accepted=results.get(DATABASE) is Result.PASS,
-        may_register=results.get(RIGHT) is Result.PASS,
-        sees_our_files=results[STORAGE] is Result.PASS if is_asked else None,
-        trouble=bad.seen if bad else "",
-        remedy=bad.remedy if bad else "",
-    )
-
-
 def judged(snapshot: Snapshot) -> Status:
     """The snapshot with its findings, and a row for each area, in the order of the path."""
     findings = judge(snapshot)
     areas = []
-    for title, area, key, seen in snapshot.lines():
-        worst = level([one for one in findings if one.area == area])
-        is_seen = key not in snapshot.not_visible
-        text = seen if is_seen else str(NotVisible(snapshot.not_visible[key]))
-        state = worst.word if worst > Level.HEALTHY else "ok" if is_seen else "?"
-        areas.append(Area(area=title, state=state, seen=text))
-    fields = {name: getattr(snapshot, name) for name in Snapshot.model_fields}
-    return Status(**fields, status=level(findings).word, findings=findings, areas=areas)
+    for key, title in _TITLES.items():
+        worst = level(one for one in findings if one.area == key)
+        unseen = isinstance(getattr(snapshot, key), NotVisible)
+        state = worst.word if worst > Level.HEALTHY else "?" if unseen else "ok"
+        areas.append(Area(area=title, state=state, seen=snapshot.text(key)))
+    return Status(**dict(snapshot), status=level(findings).word, findings=findings, areas=areas)
