@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from lapidicom.registrar.cube.client import Cube, Token
+from lapidicom.registrar.cube.client import Cube
 from lapidicom.registrar.cube.contract import MOST_OF_AN_ANSWER, PACS_FILES
 from lapidicom.registrar.cube.http import HttpClient, transport_to_cube
 from lapidicom.registrar.cube.outcomes import Outcome, Question, Verdict, judge
 from lapidicom.registrar.cube.replies import Answer, Fault, NoAnswer
+from lapidicom.registrar.cube.token import TokenAuth
 
 PATH = "SERVICES/PACS/SYN/1.dcm"
 TOKEN = "0123456789abcdef"
@@ -78,7 +79,7 @@ async def cube_at(server: Server, user: str = "", seconds: float = 30.0) -> Asyn
     transport = transport_to_cube(ssl.create_default_context())
     async with listening:
         async with HttpClient(transport, connect_seconds=5, seconds=seconds) as http:
-            yield Cube(http, url, Token(http, url, "chris", "chris1234"))
+            yield Cube(http, url, TokenAuth(url, "chris", "chris1234"))
         await asyncio.gather(*server.ends)
 
 

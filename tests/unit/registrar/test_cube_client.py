@@ -6,9 +6,10 @@ import httpx
 import pytest
 
 from lapidicom.registrar.cube.availability import DATABASE, NOT_CUBE, WRONG_ACCOUNT
-from lapidicom.registrar.cube.client import Cube, Token
+from lapidicom.registrar.cube.client import Cube
 from lapidicom.registrar.cube.http import HttpClient
 from lapidicom.registrar.cube.replies import Answer, Fault, NoAnswer
+from lapidicom.registrar.cube.token import NoTokenError, TokenAuth
 
 URL = "http://cube.example/api/v1/"
 
@@ -22,10 +23,11 @@ class FakeCube:
         self.valid: str | None = None
         self.token_answer: httpx.Response | Exception | None = None
         self.answers: list[httpx.Response | Exception] = []
+        self.seconds = 0.0
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
-        await asyncio.sleep(0)
+        await asyncio.sleep(self.seconds)
         if request.url.path.endswith("/auth-token/"):
             return self._take(self.token_answer) or self._new_token()
         if request.headers.get("authorization") != f"Token {self.valid}":
@@ -50,8 +52,8 @@ class FakeCube:
 def run(fake: FakeCube, test: Callable[[list[Cube]], Awaitable[None]]) -> None:
     async def with_clients() -> None:
         async with HttpClient(httpx.MockTransport(fake), connect_seconds=1, seconds=1) as http:
-            token = Token(http, URL, "chris", "chris1234")
-            await test([Cube(http, URL, token) for _ in range(8)])
+            auth = TokenAuth(URL, "chris", "chris1234")
+            await test([Cube(http, URL, auth) for _ in range(8)])
 
     asyncio.run(with_clients())
 
@@ -208,6 +210,55 @@ def test_a_request_has_one_deadline_however_slowly_its_answer_comes() -> None:
     run(fake, test)
     assert body.sent > 1
     assert fake.count("/pacsfiles/") == 1
+
+
+def test_a_registration_and_the_renewal_of_its_token_have_one_deadline() -> None:
+    fake = FakeCube()
+
+    async def test(cubes: list[Cube]) -> None:
+        await cubes[0].register(b"{}")
+        fake.valid = "revoked"
+        fake.seconds = 0.6  # each request alone is in time, two of them are not
+        reply = await cubes[0].register(b"{}")
+        assert reply == NoAnswer(Fault.NO_TOKEN, "cube.example:80: no answer in time")
+
+    run(fake, test)
+    assert fake.count("/auth-token/") == 2
+    assert fake.count("/pacsfiles/") == 2
+
+
+def test_who_gives_up_waiting_for_a_token_does_not_keep_the_others_from_it() -> None:
+    fake = FakeCube()
+
+    async def test(cubes: list[Cube]) -> None:
+        first, *others = [asyncio.create_task(cube.register(b"{}")) for cube in cubes]
+        while not fake.requests:
+            await asyncio.sleep(0)
+        first.cancel()
+        replies = await asyncio.gather(*others)
+        assert {reply.status for reply in replies if isinstance(reply, Answer)} == {201}
+
+    run(fake, test)
+    assert fake.count("/auth-token/") == 2
+
+
+def test_the_token_is_an_authentication_of_any_client_of_httpx() -> None:
+    fake = FakeCube()
+
+    async def test() -> None:
+        auth = TokenAuth(URL, "chris", "chris1234")
+        async with httpx.AsyncClient(transport=httpx.MockTransport(fake), auth=auth) as client:
+            for _ in range(2):
+                assert (await client.post(f"{URL}pacsfiles/")).status_code == 201
+            fake.valid = "revoked"
+            assert (await client.post(f"{URL}pacsfiles/")).status_code == 201
+            fake.valid = "revoked"
+            fake.token_answer = httpx.Response(400, json={"non_field_errors": ["no"]})
+            with pytest.raises(NoTokenError, match="knows no such user"):
+                await client.post(f"{URL}pacsfiles/")
+
+    asyncio.run(test())
+    assert fake.count("/auth-token/") == 3
 
 
 def test_a_redirect_is_not_followed() -> None:

@@ -15,10 +15,11 @@ from typing import Any, Final
 
 from lapidicom.cli.errors import ExitStatus, OperatorError
 from lapidicom.common.settings import CubeSection
-from lapidicom.registrar.cube.client import Cube, Token
+from lapidicom.registrar.cube.client import Cube
 from lapidicom.registrar.cube.generation import Generation
 from lapidicom.registrar.cube.http import HttpClient, transport_to_cube
 from lapidicom.registrar.cube.replies import Answer, NoAnswer, Reply
+from lapidicom.registrar.cube.token import TokenAuth
 
 CONNECT_SECONDS: Final = 3.0
 READ_SECONDS: Final = 60.0
@@ -255,5 +256,5 @@ async def cube_client(section: CubeSection, read_seconds: float) -> AsyncIterato
     url = section.cube_url
     transport = transport_to_cube(ssl.create_default_context())
     async with HttpClient(transport, connect_seconds=CONNECT_SECONDS, seconds=read_seconds) as http:
-        token = Token(http, url, section.cube_username, section.cube_password.get_secret_value())
-        yield Cube(http, url, token)
+        auth = TokenAuth(url, section.cube_username, section.cube_password.get_secret_value())
+        yield Cube(http, url, auth)

@@ -16,7 +16,7 @@ class Pace:
 
     Attributes:
         connect: for a connection to CUBE.
-        read: for a whole registration, from the connection to the last byte of the answer.
+        read: for a whole registration, from its token and connection to the last byte of the answer.
         probe: for a whole request of a probe.
         probe_shared: for which a failed probe is not repeated.
         first_pause: after the first failure; pauses double.

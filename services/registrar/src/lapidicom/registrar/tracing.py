@@ -13,7 +13,7 @@ from lapidicom.registrar.observation import Observation
 
 
 def traced(tracing: Tracing) -> Observation:
-    """Make a registrar's parts traced. Requests for token and probes belong to no message: no spans."""
+    """Make a registrar's parts traced. Probes belong to no message: no spans."""
     instrument(tracing)
 
     def observed(transport: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:

@@ -1,4 +1,4 @@
-"""The clients of one registrar: one for token and probes, then one for each worker."""
+"""The clients of one registrar: one for probes, then one for each worker; one token for all."""
 
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -7,8 +7,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import httpx
 
 from lapidicom.common.settings import CubeSection
-from lapidicom.registrar.cube.client import Cube, Token
+from lapidicom.registrar.cube.client import Cube
 from lapidicom.registrar.cube.http import HttpClient, MakeTransport
+from lapidicom.registrar.cube.token import TokenAuth
 
 ObserveTransport = Callable[[httpx.AsyncBaseTransport], httpx.AsyncBaseTransport]
 
@@ -24,7 +25,7 @@ async def clients(
     transport: MakeTransport,
     observe: ObserveTransport,
 ) -> AsyncIterator[tuple[Cube, list[Cube]]]:
-    """The client for token and probes, and those of the workers, for as long as the context is open.
+    """The client for probes, and those of the workers, for as long as the context is open.
 
     Args:
         account: CUBE's address, user and password.
@@ -45,5 +46,5 @@ async def clients(
 
         common = await client(transport(tls), probe_seconds)
         of_workers = [await client(observe(transport(tls)), read_seconds) for _ in range(workers)]
-        token = Token(common, url, account.cube_username, account.cube_password.get_secret_value())
-        yield Cube(common, url, token), [Cube(http, url, token) for http in of_workers]
+        auth = TokenAuth(url, account.cube_username, account.cube_password.get_secret_value())
+        yield Cube(common, url, auth), [Cube(http, url, auth) for http in of_workers]

@@ -7,6 +7,7 @@ what is not wanted here: cookies, redirects, and proxies and passwords of the en
 import asyncio
 import ssl
 from collections.abc import Callable
+from contextlib import aclosing
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import TracebackType
@@ -16,18 +17,22 @@ import httpx
 
 from lapidicom.common.network_errors import describe_network_error
 from lapidicom.registrar.cube.contract import ACCEPT, MOST_OF_AN_ANSWER
-from lapidicom.registrar.cube.replies import Answer, Fault, NoAnswer, Reply
+from lapidicom.registrar.cube.replies import Answer, Fault, NoAnswer, Reply, media_type
+from lapidicom.registrar.cube.token import NoTokenError
 
 KEEPALIVE_SECONDS: Final = 2.0
 """Less than the 5 s after which usual servers close an idle connection."""
 
-_HEADERS: Final = {
-    "Accept": ACCEPT,
-    # Compressed, a small answer could be a huge one.
-    "Accept-Encoding": "identity",
-    "Content-Type": "application/json",
-    "User-Agent": "lapidicom",
-}
+_HEADERS: Final = httpx.Headers(
+    {
+        "Accept": ACCEPT,
+        # Compressed, a small answer could be a huge one.
+        "Accept-Encoding": "identity",
+        "Content-Type": "application/json",
+        "User-Agent": "lapidicom",
+    }
+)
+_NO_AUTH: Final = httpx.Auth()
 
 
 MakeTransport = Callable[[ssl.SSLContext], httpx.AsyncBaseTransport]
@@ -45,7 +50,7 @@ class HttpClient:
     Args:
         transport: its connections.
         connect_seconds: for the connection; for its TLS, again as long.
-        seconds: for a whole request, from the connection to the last byte of the answer.
+        seconds: for a whole request, from the connection to the last byte of the answer, a token included.
     """
 
     def __init__(
@@ -70,51 +75,78 @@ class HttpClient:
         method: str,
         url: httpx.URL,
         *,
-        token: str | None = None,
+        auth: httpx.Auth = _NO_AUTH,
         body: bytes | None = None,
         most: int = MOST_OF_AN_ANSWER,
     ) -> Reply:
-        """Send one request; every failure is a reply, too.
-
-        A request that is cut off is sent once more: an idle connection may just have been closed by the
-        server, and all that is sent here may be sent twice.
+        """Send one request, and those that its authentication takes; every failure is a reply, too.
 
         Args:
             method: of HTTP.
             url: whole.
-            token: of CUBE's user; None for a request without.
+            auth: how it is authenticated.
             body: JSON.
             most: bytes of the answer's body; what is longer is cut, and so no answer of CUBE's.
         """
-        headers = _HEADERS if token is None else {**_HEADERS, "Authorization": f"Token {token}"}
-        request = httpx.Request(method, url, headers=headers, content=body, extensions=self._timeouts)
+        request = httpx.Request(method, url, headers=_HEADERS, content=body, extensions=self._timeouts)
+        sent: httpx.Request | None = None
         try:
-            async with asyncio.timeout(self._seconds):
-                try:
-                    return await self._exchange(request, most)
-                except (httpx.ConnectError, httpx.TimeoutException):
-                    raise
-                except httpx.HTTPError:
-                    return await self._exchange(request, most)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            return NoAnswer(Fault.NOT_CONNECTED, describe_network_error(error, str(url)))
+            async with asyncio.timeout(self._seconds), aclosing(auth.async_auth_flow(request)) as flow:
+                sent = await anext(flow)
+                while True:
+                    response, found = await self._exchange(sent, most)
+                    seen = response if sent is request else _read_whole(response, found)
+                    try:
+                        sent = await flow.asend(seen)
+                    except StopAsyncIteration:
+                        return _answer(response, found, most)
+        except NoTokenError as error:
+            return NoAnswer(Fault.NO_TOKEN, str(error))
         except (httpx.HTTPError, TimeoutError) as error:
-            return NoAnswer(Fault.NO_ANSWER, describe_network_error(error, str(url)))
+            fault = _fault(error) if sent is request else Fault.NO_TOKEN
+            return NoAnswer(fault, describe_network_error(error, str(url)))
 
-    async def _exchange(self, request: httpx.Request, most: int) -> Answer:
+    async def _exchange(self, request: httpx.Request, most: int) -> tuple[httpx.Response, bytes]:
+        """The response to one request, and its body.
+
+        A request that is cut off is sent once more: an idle connection may just have been closed by the
+        server, and all that is sent here may be sent twice.
+        """
+        try:
+            return await self._exchange_once(request, most)
+        except (httpx.ConnectError, httpx.TimeoutException):
+            raise
+        except httpx.HTTPError:
+            return await self._exchange_once(request, most)
+
+    async def _exchange_once(self, request: httpx.Request, most: int) -> tuple[httpx.Response, bytes]:
         response = await self._transport.handle_async_request(request)
         try:
-            body = await _read(response, most)
+            return response, await _read(response, most)
         finally:
             await response.aclose()
-        headers = response.headers
-        return Answer(
-            response.status_code,
-            headers.get("content-type", "").partition(";")[0].strip().lower(),
-            body[:most],
-            _seconds(headers.get("retry-after")),
-            is_whole=len(body) <= most,
-        )
+
+
+def _answer(response: httpx.Response, body: bytes, most: int) -> Answer:
+    headers = response.headers
+    return Answer(
+        response.status_code,
+        media_type(headers.get("content-type")),
+        body[:most],
+        _seconds(headers.get("retry-after")),
+        is_whole=len(body) <= most,
+    )
+
+
+def _read_whole(response: httpx.Response, body: bytes) -> httpx.Response:
+    """A response that can be read, for an authentication that asks what it says; nothing is unpacked."""
+    content_type = {"Content-Type": response.headers.get("content-type", "")}
+    return httpx.Response(response.status_code, headers=content_type, content=body)
+
+
+def _fault(error: Exception) -> Fault:
+    not_sent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+    return Fault.NOT_CONNECTED if not_sent else Fault.NO_ANSWER
 
 
 async def _read(response: httpx.Response, most: int) -> bytes:

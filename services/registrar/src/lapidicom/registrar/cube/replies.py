@@ -37,6 +37,11 @@ class Answer:
         return found if isinstance(found, dict) else {}
 
 
+def media_type(content_type: str | None) -> str:
+    """The media type of a Content-Type header, without its parameters."""
+    return (content_type or "").partition(";")[0].strip().lower()
+
+
 class Fault(StrEnum):
     """Why there is no answer."""
 
