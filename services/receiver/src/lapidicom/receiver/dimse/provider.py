@@ -10,13 +10,11 @@ from typing import Protocol
 from lapidicom.receiver.dimse.command import (
     MOST_COMMAND_BYTES,
     Command,
+    CommandDecoder,
     CommandError,
     CommandField,
-    encode_c_echo_response,
-    encode_c_store_response,
-    encode_response,
 )
-from lapidicom.receiver.dimse.command_decoder import CommandDecoder
+from lapidicom.receiver.dimse.response import encode_c_store_response, encode_response
 from lapidicom.receiver.errors import Refusal, SOPClassNotSupported, UnrecognisedOperation
 from lapidicom.receiver.upper_layer.abstract_syntaxes import VERIFICATION_SOP_CLASS
 from lapidicom.receiver.upper_layer.pdu_reader import Fragment
@@ -197,4 +195,4 @@ class ServiceProvider:
     def _echo(self, context_id: int, command: Command) -> bytes:
         if self._contexts[context_id].abstract_syntax != VERIFICATION_SOP_CLASS:
             raise SOPClassNotSupported("C-ECHO outside a context of Verification", (0x00000002,))
-        return encode_c_echo_response(command)
+        return encode_response(command, 0)

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lapidicom.receiver.dimse.command import CommandError, decode_command
-from lapidicom.receiver.dimse.command_decoder import CommandDecoder
+from lapidicom.receiver.dimse.command import CommandDecoder, CommandError, decode_command
 from tests.support.byte_scripts import CT, command_set, echo_command, store_command, uid, us
 
 
