@@ -15,7 +15,7 @@ from pynetdicom import AE, _config
 from pynetdicom.association import Association
 
 from demo.files import InstanceFile
-from tests.support.child import end, leash
+from tests.support.process_groups import end, leash
 from tests.support.pynetdicom_scu import serve_nobody
 
 CALLED_AET = "ChRIS"

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.support.child import end, leash, wait
+from tests.support.process_groups import end, leash, wait
 
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0

@@ -21,7 +21,7 @@ SIZE = 50_000
 SILENT_SECONDS = 2
 
 
-class Association:
+class AssociationToBreakOff:
     """An association that will be broken off, and what the books say of its instance."""
 
     def __init__(self, scu: ByteSCU, one: Instance, books: ResendingSCU, rng: Random) -> None:
@@ -48,29 +48,29 @@ class Association:
         return context
 
 
-def before_a_word(_: Association) -> None:
+def before_a_word(_: AssociationToBreakOff) -> None:
     """Connected, and no more."""
 
 
-def within_the_request(association: Association) -> None:
+def within_the_request(association: AssociationToBreakOff) -> None:
     association.scu.send(struct.pack(">BxI", 1, 5000)[: association.rng.randrange(1, 7)])
 
 
-def behind_the_association(association: Association) -> None:
+def behind_the_association(association: AssociationToBreakOff) -> None:
     association.begin()
 
 
-def behind_an_instance(association: Association) -> None:
+def behind_an_instance(association: AssociationToBreakOff) -> None:
     association.begin()
     association.store()
 
 
-def behind_the_command(association: Association) -> None:
+def behind_the_command(association: AssociationToBreakOff) -> None:
     association.begin()
     association.send_command()
 
 
-def within_the_data_set(association: Association) -> None:
+def within_the_data_set(association: AssociationToBreakOff) -> None:
     """Whole PDUs, but not all."""
     association.begin()
     context = association.send_command()
@@ -78,7 +78,7 @@ def within_the_data_set(association: Association) -> None:
     association.scu.send(p_data(pdv(context, 0, data[: association.rng.randrange(1, len(data))])))
 
 
-def within_a_pdu(association: Association) -> None:
+def within_a_pdu(association: AssociationToBreakOff) -> None:
     """A PDU that promises more than comes."""
     association.begin()
     context = association.send_command()
@@ -86,7 +86,7 @@ def within_a_pdu(association: Association) -> None:
     association.scu.send(pdu[: association.rng.randrange(1, len(pdu))])
 
 
-PLACES: list[Callable[[Association], None]] = [
+PLACES: list[Callable[[AssociationToBreakOff], None]] = [
     before_a_word,
     within_the_request,
     behind_the_association,
@@ -117,7 +117,7 @@ def test_wherever_a_peer_is_lost_its_place_is_free_again_and_nothing_is_lost(pat
                     proxy = stack.enter_context(CuttingProxy("127.0.0.1", receiver.scp_port))
                     for reach in PLACES:
                         scu = stack.enter_context(ByteSCU(proxy.port))
-                        reach(Association(scu, next(instances), books, rng))
+                        reach(AssociationToBreakOff(scu, next(instances), books, rng))
                     assert proxy.cut(way) == len(PLACES)
                 # Every place was taken; those of the silent ones are free after the time-outs.
                 healthy.send(others)

@@ -72,7 +72,7 @@ def test_a_killed_listener_is_finished_at_once_by_its_own_relay(tmp_path: Path, 
         taken = Taken(amqp_url)
         eventually(lambda: taken.look() >= paths(sent) and taken.series, 20)
         assert (3, False) in taken.series
-        assert receiver.wait_for("journal_taken_over")["told"] is True
+        assert receiver.wait_for("journal_taken_over")["end_seen"] is True
         eventually(lambda: temporary_files(receiver.spool) == [], 10)
         assert receiver.stop() == 0
 

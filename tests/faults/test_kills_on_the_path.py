@@ -117,7 +117,7 @@ def test_what_a_receiver_left_that_was_killed_whole_is_finished_by_another(path:
             wait_for_the_middle(rng, scu)
             victim.kill_whole()
             check_all(path, scu)
-            taken = survivor.events("journal_taken_over", told=False)
+            taken = survivor.events("journal_taken_over", end_seen=False)
             assert any(line["life"].startswith("victim.") for line in taken)
 
 

@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.byte_scripts import SCRIPTS, Script, run
-from tests.support.child import leash
 from tests.support.polling import eventually
 from tests.support.ports import free_port
+from tests.support.process_groups import leash
 from tests.support.receiver import Receiver
 from tests.support.requirements import tool
 from tests.support.scp_differences import DIFFERENCES

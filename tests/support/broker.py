@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Self
 from urllib.parse import quote
 
-from tests.support.child import wait
+from tests.support.process_groups import wait
 
 USER = "lapidicom"
 PASSWORD = "lapidicom"  # guards a node on the loopback interface that lives as long as a test run

@@ -215,7 +215,7 @@ class Owner:
             make_life,
             RECEIVER,
             observe=lambda event, /, **fields: history.steps.append(f"{event} {fields}"),
-            on_life=lambda _: None,
+            on_next=lambda _: None,
             segment_limit=history.segment_limit,
         )
 

@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from tests.support.child import leash
+from tests.support.process_groups import leash
 
 CHECKOUT = Path(__file__).parents[2]
 IMPORTED = (

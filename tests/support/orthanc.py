@@ -8,9 +8,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.support.child import leash
 from tests.support.polling import eventually
 from tests.support.ports import free_port
+from tests.support.process_groups import leash
 from tests.support.scus import optional_tool
 
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.support.broker import START_SECONDS, Broker, BrokerError
-from tests.support.child import wait
 from tests.support.ports import free_port
+from tests.support.process_groups import wait
 
 IMAGE = "rabbitmq:4"
 AMQP_PORT = 5672

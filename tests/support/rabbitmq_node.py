@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.support.broker import PASSWORD, START_SECONDS, STOP_SECONDS, USER, Broker, BrokerError
-from tests.support.child import end, leash, wait
 from tests.support.polling import eventually
 from tests.support.ports import free_port
+from tests.support.process_groups import end, leash, wait
 
 SERVER_SCRIPTS = (
     "/usr/lib/rabbitmq/bin/rabbitmq-server",  # Debian, Ubuntu

@@ -19,9 +19,9 @@ from typing import IO, Any, Self
 
 from tests.support import faults as fault_points
 from tests.support import launcher
-from tests.support.child import Process
 from tests.support.faults import Fault
 from tests.support.nursery import fork
+from tests.support.process_groups import Process
 
 NO_BROKER = "amqp://guest:guest@127.0.0.1:1/"
 

@@ -11,8 +11,8 @@ import pytest
 from pynetdicom import AE, _config
 from pynetdicom.association import Association
 
-from tests.support.child import leash
 from tests.support.instances import Instance
+from tests.support.process_groups import leash
 from tests.support.pynetdicom_scu import serve_nobody
 from tests.support.requirements import tool
 

@@ -28,7 +28,7 @@ def volume(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FuseVolume]:
 
 
 @pytest.mark.parametrize(("operation", "has_name"), [("write", False), ("fsync", False), ("rename", True)])
-def test_an_instance_that_waits_for_the_volume_is_refused_in_time_and_never_told_again(
+def test_an_instance_that_waits_for_the_volume_is_refused_in_time_and_gets_no_record(
     tmp_path: Path, volume: FuseVolume, operation: str, has_name: bool
 ) -> None:
     first, held, other = instance(1), instance(2), instance(3)

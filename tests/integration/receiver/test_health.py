@@ -147,8 +147,8 @@ def test_a_full_volume_is_degraded_and_not_unready(tmp_path: Path, volume: FuseV
         scu.associate_for(instance(1))
         volume.failing("write", errno.EDQUOT)
         assert {scu.store(next(instances)).status for _ in range(30)} == {OUT_OF_RESOURCES}
-        (told,) = eventually(lambda: degraded(receiver), what="it is degraded")
-        assert told.startswith("listener 0: ")
+        (reason,) = eventually(lambda: degraded(receiver), what="it is degraded")
+        assert reason.startswith("listener 0: ")
         assert receiver.reasons() == []
         receiver.wait_for("degraded")
         volume.failing("write", None)

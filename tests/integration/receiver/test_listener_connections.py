@@ -124,7 +124,7 @@ def test_the_address_that_has_most_bare_connections_loses_its_oldest() -> None:
     table.close()
 
 
-def test_connections_that_were_told_to_stop_and_do_not_end_are_bounded() -> None:
+def test_connections_that_were_asked_to_stop_and_do_not_end_are_bounded() -> None:
     table = Table(places=2)
     table.next_is_stuck = True
     for _ in range(2 * (MOST_BARE + 2)):

@@ -61,7 +61,7 @@ class StandInService:
     def look_for_hangs(self, _: Mapping[int, object]) -> None:
         self._happened("look_for_hangs")
 
-    def life(self) -> str:
+    def journal(self) -> str:
         return "here.1"
 
     def fault(self) -> str | None:
@@ -165,7 +165,7 @@ class Running:
 def test_the_first_report_comes_at_once_and_tells_everything() -> None:
     with Running() as running:
         assert running.report() == Report(
-            life="here.1",
+            journal="here.1",
             counters={"instances_stored": 3, "connections_closed_bare": 0, "connections_lost": 0},
         )
 
@@ -275,7 +275,7 @@ def test_a_turn_of_the_loop_that_fails_ends_no_association_and_is_reported() -> 
         association = running.connect()
         running.report_with(connections=1)
         running.service.failures = ["counters"]
-        assert running.report_with(fault="internal error (KeyError)").life == "here.1"
+        assert running.report_with(fault="internal error (KeyError)").journal == "here.1"
         running.service.failures = []
         assert running.report_with(fault=None).connections == 1
         association.send(b"still served")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.child import leash
+from tests.support.process_groups import leash
 from tests.support.receiver import NO_BROKER
 
 CORES = sorted(os.sched_getaffinity(0))

@@ -109,7 +109,7 @@ def test_after_sigterm_nothing_listens_and_livez_still_answers(start: StartRecei
     assert receiver.wait() == 0
 
 
-def test_an_unusable_volume_is_told_with_the_remedy_and_tried_again(tmp_path: Path) -> None:
+def test_an_unusable_volume_is_logged_with_the_remedy_and_tried_again(tmp_path: Path) -> None:
     receiver = Receiver(tmp_path, CHRIS_FILES_ROOT=tmp_path / "not" / "mounted")
     with receiver.start(ready=False):
         line = receiver.wait_for("volume_unusable", count=2)

@@ -38,7 +38,7 @@ def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
 
 
 def check_quiet(receiver: Receiver) -> None:
-    """Nothing was left behind, nobody failed, nothing was told."""
+    """Nothing was left behind, nobody failed, nothing was shown."""
     assert eventually(lambda: temporary_files(receiver.spool) == [])
     assert leaks(receiver.log_text()) == []
     for event in ("association_failed", "connection_failed", "uncaught_exception", "instance_failed"):

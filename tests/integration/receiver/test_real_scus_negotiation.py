@@ -292,7 +292,7 @@ def ae_title_receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rece
         yield running
 
 
-def test_an_association_is_told_in_the_log_by_its_titles_and_counts(receiver: Receiver) -> None:
+def test_an_association_is_in_the_log_with_its_titles_and_counts(receiver: Receiver) -> None:
     store_all(receiver, "COUNTED", instance(1), instance(2))
     accepted = receiver.wait_for("association_accepted", calling="COUNTED")
     ended = receiver.wait_for("association_ended", association_id=accepted["association_id"])

@@ -73,7 +73,7 @@ def test_storescu_sends_an_instance_over_100_mb(receiver: Receiver, tmp_path: Pa
 
 
 @pytest.mark.parametrize("limit", [4096, 16_384, 131_072, 0])
-def test_every_limit_of_the_pdu_length_is_told_and_served(tmp_path: Path, limit: int) -> None:
+def test_every_limit_of_the_pdu_length_is_sent_and_served(tmp_path: Path, limit: int) -> None:
     sent = [instance(number, size=300_000) for number in (1, 2, 3)]
     with Receiver(tmp_path, CHRIS_SCP_MAX_PDU_LENGTH=limit, CHRIS_FSYNC="no") as receiver:
         with ByteSCU(receiver.scp_port) as scu:

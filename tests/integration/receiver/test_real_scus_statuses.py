@@ -73,14 +73,14 @@ class Checked:
     def is_refused(
         self, response: Response, status: int, comment: str, *offending: int, known: bool = True
     ) -> None:
-        """Check response, journal, log, and that nothing of a value is told.
+        """Check response, journal, log, and that nothing of a value is shown.
 
         Args:
             response: the answer.
             status: its Status.
             comment: its Error Comment.
             offending: the tags of its Offending Element.
-            known: whether the command's SOP Instance UID may be told.
+            known: whether the command's SOP Instance UID may be shown.
         """
         assert f"{response.status:04X} {response.comment}" == f"{status:04X} {comment}"
         assert response.offending == offending
@@ -191,7 +191,7 @@ def test_file_meta_in_front_of_a_data_set_is_stored_with_it(receiver: Receiver) 
     assert file.read_bytes().endswith(meta + one.data_set)
 
 
-def test_what_stands_behind_the_image_is_told_in_the_record(receiver: Receiver) -> None:
+def test_what_stands_behind_the_image_is_in_the_record(receiver: Receiver) -> None:
     one = instance(1, without=["AccessionNumber"], size=50_000)
     late = b"\x08\x00\x50\x00SH\x0a\x00ACCZW8842 "
     with ByteSCU(receiver.scp_port) as scu:

@@ -13,14 +13,14 @@ import pytest
 
 from lapidicom.common.file_system import FileSystem
 from lapidicom.common.topology import WORK_QUEUE
-from lapidicom.receiver.control import ControlSocket, Drain, LifeEnded, Report, Settings
+from lapidicom.receiver.control import ControlSocket, Drain, OwnerEnded, Report, Settings
 from lapidicom.receiver.journal.folder import process_identity
 from lapidicom.receiver.journal.writer import Journal
-from tests.support.child import leash
 from tests.support.cutting_proxy import proxy_of, through
 from tests.support.journal_records import ended, instance, instance_path, key, started
 from tests.support.polling import eventually
 from tests.support.ports import free_port
+from tests.support.process_groups import leash
 from tests.support.queues import look, take_all
 
 
@@ -59,7 +59,7 @@ class RelayProcess:
         return self.report().counters.get("messages_published", 0)
 
     def tell_end(self, name: str) -> None:
-        assert self._control.send(LifeEnded(name))
+        assert self._control.send(OwnerEnded(name))
 
     def drain(self, grace: float = 10) -> int:
         assert self._control.send(Drain(grace))

@@ -25,7 +25,7 @@ def test_a_hung_listener_is_replaced_its_journal_finished_and_readiness_says_so(
     assert receiver.wait_for("not_ready")["reasons"][0].startswith("listener 0: silent for")
     assert receiver.wait_for("child_hung", role="listener", index=0)["child"] == hung
     assert receiver.wait_for("child_ended", child=hung)["signal"] == "SIGKILL"
-    assert receiver.wait_for("journal_taken_over", life=journal.name)["told"] is True
+    assert receiver.wait_for("journal_taken_over", life=journal.name)["end_seen"] is True
     receiver.wait_for_other_child(hung)
     receiver.wait_for("ready", count=2)
     assert receiver.reasons() == []

@@ -9,11 +9,11 @@ import tempfile
 from pathlib import Path
 from typing import IO, Self
 
-from tests.support.child import Process, end, leash, wait
 from tests.support.cube.accounts import USERS
 from tests.support.cube.control import CubeControl
 from tests.support.nursery import fork
 from tests.support.ports import free_port
+from tests.support.process_groups import Process, end, leash, wait
 
 CHECKOUT = Path(__file__).parents[3]
 

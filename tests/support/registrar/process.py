@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from lapidicom.common.spool import SENTINEL
-from tests.support.child import Process, end
 from tests.support.cube.process import CubeProcess
 from tests.support.nursery import fork
 from tests.support.polling import eventually
+from tests.support.process_groups import Process, end
 from tests.support.registrar.__main__ import Options
 
 

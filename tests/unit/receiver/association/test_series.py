@@ -1,4 +1,4 @@
-"""The series of an association: entries, counts and end records."""
+"""The series of an association: templates, counts and end records."""
 
 from typing import Any
 
@@ -23,15 +23,17 @@ class Room:
         fakes: tuple[Any, Any] = (self.store.folders, self.journal)
         self.book = SeriesBook(ASSOCIATION, *fakes, self.log)
 
-    def entry(self, one: Instance) -> Any:
-        return self.book.entry(raw(one), context_for(one))
+    def template(self, one: Instance) -> Any:
+        return self.book.template(raw(one), context_for(one))
 
     def store_one(self, one: Instance) -> None:
         """What the C-STORE SCP does with a stored instance."""
-        entry = self.entry(one)
-        self.book.append(entry, entry.record("x.dcm", one.sop_instance, 1, b"2024-01-31T10:11:12.345+00:00"))
-        entry.series.started = True
-        entry.series.received += 1
+        template = self.template(one)
+        self.book.append(
+            template, template.record("x.dcm", one.sop_instance, 1, b"2024-01-31T10:11:12.345+00:00")
+        )
+        template.series.started = True
+        template.series.received += 1
 
     def ends(self) -> list[dict[str, Any]]:
         return [record.fields() for record in self.journal.quiet if record.kind == "series_ended"]
@@ -43,17 +45,17 @@ def raw(one: Instance) -> RawValues:
     return scanner.finish()
 
 
-def test_instances_of_a_series_share_one_entry() -> None:
+def test_instances_of_a_series_share_one_template() -> None:
     room = Room()
-    assert room.entry(instance(1)) is room.entry(instance(2, size=12))
+    assert room.template(instance(1)) is room.template(instance(2, size=12))
 
 
 def test_another_transfer_syntax_or_description_is_another_entry_of_one_series_each() -> None:
     room = Room()
-    explicit, implicit = (room.entry(instance(1, transfer_syntax=ts)) for ts in (EXPLICIT, IMPLICIT))
+    explicit, implicit = (room.template(instance(1, transfer_syntax=ts)) for ts in (EXPLICIT, IMPLICIT))
     assert explicit is not implicit
     assert explicit.series is implicit.series
-    other_folder = room.entry(instance(2, SeriesDescription="Anders"))
+    other_folder = room.template(instance(2, SeriesDescription="Anders"))
     assert other_folder.series is not explicit.series
 
 
@@ -61,25 +63,25 @@ def test_a_tag_that_is_missing_is_missed_each_time() -> None:
     room = Room()
     for _ in range(3):
         with pytest.raises(HeaderError, match="StudyDate"):
-            room.entry(instance(1, without=["StudyDate"]))
+            room.template(instance(1, without=["StudyDate"]))
 
 
 def test_an_instance_uid_that_is_missing_is_missed_in_a_known_series_too() -> None:
     room = Room()
-    room.entry(instance(1))
+    room.template(instance(1))
     with pytest.raises(HeaderError, match="SOPInstanceUID"):
-        room.book.entry(raw(instance(2))._replace(SOPInstanceUID=None), context_for(instance(2)))
+        room.book.template(raw(instance(2))._replace(SOPInstanceUID=None), context_for(instance(2)))
 
 
 def test_a_folder_that_cannot_be_made_is_out_of_resources_and_tried_again() -> None:
     room = Room()
-    entry = room.entry(instance(1))
+    template = room.template(instance(1))
     room.store.folders.failure = OSError(28, "No space left on device")
     with pytest.raises(OutOfResources, match="ENOSPC"):
-        room.book.folder(entry)
+        room.book.folder(template)
     room.store.folders.failure = None
-    assert room.book.folder(entry) is room.book.folder(entry)
-    assert room.store.folders.made == [entry.series.key.folder]
+    assert room.book.folder(template) is room.book.folder(template)
+    assert room.store.folders.made == [template.series.key.folder]
 
 
 def test_each_started_series_ends_behind_its_instances_with_its_counts() -> None:
@@ -87,28 +89,28 @@ def test_each_started_series_ends_behind_its_instances_with_its_counts() -> None
     for number in (1, 2, 3):
         room.store_one(instance(number))
     room.store_one(instance(1, series=2))
-    room.book.refused(room.entry(instance(4)), CannotUnderstand("x"), {})
+    room.book.refused(room.template(instance(4)), CannotUnderstand("x"), {})
     room.book.refused(None, CannotUnderstand("y"), {})
     room.book.end(released=True)
     ends = [SeriesReceived.model_validate(end) for end in room.ends()]
     assert [(end.received, end.refused, end.ok) for end in ends] == [(1, 0, True), (3, 1, True)]
     assert [key.folder for key in room.journal.ended] == [end.folder for end in ends]
     last = room.journal.quiet[-1]
-    told = last.fields()
+    ended = last.fields()
     assert last.kind == "association_ended"
-    assert (told["received"], told["refused"], told["how"]) == (4, 2, "released")
+    assert (ended["received"], ended["refused"], ended["how"]) == (4, 2, "released")
 
 
 def test_a_series_of_refusals_only_has_no_end() -> None:
     room = Room()
-    room.book.refused(room.entry(instance(1)), CannotUnderstand("x"), {})
+    room.book.refused(room.template(instance(1)), CannotUnderstand("x"), {})
     room.book.end(released=False)
     assert room.ends() == []
     assert [record.kind for record in room.journal.quiet] == ["instance_refused", "association_ended"]
 
 
 def test_a_hundred_interleaved_series_are_counted_each_for_itself() -> None:
-    """More than the entries that are kept at once."""
+    """More than the templates that are kept at once."""
     room = Room()
     for number in (1, 2, 3):
         for series in range(100):
@@ -122,8 +124,8 @@ def test_a_hundred_interleaved_series_are_counted_each_for_itself() -> None:
 
 def test_values_that_differ_in_padding_only_lead_to_one_series() -> None:
     room = Room()
-    padded = room.entry(instance(1, SeriesDescription="Ypsilon-Schicht   "))
-    assert padded.series is room.entry(instance(2)).series
+    padded = room.template(instance(1, SeriesDescription="Ypsilon-Schicht   "))
+    assert padded.series is room.template(instance(2)).series
 
 
 def test_of_too_many_open_series_the_one_idle_longest_is_ended_and_may_begin_again() -> None:
@@ -140,7 +142,7 @@ def test_of_too_many_open_series_the_one_idle_longest_is_ended_and_may_begin_aga
     room.store_one(instance(3, series=1, size=2))
     assert [entry.starts is not None for entry in room.journal.entries[-2:]] == [True, False]
     assert len(room.ends()) == 2
-    room.book.refused(room.entry(instance(3, series=5)), CannotUnderstand("x"), {})
+    room.book.refused(room.template(instance(3, series=5)), CannotUnderstand("x"), {})
     room.book.end(released=True)
     ends = room.ends()
     assert len(ends) == MAX_OPEN_SERIES + 2
@@ -160,9 +162,9 @@ def test_thousands_of_series_and_refusals_take_no_more_memory_than_the_open_ones
         if number % 2:
             room.store_one(one)
         else:
-            room.book.refused(room.entry(one), CannotUnderstand("x"), {})
+            room.book.refused(room.template(one), CannotUnderstand("x"), {})
         assert len(room.book._series) <= MAX_OPEN_SERIES
-        assert len(room.book._entries) <= MAX_OPEN_SERIES
+        assert len(room.book._templates) <= MAX_OPEN_SERIES
     room.book.end(released=True)
     assert [end["received"] for end in room.ends()] == [1] * 500
     last = room.journal.quiet[-1].fields()
@@ -185,15 +187,15 @@ def test_a_text_without_end_takes_little_of_a_record_and_all_of_it_makes_the_pat
 
 def test_identity_is_never_cut() -> None:
     with pytest.raises(HeaderError, match=r"^PatientID \(0010,0020\) is longer than 512 characters$"):
-        Room().entry(instance(1, PatientID="x" * 513))
-    assert Room().entry(instance(1, PatientID="x" * 512)).series.fields["PatientID"] == "x" * 512
+        Room().template(instance(1, PatientID="x" * 513))
+    assert Room().template(instance(1, PatientID="x" * 512)).series.fields["PatientID"] == "x" * 512
 
 
 def test_a_misspelt_character_set_is_understood_with_a_warning() -> None:
     room, one = Room(), instance(1)
     sent = raw(one)._replace(SpecificCharacterSet=b"ISO_IR192", PatientName="Ätna".encode())
-    entry = room.book.entry(sent, context_for(one))
-    assert entry.series.fields["PatientName"] == "Ätna"
+    template = room.book.template(sent, context_for(one))
+    assert template.series.fields["PatientName"] == "Ätna"
     assert room.log.fields("character_set_misspelt") == [
         {"SeriesInstanceUID": one.tags.SeriesInstanceUID, "read_as": {"ISO_IR192": "ISO_IR 192"}}
     ]

@@ -156,7 +156,7 @@ def test_a_fault_of_our_own_is_a_processing_failure_and_tells_no_value(call: str
     assert leaks(str(room.log.events)) == []
     assert room.log.fields("instance_failed") == [
         {"SOPClassUID": one.sop_class, "SOPInstanceUID": one.sop_instance}
-        | ({"SeriesInstanceUID": one.tags.SeriesInstanceUID} if room.service._entry else {})
+        | ({"SeriesInstanceUID": one.tags.SeriesInstanceUID} if room.service._template else {})
     ]
     assert all(entry.settled for entry in room.journal.entries)
     assert all(file.discarded for file in room.store.temporary[:1] if call in ("write", "place"))
@@ -325,17 +325,17 @@ def test_no_file_is_prepared_on_a_volume_that_hangs() -> None:
     assert room.store.calls.count("new_file") == 1
 
 
-def test_what_is_no_uid_is_not_told() -> None:
+def test_what_is_no_uid_is_not_shown() -> None:
     room, one = Room(), instance(1)
     for lie in ({"sop_instance": "Meier^Hans"}, {"sop_class": "Meier^Hans"}):
         room.begin(one)
-        told = replace(one, **lie)
-        room.service.begin(command(told), context_for(one))
+        announced = replace(one, **lie)
+        room.service.begin(command(announced), context_for(one))
         assert room.finish() in (0x0117, 0x0122)
     assert "Meier" not in str([room.log.events, room.journal.quiet])
 
 
-def test_an_instance_of_other_bytes_is_counted_and_told_as_replaced() -> None:
+def test_an_instance_of_other_bytes_is_counted_and_logged_as_replaced() -> None:
     room = Room()
     assert room.send(instance(1, size=10)) == 0
     assert room.send(instance(1, size=12)) == 0
@@ -358,7 +358,7 @@ def test_an_unparsable_age_is_left_out_with_a_warning_that_does_not_tell_it() ->
 
 
 @pytest.mark.parametrize("size", [0, 100, 4096])
-def test_what_stands_behind_the_image_is_told_to_cube_too(size: int) -> None:
+def test_what_stands_behind_the_image_reaches_cube_too(size: int) -> None:
     room, one = Room(), instance(1, without=["PatientName", "AccessionNumber"], size=9000)
     late = LE.element(0x00080050, "SH", b"ACCZW8842 ") + LE.element(0x00100010, "PN", b"Xaver ")
     one = replace(one, data_set=one.data_set + late)

@@ -1,4 +1,4 @@
-"""C-STORE with spans: what is told of an instance, and that its record carries the context of its span."""
+"""C-STORE with spans: what is shown of an instance, and that its record carries the context of its span."""
 
 import contextlib
 import json
@@ -115,7 +115,7 @@ def test_an_instance_that_breaks_off_has_no_status() -> None:
     assert (association.attributes or {})["dicom.released"] is False
 
 
-def test_what_is_no_uid_is_not_told() -> None:
+def test_what_is_no_uid_is_not_shown() -> None:
     room = Room()
     one = instance(1)
     command = decode_command(store_command(1, "Quastenflosser", one.sop_class))

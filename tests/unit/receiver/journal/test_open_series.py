@@ -23,7 +23,7 @@ def owner(tmp_path: Path):  # type: ignore[no-untyped-def]
 def published(root: Path, owner: Owner) -> list[str]:
     """What a relay makes of the journal of an owner that has ended."""
     rig = RelayRig(root, FakePublisher(), Clock())
-    rig.journals.life_ended(owner.name)
+    rig.journals.owner_ended(owner.name)
     rig.work()
     assert not {"journal_line_bad", "journal_tail_torn"} & set(rig.event_names)
     rig.end()

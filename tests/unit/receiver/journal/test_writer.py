@@ -90,7 +90,7 @@ class Owner:
             file_system=self.fs,
             segment_limit=limit,
             observe=self.observe,
-            on_life=self.lives.append,
+            on_next=self.lives.append,
             takes_refusals=takes_refusals,
         )
 

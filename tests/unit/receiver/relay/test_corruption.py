@@ -1,4 +1,4 @@
-"""A disk that changes what it holds: before the mark that costs the lines it touches, and is told."""
+"""A disk that changes what it holds: before the mark that costs the lines it touches, and is reported."""
 
 import json
 from datetime import UTC, datetime
@@ -42,8 +42,8 @@ def test_one_flipped_bit_costs_one_record_and_a_living_owner_goes_on(make_owner:
     owner.store(1000)
     rig.work()
     assert rig.publisher.subjects == paths(*range(10), *range(11, 1001))
-    [told] = bad_lines(rig)
-    assert (told["life"], told["segment"], told["offset"]) == (owner.life, 1, offset)
+    [found] = bad_lines(rig)
+    assert (found["life"], found["segment"], found["offset"]) == (owner.life, 1, offset)
     assert rig.counts.lines_bad == 1
 
 
@@ -68,7 +68,7 @@ def test_the_time_around_a_bad_place_is_noted_once_for_all_relays(
     assert (noted.after, noted.before) == (moment, moment)
 
 
-def test_a_place_that_cannot_be_noted_is_told_and_passed_all_the_same(
+def test_a_place_that_cannot_be_noted_is_reported_and_passed_all_the_same(
     make_owner: Any, tmp_path: Path, clock: Clock
 ) -> None:
     class ReadOnly(FileSystem):
@@ -108,7 +108,7 @@ def test_without_a_mark_each_segment_but_the_last_is_known_to_have_been_durable(
     flip(owner, of_instance(1))
     if not with_mark:
         owner.lose_mark()
-    rig.journals.life_ended(owner.name)
+    rig.journals.owner_ended(owner.name)
     rig.work()
     assert rig.publisher.subjects == [*paths(0, *range(2, 12)), received(12, "broken off")]
     assert len(bad_lines(rig)) == 1
@@ -119,7 +119,7 @@ def test_without_a_mark_a_bad_line_ends_the_last_segment(make_owner: Any, rig: R
     owner.store(*range(5), first=True)
     flip(owner, of_instance(3))
     owner.lose_mark()
-    rig.journals.life_ended(owner.name)
+    rig.journals.owner_ended(owner.name)
     rig.work()
     assert rig.publisher.subjects == [*paths(0, 1, 2), received(3, "broken off")]
     assert bad_lines(rig) == []
@@ -157,7 +157,7 @@ def test_a_series_whose_beginning_is_lost_is_ended_all_the_same(make_owner: Any,
     owner = make_owner()
     owner.store(1, 2, first=True)
     flip(owner, b"series_started")
-    rig.journals.life_ended(owner.name)
+    rig.journals.owner_ended(owner.name)
     rig.work()
     assert rig.publisher.subjects == [*paths(1, 2), received(2, "broken off")]
     last = json.loads(rig.publisher.stored[-1].body)
@@ -175,7 +175,7 @@ def test_a_list_of_open_series_that_cannot_be_read_whole_is_made_from_the_segmen
     owner.store(*range(2, 9))
     assert len(owner.segments) == 3
     flip(owner, bad, first_segment=2)
-    rig.journals.life_ended(owner.name)
+    rig.journals.owner_ended(owner.name)
     rig.work()
     assert sorted(rig.publisher.subjects[-2:]) == [
         received(8, "broken off"),
@@ -198,7 +198,7 @@ def test_a_list_torn_by_a_power_cut_never_counts(make_owner: Any, tmp_path: Path
         for name in ("committed", "cursor", "finished", "claim"):
             (owner.folder / name).write_bytes(b"")
         rig = RelayRig(tmp_path, FakePublisher(), clock)
-        rig.journals.life_ended(owner.name)
+        rig.journals.owner_ended(owner.name)
         rig.work()
         ends = [subject for subject in rig.publisher.subjects if subject.endswith("broken off")]
         assert sorted(ends) == [received(1, "broken off", series=series) for series in (1, 2, 3)], length

@@ -90,7 +90,7 @@ def test_a_journal_of_a_newer_format_is_left_alone(newer: Path, tmp_path: Path, 
         rig.work()
         rig.retain()
         clock.now += 100_000_000
-    rig.journals.life_ended(newer.name)
+    rig.journals.owner_ended(newer.name)
     rig.work()
     rig.end()
     assert contents(newer) == before

@@ -34,7 +34,7 @@ def test_a_file_of_another_size_was_kept_or_replaced_and_is_registered(
     owner.store(1, first=True)
     owner.lose_mark()
     (tmp_path / instance_path(1)).write_bytes(b"x" * size)
-    rig.journals.life_ended(owner.name)
+    rig.journals.owner_ended(owner.name)
     rig.work()
     assert rig.publisher.subjects == [*paths(1), received(1, "broken off")]
 
@@ -43,7 +43,7 @@ def test_on_a_local_file_system_one_look_is_enough(make_owner: Any, rig: RelayRi
     owner = make_owner()
     owner.store(1, 2, first=True)
     hidden(owner, 1)
-    rig.journals.life_ended(owner.name)
+    rig.journals.owner_ended(owner.name)
     rig.work()
     assert rig.publisher.subjects == [*paths(2), received(1, "broken off")]
 
@@ -54,7 +54,7 @@ def test_on_a_network_file_system_a_file_may_come_to_sight_later(
     owner = make_owner()
     owner.store(1, 2, 3, first=True)
     away = hidden(owner, 2)
-    network.journals.life_ended(owner.name)
+    network.journals.owner_ended(owner.name)
     network.work()
     assert network.publisher.subjects == paths(1)
     away.rename(owner.root / instance_path(2))
@@ -74,7 +74,7 @@ def test_what_is_missing_at_two_looks_further_apart_than_the_cache_is_passed_ove
     owner.store(*range(6), first=True)
     for number in (1, 2, 4):
         hidden(owner, number)
-    network.journals.life_ended(owner.name)
+    network.journals.owner_ended(owner.name)
     network.work()
     clock.now += CACHE + 2
     network.work()
@@ -86,7 +86,7 @@ def test_other_journals_go_on_meanwhile(make_owner: Any, network: RelayRig, cloc
     owner, other = make_owner(), make_owner()
     owner.store(1, first=True)
     hidden(owner, 1)
-    network.journals.life_ended(owner.name)
+    network.journals.owner_ended(owner.name)
     network.work()
     other.store(2, first=True)
     network.work()

@@ -244,18 +244,18 @@ def test_a_life_that_the_supervisor_saw_end_is_finished_at_once(
     (incoming / "half an instance").write_bytes(b"x")
     rig.work()
     assert rig.publisher.subjects == paths(1)
-    rig.journals.life_ended(owner.name)
+    rig.journals.owner_ended(owner.name)
     rig.work()
     assert rig.publisher.subjects == [*paths(1), received(1, "broken off")]
     assert not incoming.exists()
 
 
-def test_a_life_may_be_told_of_before_its_folder_is_seen(make_owner: Any, rig: RelayRig) -> None:
-    rig.journals.life_ended("receiver-1." + "0" * 32)
+def test_the_end_of_an_owner_may_be_seen_before_its_folder(make_owner: Any, rig: RelayRig) -> None:
+    rig.journals.owner_ended("receiver-1." + "0" * 32)
     rig.work()
     foreign = make_owner(parent="supervisor-2")
     foreign.store(1, first=True)
-    rig.journals.life_ended(foreign.name)
+    rig.journals.owner_ended(foreign.name)
     rig.work()
     assert rig.publisher.subjects == [*paths(1), received(1, "broken off")]
 
@@ -265,7 +265,7 @@ def test_a_series_that_has_ended_is_not_broken_off(make_owner: Any, rig: RelayRi
     owner.store(1, first=True)
     owner.store(1, series=2, first=True)
     owner.end_series(1)
-    rig.journals.life_ended(owner.name)
+    rig.journals.owner_ended(owner.name)
     rig.work()
     assert rig.publisher.subjects == [
         *paths(1),
@@ -280,7 +280,7 @@ def test_a_broken_off_series_counts_the_instances_of_all_segments(make_owner: An
     owner.store(*range(20), first=True)
     refusal = json.dumps({"association_id": "association-1", "folder": series_folder()}).encode()
     owner.journal.append_quietly([b"instance_refused\t" + refusal], series=key())
-    rig.journals.life_ended(owner.name)
+    rig.journals.owner_ended(owner.name)
     rig.work()
     last = json.loads(rig.publisher.stored[-1].body)
     assert (last["received"], last["refused"], last["ok"]) == (20, 1, False)
@@ -292,7 +292,7 @@ def test_a_finished_life_is_finished_for_every_relay(
 ) -> None:
     owner = make_owner()
     owner.store(1, first=True)
-    rig.journals.life_ended(owner.name)
+    rig.journals.owner_ended(owner.name)
     rig.work()
     for parent in ("supervisor-1", "supervisor-2"):
         again = RelayRig(tmp_path, FakePublisher(), clock, parent=parent)
@@ -313,11 +313,11 @@ def test_behind_the_mark_of_an_ended_life_only_instances_whose_file_is_there_are
     (tmp_path / instance_path(2)).unlink()
     (tmp_path / instance_path(3)).write_bytes(b"another size")  # replaced by another copy
     (owner.folder / "committed").write_bytes(mark)
-    rig.journals.life_ended(owner.name)
+    rig.journals.owner_ended(owner.name)
     rig.work()
     assert rig.publisher.subjects == [*paths(1, 3, 4), received(3, "broken off")]
-    told = [fields for event, fields in rig.events if event == "record_never_answered"]
-    assert [fields["SOPInstanceUID"] for fields in told] == ["1.2.3.1.2"]
+    skipped = [fields for event, fields in rig.events if event == "record_never_answered"]
+    assert [fields["SOPInstanceUID"] for fields in skipped] == ["1.2.3.1.2"]
     assert rig.counts.never_answered == 1
 
 
@@ -333,7 +333,7 @@ def test_a_path_outside_or_of_no_file_is_no_stored_file(
     (tmp_path.parent / "outside.dcm").write_bytes(b"0123456789")
     owner.append(records.instance_received(json.dumps(body).encode()))
     owner.lose_mark()
-    rig.journals.life_ended(owner.name)
+    rig.journals.owner_ended(owner.name)
     rig.work()
     assert rig.publisher.subjects == []
     assert rig.event_names.count("record_never_answered") == 1
@@ -353,7 +353,7 @@ def test_files_behind_the_mark_are_durable_before_they_are_published(
     owner.lose_mark()
     publisher = FakePublisher()
     rig = RelayRig(tmp_path, publisher, clock, file_system=Noting())
-    rig.journals.life_ended(owner.name)
+    rig.journals.owner_ended(owner.name)
     publisher.fault = lambda _: synced.append("published")  # type: ignore[func-returns-value]
     rig.work()
     file = tmp_path / instance_path(1)
@@ -374,7 +374,7 @@ def test_a_volume_that_fails_makes_the_relay_try_again(make_owner: Any, tmp_path
     owner.store(1, first=True)
     owner.lose_mark()
     rig = RelayRig(tmp_path, FakePublisher(), clock, file_system=Broken())
-    rig.journals.life_ended(owner.name)
+    rig.journals.owner_ended(owner.name)
     rig.work()
     assert rig.publisher.subjects == []
     assert "journal_cannot_be_read" in rig.event_names
@@ -432,7 +432,7 @@ def test_the_cursor_never_passes_a_record_that_was_skipped(
     owner.store(1, 2, 3, first=True)
     hidden = (tmp_path / instance_path(2)).rename(tmp_path / "hidden")
     owner.lose_mark()
-    rig.journals.life_ended(owner.name)
+    rig.journals.owner_ended(owner.name)
     rig.work()
     rig.end()
     hidden.rename(tmp_path / instance_path(2))
@@ -471,14 +471,14 @@ def test_a_claim_that_moves_keeps_other_relays_away_and_one_that_stands_still_do
     second.end()
 
 
-def test_a_torn_tail_of_an_ended_life_is_told_and_nothing_of_it_published(
+def test_a_torn_tail_of_an_ended_life_is_reported_and_nothing_of_it_published(
     make_owner: Any, rig: RelayRig
 ) -> None:
     owner = make_owner()
     owner.store(1, first=True)
     with (owner.folder / "00000001.log").open("ab") as segment:
         segment.write(frame(99, instance(2))[:-1])
-    rig.journals.life_ended(owner.name)
+    rig.journals.owner_ended(owner.name)
     rig.work()
     assert rig.publisher.subjects == [*paths(1), received(1, "broken off")]
     assert rig.event_names.count("journal_tail_torn") == 1
@@ -497,7 +497,7 @@ def test_a_journal_without_anything_is_finished_too(rig: RelayRig, tmp_path: Pat
 def test_an_end_that_cannot_be_published_yet_is_published_later(make_owner: Any, rig: RelayRig) -> None:
     owner = make_owner()
     owner.store(1, first=True)
-    rig.journals.life_ended(owner.name)
+    rig.journals.owner_ended(owner.name)
     rig.publisher.fault = lambda number: Refused("full") if number in (1, 2) else None
     rig.work()
     assert rig.publisher.subjects == [*paths(1), received(1, "broken off")]

@@ -25,7 +25,7 @@ CALLS = ("open", "close", "write", "writev", "fsync", "rename", "mkdir", "unlink
 
 
 class RecordingFileSystem(FileSystem):
-    """Notes the calls, and fails the ones that it is told to."""
+    """Notes the calls, and fails those that the test names."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []

@@ -1,4 +1,4 @@
-"""What each child is told of the settings, and what its environment keeps."""
+"""What each child is given of the settings, and what its environment keeps."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def test_each_listener_gets_its_share_of_the_places() -> None:
     assert {(one.aet, one.files_root) for one in slices} == {("HERE", Path("/data"))}
 
 
-def test_a_listener_is_not_told_the_secret_of_the_broker() -> None:
+def test_a_listener_is_not_given_the_secret_of_the_broker() -> None:
     assert not any("secret" in text for text in child_slices(SETTINGS, 3)[Role.LISTENER])
 
 

@@ -1,8 +1,8 @@
-"""Who takes the next connection, when the receiver is ready, sums over children, what the relay is told."""
+"""Who takes the next connection, when the receiver is ready, sums over children, what the relay is sent."""
 
 import pytest
 
-from lapidicom.receiver.control import LifeEnded, Report
+from lapidicom.receiver.control import OwnerEnded, Report
 from lapidicom.receiver.supervisor.state import (
     SILENCE,
     STARTING,
@@ -115,7 +115,7 @@ def test_what_every_receiver_on_the_volume_meets_degrades_and_leaves_ready() -> 
     assert takers(full) == [0, 1], "no other one would do better"
 
 
-def test_an_unfit_listener_beside_a_fit_one_is_told_as_degraded() -> None:
+def test_an_unfit_listener_beside_a_fit_one_shows_as_degraded() -> None:
     states = [listener(0, fault="20 instances refused in a row"), listener(1), listener(2, reported=False)]
     assert degradations(states, RELAY) == ["listener 0: 20 instances refused in a row"], "a new one has time"
     assert degradations([states[0]], RELAY) == [], "that is why the receiver is not ready"
@@ -127,7 +127,7 @@ def test_an_unfit_listener_beside_a_fit_one_is_told_as_degraded() -> None:
     ]
 
 
-def test_a_silent_relay_is_told_as_degraded_and_a_replaced_one_is_not() -> None:
+def test_a_silent_relay_shows_as_degraded_and_a_replaced_one_does_not() -> None:
     assert degradations([listener()], listener(age=SILENCE)) == ["relay: silent for 5 s"]
     assert degradations([listener()], listener(reported=False, age=1)) == []
     assert degradations([listener()], listener(alive=False)) == []
@@ -149,58 +149,58 @@ def test_asking_for_the_sum_does_not_change_it() -> None:
     assert totals.sum([{"a": 1}]) == totals.sum([{"a": 1}]) == {"a": 1}
 
 
-class Relay:
+class RelaySocket:
     """Takes packets while it has room."""
 
     def __init__(self, room: int = 10_000) -> None:
         self.room = room
-        self.told: list[str] = []
+        self.sent: list[str] = []
 
-    def send(self, packet: LifeEnded) -> bool:
+    def send(self, packet: OwnerEnded) -> bool:
         if self.room == 0:
             return False
         self.room -= 1
-        self.told.append(packet.life)
+        self.sent.append(packet.journal)
         return True
 
 
-def test_each_life_is_told_once() -> None:
-    lives, relay = EndedListeners(), Relay()
-    lives.add("a")
-    assert lives.tell(relay.send)
-    lives.add("a")
-    lives.add("b")
-    assert lives.tell(relay.send)
-    assert relay.told == ["a", "b"]
+def test_each_journal_is_sent_once() -> None:
+    ended, relay = EndedListeners(), RelaySocket()
+    ended.add("a")
+    assert ended.send(relay.send)
+    ended.add("a")
+    ended.add("b")
+    assert ended.send(relay.send)
+    assert relay.sent == ["a", "b"]
 
 
-def test_what_a_busy_relay_did_not_take_is_told_later() -> None:
-    lives, relay = EndedListeners(), Relay(room=1)
-    lives.add("a")
-    lives.add("b")
-    assert not lives.tell(relay.send)
+def test_what_a_busy_relay_did_not_take_is_sent_later() -> None:
+    ended, relay = EndedListeners(), RelaySocket(room=1)
+    ended.add("a")
+    ended.add("b")
+    assert not ended.send(relay.send)
     relay.room = 5
-    assert lives.tell(relay.send)
-    assert relay.told == ["a", "b"]
+    assert ended.send(relay.send)
+    assert relay.sent == ["a", "b"]
 
 
-def test_a_new_relay_is_told_all_lives_again() -> None:
-    lives = EndedListeners()
-    lives.add("a")
-    lives.add("b")
-    lives.tell(Relay().send)
-    later = Relay()
-    lives.start_anew()
-    assert lives.tell(later.send)
-    assert later.told == ["a", "b"]
+def test_a_new_relay_is_sent_all_journals_again() -> None:
+    ended = EndedListeners()
+    ended.add("a")
+    ended.add("b")
+    ended.send(RelaySocket().send)
+    later = RelaySocket()
+    ended.start_anew()
+    assert ended.send(later.send)
+    assert later.sent == ["a", "b"]
 
 
-def test_memory_stays_flat_and_what_is_untold_stays_so() -> None:
-    lives, relay = EndedListeners(), Relay()
+def test_memory_stays_flat_and_nothing_is_sent_twice() -> None:
+    ended, relay = EndedListeners(), RelaySocket()
     for number in range(1500):
-        lives.add(str(number))
+        ended.add(str(number))
         if number == 1200:
-            lives.tell(relay.send)
-    lives.tell(relay.send)
-    assert relay.told[-299:] == [str(number) for number in range(1201, 1500)]
-    assert len(relay.told) == len(set(relay.told))
+            ended.send(relay.send)
+    ended.send(relay.send)
+    assert relay.sent[-299:] == [str(number) for number in range(1201, 1500)]
+    assert len(relay.sent) == len(set(relay.sent))

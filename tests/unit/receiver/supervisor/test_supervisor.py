@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from lapidicom.receiver.control import LifeEnded, Packet, Report
+from lapidicom.receiver.control import OwnerEnded, Packet, Report
 from lapidicom.receiver.supervisor import supervisor as supervisor_module
 from lapidicom.receiver.supervisor.child import Child, Ended, Role
 from lapidicom.receiver.supervisor.slot import Slot
@@ -30,7 +30,7 @@ def never_launched(role: Role, index: int) -> Child:
 
 
 def with_supervisor(use: Callable[[Supervisor, StandIn], None]) -> list[Packet]:
-    """What the relay was told."""
+    """What the relay was sent."""
     relay = StandIn(Role.RELAY)
 
     async def main() -> None:
@@ -44,9 +44,9 @@ def with_supervisor(use: Callable[[Supervisor, StandIn], None]) -> list[Packet]:
     return relay.sent
 
 
-def test_the_relay_is_told_the_journal_of_a_listener_that_has_ended() -> None:
-    listener = StandIn(Role.LISTENER, Report(life="here.1"))
-    assert with_supervisor(lambda supervisor, _: supervisor.child_ended(listener)) == [LifeEnded("here.1")]
+def test_the_relay_is_sent_the_journal_of_a_listener_that_has_ended() -> None:
+    listener = StandIn(Role.LISTENER, Report(journal="here.1"))
+    assert with_supervisor(lambda supervisor, _: supervisor.child_ended(listener)) == [OwnerEnded("here.1")]
 
 
 def test_a_listener_that_ended_before_its_journal_began_is_none_of_the_relays_business() -> None:
@@ -54,26 +54,26 @@ def test_a_listener_that_ended_before_its_journal_began_is_none_of_the_relays_bu
     assert with_supervisor(lambda supervisor, _: supervisor.child_ended(listener)) == []
 
 
-def test_the_relay_is_told_the_journal_that_a_living_listener_has_left() -> None:
-    listener = StandIn(Role.LISTENER, Report(life="here.1"))
+def test_the_relay_is_sent_the_journal_that_a_living_listener_has_left() -> None:
+    listener = StandIn(Role.LISTENER, Report(journal="here.1"))
 
     def goes_on(supervisor: Supervisor, _: StandIn) -> None:
-        supervisor.child_reported(listener, Report(life="here.1"))
-        supervisor.child_reported(listener, Report(life="here.2"))
+        supervisor.child_reported(listener, Report(journal="here.1"))
+        supervisor.child_reported(listener, Report(journal="here.2"))
 
-    assert with_supervisor(goes_on) == [LifeEnded("here.1")]
+    assert with_supervisor(goes_on) == [OwnerEnded("here.1")]
 
 
-def test_a_new_relay_is_told_everything_again() -> None:
+def test_a_new_relay_is_sent_everything_again() -> None:
     later = StandIn(Role.RELAY)
 
     def replaced(supervisor: Supervisor, _: StandIn) -> None:
-        supervisor.child_ended(StandIn(Role.LISTENER, Report(life="here.1")))
+        supervisor.child_ended(StandIn(Role.LISTENER, Report(journal="here.1")))
         supervisor._relay.child = later
         supervisor.child_started(later)
 
     with_supervisor(replaced)
-    assert later.sent == [LifeEnded("here.1")]
+    assert later.sent == [OwnerEnded("here.1")]
 
 
 class Unpollable(StandIn):

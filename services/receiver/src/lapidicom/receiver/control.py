@@ -1,7 +1,7 @@
 """The control socket between supervisor and child: one JSON object per packet (AF_UNIX SOCK_SEQPACKET).
 
 Supervisor to child: `Settings` (always first), `Connection` (with the connection's descriptor),
-`LifeEnded` (to the relay), `Drain`. Child to supervisor: `Report`, each second, or `Unusable` instead of
+`OwnerEnded` (to the relay), `Drain`. Child to supervisor: `Report`, each second, or `Unusable` instead of
 the first. End of file on the child's end means that the supervisor is gone: the child ends at once.
 """
 
@@ -54,14 +54,14 @@ class Connection:
 
 
 @dataclass(frozen=True)
-class LifeEnded:
+class OwnerEnded:
     """The supervisor saw the listener process of this journal end: the relay may finish it at once.
 
     Attributes:
-        life: name of the journal's folder, `<receiver id>.<life>`.
+        journal: name of its folder, `<receiver id>.<life>`.
     """
 
-    life: str
+    journal: str
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Report:
         connections: TCP connections open now.
         taken: connections taken over since the process began.
         places: places in use.
-        life: name of the folder of the listener's journal; None for the relay.
+        journal: name of the folder of the listener's journal; None for the relay.
         fault: why it takes no instances while another process might; None if it does.
         degraded: what is wrong and would be so for every process on this volume; None if nothing is.
         counters: what was counted since the process began; only ever grows.
@@ -92,7 +92,7 @@ class Report:
     connections: int = 0
     taken: int = 0
     places: int = 0
-    life: str | None = None
+    journal: str | None = None
     fault: str | None = None
     degraded: str | None = None
     counters: Mapping[str, int] = field(default_factory=dict)
@@ -109,12 +109,12 @@ class Unusable:
     reason: str
 
 
-Packet = Settings | Connection | LifeEnded | Drain | Report | Unusable
+Packet = Settings | Connection | OwnerEnded | Drain | Report | Unusable
 
 _TYPES: Final[Mapping[str, type[Packet]]] = {
     "settings": Settings,
     "connection": Connection,
-    "life_ended": LifeEnded,
+    "owner_ended": OwnerEnded,
     "drain": Drain,
     "report": Report,
     "unusable": Unusable,
@@ -214,7 +214,7 @@ class ControlSocket:
         try:
             data, ancillary, _, _ = self._socket.recvmsg(PACKET_LIMIT, room, socket.MSG_CMSG_CLOEXEC)
         except ConnectionResetError:
-            # The other end closed with packets unread. That is told once, ahead of what it had sent.
+            # The other end closed with packets unread. That error comes once, ahead of what it had sent.
             data, ancillary, _, _ = self._socket.recvmsg(PACKET_LIMIT, room, socket.MSG_CMSG_CLOEXEC)
         descriptor = _descriptor(ancillary)
         if not data:

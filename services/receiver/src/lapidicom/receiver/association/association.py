@@ -251,7 +251,7 @@ class Association:
         if action.sends is not None:
             try:
                 self._send(action.sends)
-            except OSError:  # the peer has gone; what was to be told to it does not matter any more
+            except OSError:  # the peer has gone; what it was to be sent does not matter any more
                 self._state = State.STA1
                 return
         if self._state is not before and self._state in (State.STA2, State.STA13):

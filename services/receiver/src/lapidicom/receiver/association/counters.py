@@ -27,13 +27,13 @@ class Counters:
 
     def add(self, other: "Counters") -> None:
         """Add another's counts to these."""
-        for entry in fields(self):
-            mine, theirs = getattr(self, entry.name), getattr(other, entry.name)
+        for one in fields(self):
+            mine, theirs = getattr(self, one.name), getattr(other, one.name)
             if isinstance(theirs, dict):
                 for status, count in dict(theirs).items():
                     mine[status] = mine.get(status, 0) + count
             else:
-                setattr(self, entry.name, mine + theirs)
+                setattr(self, one.name, mine + theirs)
 
 
 class Tally:

@@ -81,7 +81,7 @@ class Places:
                 waiter.given.set()
 
     def close(self) -> None:
-        """Give no place any more; those who wait are told so at once."""
+        """Give no place any more; those who wait get none, at once."""
         with self._lock:
             self._closed = True
             for waiter in self._waiters:

@@ -2,7 +2,7 @@
 
 All that instances of a series have in common is decoded, checked and encoded once: the folder, and
 the JSON of the record but for four values. The key is everything that was sent, so a series whose
-instances differ in a description simply has two entries.
+instances differ in a description simply has two templates.
 """
 
 import json
@@ -25,7 +25,7 @@ from lapidicom.receiver.upper_layer.presentation_context import ContextResult
 MAX_OPEN_SERIES: Final = 128
 """Of one association at the same time; when one more begins, the one that was idle longest is ended."""
 
-_MOST_ENTRIES: Final = 64
+_MOST_TEMPLATES: Final = 64
 """Per association; interleaved series beyond that are decoded anew."""
 
 
@@ -47,8 +47,8 @@ class Series:
         self.started = False
 
 
-class SeriesEntry:
-    """What one set of header values leads to: folder, file names and records."""
+class InstanceTemplate:
+    """What instances with the same header values share: folder, and the record but for four values."""
 
     __slots__ = ("SeriesInstanceUID", "_after", "_before", "folder", "series")
 
@@ -96,13 +96,13 @@ class SeriesBook:
         self._folders = folders
         self._journal = journal
         self._log = log
-        self._entries: dict[tuple[object, ...], SeriesEntry] = {}
+        self._templates: dict[tuple[object, ...], InstanceTemplate] = {}
         self._series: dict[SeriesKey, Series] = {}  # the one that was idle longest first
         self._latest: Series | None = None
         self._received = self._refused = 0  # of what is in no open series
         self.trace = b""
 
-    def entry(self, raw: RawValues, context: ContextResult) -> SeriesEntry:
+    def template(self, raw: RawValues, context: ContextResult) -> InstanceTemplate:
         """Look up what the header values lead to, or work it out.
 
         Raises:
@@ -110,18 +110,18 @@ class SeriesBook:
             PathError: if no safe path can be made of the values.
         """
         key = (raw.but_instance(), context.transfer_syntax)
-        entry = self._entries.get(key)
-        if entry is None or raw.SOPInstanceUID is None:
-            entry = self._work_out(raw, context)
-            if len(self._entries) >= _MOST_ENTRIES:
-                del self._entries[next(iter(self._entries))]
-            self._entries[key] = entry
-        if entry.series is not self._latest:
-            self._latest = series = entry.series
+        template = self._templates.get(key)
+        if template is None or raw.SOPInstanceUID is None:
+            template = self._work_out(raw, context)
+            if len(self._templates) >= _MOST_TEMPLATES:
+                del self._templates[next(iter(self._templates))]
+            self._templates[key] = template
+        if template.series is not self._latest:
+            self._latest = series = template.series
             self._series[series.key] = self._series.pop(series.key)
-        return entry
+        return template
 
-    def _work_out(self, raw: RawValues, context: ContextResult) -> SeriesEntry:
+    def _work_out(self, raw: RawValues, context: ContextResult) -> InstanceTemplate:
         tags = decode(raw)
         check(tags)
         association = self._association
@@ -152,34 +152,34 @@ class SeriesBook:
         before = records.instance_received(b'{"path":"%b' % folder_path.encode("ascii"))
         constant = {"SOPClassUID": tags.SOPClassUID, "TransferSyntaxUID": context.transfer_syntax, **common}
         after = json.dumps(constant, separators=(",", ":")).encode("ascii")[1:]
-        return SeriesEntry(series, uid, before, after)
+        return InstanceTemplate(series, uid, before, after)
 
-    def folder(self, entry: SeriesEntry) -> SeriesFolder:
-        """Return the open series folder of an entry.
+    def folder(self, template: InstanceTemplate) -> SeriesFolder:
+        """Return the open series folder of a template.
 
         Raises:
             OutOfResources: if it cannot be made durable.
         """
-        if entry.folder is None:
+        if template.folder is None:
             try:
-                entry.folder = self._folders.get(entry.series.key.folder)
+                template.folder = self._folders.get(template.series.key.folder)
             except OSError as error:
                 raise cannot_write(error) from error
-        return entry.folder
+        return template.folder
 
-    def append(self, entry: SeriesEntry, record: bytes) -> Entry:
+    def append(self, template: InstanceTemplate, record: bytes) -> Entry:
         """Hand an instance's record to the journal, behind the one that opens its series.
 
         Raises:
             JournalUnavailable: if the journal takes no such record.
         """
-        series = entry.series
+        series = template.series
         starts = None if series.started else records.series_started(series.fields)
         return self._journal.append((record + self.trace,), series=series.key, starts=starts)
 
-    def refused(self, entry: SeriesEntry | None, refusal: Refusal, uids: dict[str, str]) -> None:
+    def refused(self, template: InstanceTemplate | None, refusal: Refusal, uids: dict[str, str]) -> None:
         """Record a refusal; nobody waits for its sync, since nothing was promised."""
-        series = entry.series if entry is not None else None
+        series = template.series if template is not None else None
         if series is None:
             self._refused += 1
         else:
@@ -223,7 +223,9 @@ class SeriesBook:
     def _end_idle(self) -> None:
         """End the series that was idle longest; if it comes back, it begins again, with counts from zero."""
         series = self._series.pop(next(iter(self._series)))
-        self._entries = {key: entry for key, entry in self._entries.items() if entry.series is not series}
+        self._templates = {
+            key: template for key, template in self._templates.items() if template.series is not series
+        }
         self._count(series)
         if series.started:
             self._journal.append_quietly((self._end_record(series, datetime.now(UTC)),), ends=(series.key,))

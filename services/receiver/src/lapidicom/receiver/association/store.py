@@ -15,7 +15,7 @@ from lapidicom.common.instance.header import HeaderScanner
 from lapidicom.common.instance.tags import RawValues, is_uid, tag_name
 from lapidicom.receiver.association.association_info import AssociationInfo
 from lapidicom.receiver.association.counters import Counters
-from lapidicom.receiver.association.series import SeriesBook, SeriesEntry
+from lapidicom.receiver.association.series import InstanceTemplate, SeriesBook
 from lapidicom.receiver.association.time_of_receipt import TimeOfReceipt
 from lapidicom.receiver.dimse.command import Command
 from lapidicom.receiver.errors import (
@@ -80,13 +80,13 @@ class StoreService:
         self._written: Entry | None = None
         self._failure: Refusal | None = None
         self._has_data = False
-        self._entry: SeriesEntry | None = None
+        self._template: InstanceTemplate | None = None
 
     def begin(self, command: Command, context: ContextResult) -> None:
         """Take a C-STORE-RQ; its data set follows by `feed`."""
         self._command = command
         self._context = context
-        self._failure = self._file = self._entry = None
+        self._failure = self._file = self._template = None
         self._has_data = False
         self._chunks.clear()
         syntax = context.transfer_syntax
@@ -166,28 +166,28 @@ class StoreService:
         try:
             raw = self._scanner.finish()
             self._match(raw)
-            self._entry = entry = self._series.entry(raw, self._context)
+            self._template = template = self._series.template(raw, self._context)
             uid = self._command.affected_sop_instance_uid
-            name = entry.file_name(raw.InstanceNumber, uid)
+            name = template.file_name(raw.InstanceNumber, uid)
         except InstanceError as error:
             raise _not_understood(error) from error
         file = self._open_file()
         if self._chunks:
             file.write(self._chunks)
-        entry.folder, placed = file.place(self._series.folder(entry), name)
+        template.folder, placed = file.place(self._series.folder(template), name)
         self._file, self._placed = None, file
-        self._make_known(entry, entry.record(name, uid, file.size, self._time.now()))
-        self._stored(entry, placed, file.size)
+        self._make_known(template, template.record(name, uid, file.size, self._time.now()))
+        self._stored(template, placed, file.size)
 
-    def _make_known(self, entry: SeriesEntry, record: bytes) -> None:
+    def _make_known(self, template: InstanceTemplate, record: bytes) -> None:
         """Make the file's name and its record durable, side by side."""
         if self._store.volume.hang is not None:  # the file got its name too late
             raise self._store.volume.hang.refusal()
-        self._written = written = self._series.append(entry, record)
-        if entry.folder is not None:
-            self._store.sync_folder(entry.folder)
+        self._written = written = self._series.append(template, record)
+        if template.folder is not None:
+            self._store.sync_folder(template.folder)
         self._journal.wait(written)
-        entry.series.started = True
+        template.series.started = True
 
     def settle(self) -> None:
         """Let the mark pass the record, and close the file; to be called after `finish`, whatever it did.
@@ -260,11 +260,11 @@ class StoreService:
         self._log.exception("instance_failed", **self._uids())
         return ProcessingFailure("receiver failed to process the instance")
 
-    def _stored(self, entry: SeriesEntry, placed: str, size: int) -> None:
+    def _stored(self, template: InstanceTemplate, placed: str, size: int) -> None:
         counters = self._counters
         counters.instances_stored += 1
         counters.bytes_stored += size
-        entry.series.received += 1
+        template.series.received += 1
         if placed == "replaced":
             counters.instances_replaced += 1
             self._log.warning("instance_replaced", **self._uids())
@@ -278,19 +278,19 @@ class StoreService:
         if isinstance(refusal, OutOfResources):
             self._store.refusals.add(refusal)
         uids = self._uids()
-        self._series.refused(self._entry, refusal, uids)
+        self._series.refused(self._template, refusal, uids)
         self._log.warning(
             "instance_refused", status=f"0x{refusal.status:04X}", reason=refusal.comment, **uids
         )
 
     def _uids(self) -> dict[str, str]:
-        """The UIDs known of the instance. What is no UID may be anything, a name too: it is not told."""
+        """The UIDs known of the instance. What is no UID may be anything, a name too, and is left out."""
         uids = {
             "SOPClassUID": self._command.affected_sop_class_uid,
             "SOPInstanceUID": self._command.affected_sop_instance_uid,
         }
-        if self._entry is not None:
-            uids["SeriesInstanceUID"] = self._entry.SeriesInstanceUID
+        if self._template is not None:
+            uids["SeriesInstanceUID"] = self._template.SeriesInstanceUID
         return {keyword: uid for keyword, uid in uids.items() if is_uid(uid)}
 
     def cancel(self) -> None:

@@ -26,10 +26,10 @@ class GroupCommit:
     """One owner's journal: what waits for it, and what becomes of each batch.
 
     Args:
-        make_life: makes a new life.
+        make_journal: makes one, of a new life.
         receiver_id: CHRIS_RECEIVER_ID.
-        observe: told of failures.
-        on_life: told the folder name of each life after the first.
+        observe: called with each failure.
+        on_next: called with the folder name of each journal after the first.
         segment_limit: bytes of records in a segment.
 
     Attributes:
@@ -37,16 +37,16 @@ class GroupCommit:
         lacks_space: the last batch that failed found no space on the volume.
 
     Raises:
-        OSError: there is no first life with a durable segment.
+        OSError: there is no first journal with a durable segment.
     """
 
     def __init__(
         self,
-        make_life: Callable[[], OwnedJournal],
+        make_journal: Callable[[], OwnedJournal],
         receiver_id: str,
         *,
         observe: Observer,
-        on_life: Callable[[str], None],
+        on_next: Callable[[str], None],
         segment_limit: int = SEGMENT_LIMIT,
     ) -> None:
         self._observe = observe
@@ -59,8 +59,8 @@ class GroupCommit:
         """The last of the refusals that were written since the last sync: they need no more than the mark."""
         self._kept = KeptEndRecords(observe)
         self._mark = Mark(observe)
-        self._lives = JournalSuccession(make_life, self._mark, observe=observe, on_life=on_life)
-        self._segments = SegmentWriter(self._lives, receiver_id, segment_limit)
+        self._journals = JournalSuccession(make_journal, self._mark, observe=observe, on_next=on_next)
+        self._segments = SegmentWriter(self._journals, receiver_id, segment_limit)
         self.fault: str | None = None
         self.lacks_space = False
         self._write(())
@@ -68,12 +68,12 @@ class GroupCommit:
     @property
     def life_id(self) -> str:
         """Of the present or last life."""
-        return self._lives.last.life
+        return self._journals.last.life
 
     @property
     def folder(self) -> str:
         """Name of its folder."""
-        return self._lives.last.name
+        return self._journals.last.name
 
     @property
     def needs_probe(self) -> bool:
@@ -174,7 +174,7 @@ class GroupCommit:
             if self._unsynced is not None or self._kept.entries:
                 self._commit((Entry((), ends=()),))
             self._segments.close_segment()
-            self._lives.end()
+            self._journals.end()
 
     def _commit(self, batch: Sequence[Entry]) -> None:
         if self._kept.entries:
@@ -213,10 +213,10 @@ class GroupCommit:
     def _fail(self, batch: Sequence[Entry], error: OSError) -> None:
         self.fault = f"the journal takes no writes ({error.strerror or type(error).__name__})"
         self.lacks_space = error.errno in NO_SPACE
-        life = self._lives.present
+        journal = self._journals.present
         self._observe(
             "journal_write_failed",
-            life=None if life is None else life.name,
+            life=None if journal is None else journal.name,
             segment=self._segments.number,
             errno=error.errno,
             entries=len(batch),
@@ -224,7 +224,7 @@ class GroupCommit:
         self._segments.close_segment()
         self._unsynced = None
         if error.errno in GONE:
-            self._lives.leave()
+            self._journals.leave()
         self._kept.keep(batch)
         for entry in batch:
             if entry.ends is None:

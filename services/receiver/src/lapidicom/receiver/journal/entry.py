@@ -102,7 +102,7 @@ class KeptEndRecords:
     """End records that one owner could not write: kept in memory until a later batch takes them.
 
     Args:
-        observe: told when some are given up.
+        observe: called when some are given up.
 
     Attributes:
         entries: that wait for the next batch.

@@ -15,7 +15,7 @@ from lapidicom.receiver.journal.observer import Observer
 
 
 class Progress:
-    """The entries of one life that are durable and not yet passed by the mark, in journal order."""
+    """The entries of one journal that are durable and not yet passed by the mark, in journal order."""
 
     def __init__(self) -> None:
         self._entries: deque[Entry] = deque()
@@ -45,10 +45,10 @@ class Progress:
 
 
 class Mark:
-    """Moves the mark of the present life. All methods may be called by any thread.
+    """Moves the mark of the present journal. All methods may be called by any thread.
 
     Args:
-        observe: told when the mark cannot be written.
+        observe: called when the mark cannot be written.
 
     Attributes:
         progress: the entries that it has not passed yet.
@@ -58,23 +58,23 @@ class Mark:
     def __init__(self, observe: Observer) -> None:
         self._observe = observe
         self._moving = threading.Lock()
-        self._life: OwnedJournal | None = None
+        self._journal: OwnedJournal | None = None
         self.progress = Progress()
         self.due: Position | None = None
 
-    def begin(self, life: OwnedJournal) -> None:
-        """Move the mark of this life from now on."""
+    def begin(self, journal: OwnedJournal) -> None:
+        """Move the mark of this journal from now on."""
         with self._moving:
-            self._life = life
+            self._journal = journal
             self.progress = Progress()
             self.due = None
 
     def leave(self) -> None:
-        """Close the present life: nobody may write to a descriptor that is closed, or another's by now."""
+        """Close the present journal: nobody may write to a descriptor that is closed, or another's by now."""
         with self._moving:
-            life, self._life = self._life, None
-            if life is not None:
-                life.close()
+            journal, self._journal = self._journal, None
+            if journal is not None:
+                journal.close()
 
     def add(self, entries: Iterable[Entry]) -> None:
         """These entries are durable, one behind the other. Called by one thread at a time."""
@@ -106,14 +106,14 @@ class Mark:
                 return
 
     def _write(self, position: Position) -> None:
-        life = self._life
-        if life is None:
+        journal = self._journal
+        if journal is None:
             return
         try:
-            life.mark(position)
+            journal.mark(position)
         except OSError as error:
             if self.due is None:
-                self._observe("journal_mark_not_moved", life=life.name, errno=error.errno)
+                self._observe("journal_mark_not_moved", life=journal.name, errno=error.errno)
             self.due = position
         else:
             self.due = None

@@ -23,60 +23,60 @@ class JournalSuccession:
     """The journals of one owner, one after the other; the first is made at once.
 
     Args:
-        make_life: makes a new life.
+        make_journal: makes one, of a new life.
         mark: is moved in the present one, and closes it.
-        observe: told of each life after the first.
-        on_life: told the folder name of each life after the first.
+        observe: called for each journal after the first.
+        on_next: called with the folder name of each journal after the first.
 
     Attributes:
         present: None while none could be made, and after the end.
         last: the present one, or the one before.
 
     Raises:
-        OSError: there is no first life.
+        OSError: there is no first one.
     """
 
     def __init__(
         self,
-        make_life: Callable[[], OwnedJournal],
+        make_journal: Callable[[], OwnedJournal],
         mark: Mark,
         *,
         observe: Observer,
-        on_life: Callable[[str], None],
+        on_next: Callable[[str], None],
     ) -> None:
-        self._make_life = make_life
+        self._make_journal = make_journal
         self._mark = mark
         self._observe = observe
-        self._on_life = on_life
+        self._on_next = on_next
         self._is_over = False
-        self.last = make_life()
+        self.last = make_journal()
         self.present: OwnedJournal | None = self.last
         mark.begin(self.last)
 
     def current(self) -> OwnedJournal:
-        """The present life, a new one if the last was left.
+        """The present journal, a new one if the last was left.
 
         Raises:
-            OSError: no life can be made; ESHUTDOWN after the end.
+            OSError: none can be made; ESHUTDOWN after the end.
         """
         if self._is_over:
             raise OSError(errno.ESHUTDOWN, "closed")
         if self.present is None:
-            life = self._make_life()
-            self.present = self.last = life
-            self._mark.begin(life)
-            self._observe("journal_life_began", life=life.name)
-            self._on_life(life.name)
-            return life
+            journal = self._make_journal()
+            self.present = self.last = journal
+            self._mark.begin(journal)
+            self._observe("journal_life_began", life=journal.name)
+            self._on_next(journal.name)
+            return journal
         return self.present
 
     def leave(self) -> None:
-        """Close the present life, whose journal was deleted; `current` begins the next."""
+        """Close the present journal, which was deleted; `current` begins the next."""
         self.present = None
         self._mark.leave()
 
     def end(self) -> None:
-        """Close the present life; there will be no other."""
+        """Close the present journal; there will be no other."""
         self.leave()
         self._is_over = True
 
@@ -85,13 +85,13 @@ class SegmentWriter:
     """Numbers and frames the records of one owner, and writes them.
 
     Args:
-        lives: whose present one holds the segment.
+        journals: whose present one holds the segment.
         receiver_id: CHRIS_RECEIVER_ID.
         limit: bytes of records in a segment, behind its list of open series.
     """
 
-    def __init__(self, lives: JournalSuccession, receiver_id: str, limit: int) -> None:
-        self._lives = lives
+    def __init__(self, journals: JournalSuccession, receiver_id: str, limit: int) -> None:
+        self._journals = journals
         self._receiver_id = receiver_id
         self._limit = limit
         self._sequence = 0
@@ -124,13 +124,13 @@ class SegmentWriter:
         if segment is None:
             self._write_new(batch)
             return True
-        life = self._lives.current()
+        journal = self._journals.current()
         lines, ends = self._lines(batch, segment.size)
         if lines:
-            life.write(segment, b"".join(lines))
+            journal.write(segment, b"".join(lines))
         is_awaited = not all(entry.refused for entry in batch)
         if is_awaited:
-            life.sync(segment)
+            journal.sync(segment)
         self._written(batch, segment, ends)
         return is_awaited
 
@@ -146,14 +146,14 @@ class SegmentWriter:
         Raises:
             OSError: the segment must not be written again.
         """
-        segment, life = self._segment, self._lives.present
+        segment, journal = self._segment, self._journals.present
         if (
             segment is None
-            or life is None
+            or journal is None
             or segment.size + entry.length() + 4 * _LINE_OVERHEAD > segment.full_at
         ):
             return False
-        life.write(segment, b"".join(map(self._line, entry.bodies)))
+        journal.write(segment, b"".join(map(self._line, entry.bodies)))
         self._series.take(entry)
         entry.end = Position(segment.number, segment.size)
         return True
@@ -161,7 +161,7 @@ class SegmentWriter:
     def sync(self) -> None:
         """Make what was written to the open segment durable."""
         if self._segment is not None:
-            self._lives.current().sync(self._segment)
+            self._journals.current().sync(self._segment)
 
     def beat(self) -> None:
         """Show that the owner lives.
@@ -169,35 +169,39 @@ class SegmentWriter:
         Raises:
             OSError: it cannot be shown, or the journal was deleted.
         """
-        life = self._lives.present
-        if life is not None:
-            life.beat()
+        journal = self._journals.present
+        if journal is not None:
+            journal.beat()
             if self._segment is not None:
-                life.check(self._segment)
+                journal.check(self._segment)
 
     def close_segment(self) -> None:
         """Write no more to the open segment; the next batch begins a new one."""
         segment, self._segment = self._segment, None
-        life = self._lives.present
-        if segment is not None and life is not None:
-            life.close_segment(segment)
+        journal = self._journals.present
+        if segment is not None and journal is not None:
+            journal.close_segment(segment)
 
     def _write_new(self, batch: Sequence[Entry]) -> None:
         """Write the batch behind the list of open series, as the beginning of a new segment."""
-        life = self._lives.current()
+        journal = self._journals.current()
         listed = self._series.listed()
         opened = segment_opened(
-            life.life, self._receiver_id, datetime.now(UTC), durable=life.durable, open_series=len(listed)
+            journal.life,
+            self._receiver_id,
+            datetime.now(UTC),
+            durable=journal.durable,
+            open_series=len(listed),
         )
         head = [self._line(opened), *(self._line(series_open(series)) for series in listed)]
         begin = sum(map(len, head))
-        segment = life.open_segment()
+        segment = journal.open_segment()
         try:
             lines, ends = self._lines(batch, begin)
-            life.write(segment, b"".join((*head, *lines)))
-            life.sync_new(segment)
+            journal.write(segment, b"".join((*head, *lines)))
+            journal.sync_new(segment)
         except OSError:
-            life.discard_segment(segment)
+            journal.discard_segment(segment)
             raise
         segment.full_at = begin + self._limit
         self._segment = segment

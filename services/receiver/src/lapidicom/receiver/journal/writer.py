@@ -81,7 +81,7 @@ class Journal:
         life: str | None = None,
         parent: str | None = None,
         observe: Observer | None = None,
-        on_life: Callable[[str], None] = lambda _: None,
+        on_next: Callable[[str], None] = lambda _: None,
         takes_refusals: Callable[[], bool] = lambda: True,
     ) -> Self:
         """Begin a new life: a folder of its own, and a first segment, durable before this returns.
@@ -95,11 +95,11 @@ class Journal:
             segment_limit: bytes of records in a segment.
             life: UUID in hex of the first life, if something else bears it already; a new one, if not.
             parent: whose relay follows this journal; the parent process, if not given.
-            observe: told of events; the log, if not given.
-            on_life: told the folder's name when a later life begins (the journal was deleted under
+            observe: called with each event; the log, if not given.
+            on_next: called with the folder's name when another one begins (the journal was deleted under
                 a paused owner), by the thread that found out.
             takes_refusals: whether records of refusals may be written now: a sender that is refused for
-                want of space must not take the last of it. They are counted, and told with a heartbeat.
+                want of space must not take the last of it. They are counted, and reported with a heartbeat.
 
         Raises:
             JournalUnavailable: it could not be made.
@@ -107,16 +107,16 @@ class Journal:
         whose = parent_identity() if parent is None else parent
         given = [] if life is None else [life]
 
-        def make_life() -> OwnedJournal:
+        def make_journal() -> OwnedJournal:
             own = given.pop() if given else uuid.uuid4().hex
             return OwnedJournal(file_system, spool, receiver_id, own, whose, fsync=fsync)
 
         try:
             group = GroupCommit(
-                make_life,
+                make_journal,
                 receiver_id,
                 observe=observe or structlog.get_logger(__name__).warning,
-                on_life=on_life,
+                on_next=on_next,
                 segment_limit=segment_limit,
             )
         except OSError as error:
@@ -196,7 +196,7 @@ class Journal:
         """Hand over what nobody waits for. Never raises.
 
         Refusals (`ends` is None) that cannot be written are lost with their batch, and left out while too
-        many wait or the volume takes no instances; the event `refusals_not_recorded` tells how many. End
+        many wait or the volume takes no instances; the event `refusals_not_recorded` gives their number. End
         records (`ends` given, even if empty) are kept in memory until a later batch takes them, up to
         10,000 appends or 8 MiB; beyond that their series are ended by the relay, with this life.
 

@@ -73,7 +73,7 @@ class ListenerService:
         for number in stuck:
             handlers[number].give_up(HANG.refusal())
 
-    def life(self) -> str:
+    def journal(self) -> str:
         """Name of the folder of the present journal."""
         return self._journal.folder
 

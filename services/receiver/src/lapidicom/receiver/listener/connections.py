@@ -63,7 +63,7 @@ class Connections:
         self._on_end = on_end
         self._lock = threading.Lock()
         self._open: dict[int, tuple[str, ConnectionHandler]] = {}
-        self._told_to_stop: set[int] = set()
+        self._stopping: set[int] = set()
         self._log = structlog.get_logger()
 
     @property
@@ -128,21 +128,21 @@ class Connections:
         """Close the oldest bare connection of the address that has most of them, if there are too many.
 
         Returns:
-            False if as many as are allowed have been told to stop and have not ended yet.
+            False if as many as are allowed are stopping.
         """
         with self._lock:
             bare = {
                 number: host
                 for number, (host, handler) in self._open.items()
-                if number not in self._told_to_stop and handler.is_bare
+                if number not in self._stopping and handler.is_bare
             }
             if len(bare) < self._most_bare:
                 return True
-            if len(self._told_to_stop) >= self._most_bare:
+            if len(self._stopping) >= self._most_bare:
                 return False
             counts = Counter(bare.values())
             victim = min(bare, key=lambda number: (-counts[bare[number]], number))
-            self._told_to_stop.add(victim)
+            self._stopping.add(victim)
             handler = self._open[victim][1]
         self.closed_bare += 1
         handler.stop()
@@ -151,7 +151,7 @@ class Connections:
     def _forget(self, number: int) -> None:
         with self._lock:
             del self._open[number]
-            self._told_to_stop.discard(number)
+            self._stopping.discard(number)
 
     def _refuse(self, sock: socket.socket) -> None:
         self.closed_bare += 1

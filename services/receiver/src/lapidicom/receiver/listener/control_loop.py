@@ -44,7 +44,7 @@ class Service(Protocol):
     def look_for_hangs(self, handlers: Mapping[int, ConnectionHandler]) -> None:
         """Give up those, by number of the connection, whose threads the volume has held up for too long."""
 
-    def life(self) -> str:
+    def journal(self) -> str:
         """Name of the folder of the present journal."""
 
     def fault(self) -> str | None:
@@ -144,7 +144,7 @@ class ControlLoop:
             connections=connections.open,
             taken=connections.taken,
             places=self._places.in_use,
-            life=service.life(),
+            journal=service.journal(),
             fault="its control loop fails again and again" if self.has_failed else service.fault(),
             degraded=service.degraded(),
             counters={

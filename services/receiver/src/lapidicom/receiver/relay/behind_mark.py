@@ -97,7 +97,7 @@ class BehindMark:
         files: the stored files.
         clock: monotonic seconds.
         counts: what is passed over is added there.
-        observe: told of what is passed over.
+        observe: called for each record that is passed over.
 
     Attributes:
         never_answered: sequence numbers of the records that were passed over.

@@ -1,4 +1,4 @@
-"""The control loop of the relay: hears of ended lives, reports, drains, and ends with the supervisor."""
+"""The control loop of the relay: hears of ended listeners, reports, drains, and ends with the supervisor."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from lapidicom.receiver.control import (
     ControlError,
     ControlSocket,
     Drain,
-    LifeEnded,
+    OwnerEnded,
     Report,
 )
 from lapidicom.receiver.relay.journals import Journals
@@ -27,8 +27,8 @@ class RelayControlLoop:
 
     Args:
         control: the child's end of the control socket.
-        journals: told of ended lives.
-        relay: asked whether anything is left.
+        journals: are given the journals of ended listeners.
+        publishing: asked whether anything is left.
         counts: what is reported.
         on_orphaned: called when the supervisor has gone.
 
@@ -40,14 +40,14 @@ class RelayControlLoop:
         self,
         control: ControlSocket,
         journals: Journals,
-        relay: JournalPublisher,
+        publishing: JournalPublisher,
         counts: Counts,
         on_orphaned: Callable[[], NoReturn] = orphaned,
     ) -> None:
         self.connected = False
         self._control = control
         self._journals = journals
-        self._relay = relay
+        self._publishing = publishing
         self._counts = counts
         self._on_orphaned = on_orphaned
         self._drain_until: float | None = None
@@ -98,7 +98,7 @@ class RelayControlLoop:
 
     async def _drain(self) -> None:
         """Publish what is left, for as long as the grace lasts; a later, shorter grace cuts it."""
-        rest = asyncio.create_task(self._relay.until_at_rest())
+        rest = asyncio.create_task(self._publishing.until_at_rest())
         while not rest.done():
             left = (self._drain_until or 0.0) - monotonic()
             if left <= 0:
@@ -119,14 +119,14 @@ class RelayControlLoop:
                 continue
             except ControlClosedError:
                 self._on_orphaned()
-            if isinstance(packet, LifeEnded):
-                self._life_ended(packet.life)
+            if isinstance(packet, OwnerEnded):
+                self._owner_ended(packet.journal)
             elif isinstance(packet, Drain):
                 self._drain_until = monotonic() + packet.grace
             self._packet.set()
 
-    def _life_ended(self, name: str) -> None:
+    def _owner_ended(self, name: str) -> None:
         try:
-            self._journals.life_ended(name)
+            self._journals.owner_ended(name)
         except OSError as error:
             self._log.warning("relay_cannot_look", errno=error.errno)

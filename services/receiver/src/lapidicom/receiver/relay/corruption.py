@@ -20,7 +20,7 @@ class Corruption:
         folder: the journal.
         life: its life.
         counts: each place is added there.
-        observe: told of each place, once.
+        observe: called for each place, once.
     """
 
     def __init__(self, folder: JournalFolder, life: str, *, counts: Counts, observe: Observer) -> None:
@@ -31,7 +31,7 @@ class Corruption:
         self._known: set[tuple[int, int]] | None = None
 
     def note(self, segment: int, stretch: BadStretch) -> None:
-        """Note a place. Its file need not be written: then the event is all that tells of it.
+        """Note a place. Its file need not be written: then there is only the event.
 
         Raises:
             OSError: the journal cannot be read.

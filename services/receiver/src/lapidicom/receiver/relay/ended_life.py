@@ -178,7 +178,7 @@ class JournalFinisher:
         life: its life, for the ids of its messages.
         incoming: folder of the life's temporary files.
         relay_id: of this relay: makes names of temporary files unique.
-        observe: told of series of which no message can be made.
+        observe: called for series of which no message can be made.
     """
 
     def __init__(

@@ -48,7 +48,7 @@ class Follower:
         incoming: folder of the life's temporary files; removed when the life is finished.
         relay_id: of this relay: makes names of temporary files unique.
         counts: what is done is added there.
-        observe: told of events.
+        observe: called with each event.
         offload: runs what may wait for the disk.
         clock: monotonic seconds.
 

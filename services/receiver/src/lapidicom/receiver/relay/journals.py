@@ -1,7 +1,7 @@
 """Which journals this relay follows, and which lives it takes for ended.
 
 It follows the journals of its own supervisor's listeners from their beginning, and any other once
-its owner is gone: told by the supervisor, or because the heartbeat has stood still for the whole
+its owner is gone: the supervisor says so, or the heartbeat has stood still for the whole
 takeover time by this relay's own monotonic clock. A claim on an ended life saves other relays the
 work; it expires like a life, by standing still. Whatever goes wrong here leads to records sent
 twice or later, never to a lost one.
@@ -83,7 +83,7 @@ class Watched:
     Attributes:
         name: of its folder.
         follower: reads it, if this relay does.
-        told: the supervisor saw its owner end.
+        end_seen: the supervisor saw its owner end.
     """
 
     name: str
@@ -94,7 +94,7 @@ class Watched:
     claim: StandStill
     follower: Follower | None = None
     is_own: bool | None = None
-    told: bool = False
+    end_seen: bool = False
     claimed_at: float | None = None
     looks: int = field(default=0)
 
@@ -109,7 +109,7 @@ class Journals:
         takeover: CHRIS_JOURNAL_TAKEOVER, seconds.
         clock: monotonic seconds.
         make_follower: makes the follower of a journal: of its folder, its life, its folder's name.
-        observe: told of events.
+        observe: called with each event.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class Journals:
         self._make_follower = make_follower
         self._observe = observe
         self._watched: dict[str, Watched] = {}
-        self._told: set[str] = set()
+        self._seen_to_end: set[str] = set()
         self._unknown: set[str] = set()
 
     def followers(self) -> list[Follower]:
@@ -143,9 +143,9 @@ class Journals:
         """All journals known."""
         return list(self._watched.values())
 
-    def life_ended(self, name: str) -> None:
+    def owner_ended(self, name: str) -> None:
         """The supervisor saw the owner of this journal end: it may be finished at once."""
-        self._told.add(name)
+        self._seen_to_end.add(name)
         self.look()
 
     def look(self) -> None:
@@ -201,16 +201,16 @@ class Journals:
         if follower is not None and follower.unknown is not None:
             self._release(one)
             return
-        newly_told = one.name in self._told
-        if follower is not None and follower.finished and one.looks % _LOOKS_BETWEEN and not newly_told:
+        newly_seen = one.name in self._seen_to_end
+        if follower is not None and follower.finished and one.looks % _LOOKS_BETWEEN and not newly_seen:
             return
         moved = one.beat.look(now, one.folder.heartbeat())
         one.claim.look(now, one.folder.file(CLAIM))
-        if newly_told:
-            self._told.discard(one.name)
-            one.told = True
-        elif moved and one.told:
-            one.told = False
+        if newly_seen:
+            self._seen_to_end.discard(one.name)
+            one.end_seen = True
+        elif moved and one.end_seen:
+            one.end_seen = False
         if one.is_own is None:
             self._find_parent(one)
         if one.is_own and one.follower is None:
@@ -231,16 +231,16 @@ class Journals:
         """Decide whether the owner lives."""
         follower = one.follower
         if follower is not None and follower.ended:
-            if moved and not one.told:
+            if moved and not one.end_seen:
                 self._observe("journal_owner_lives", life=one.name)
                 follower.owner_lives()
             elif follower.finished:
                 follower.look_again()
             else:
                 self._claim(one, now)
-        elif one.told or (one.beat.seconds(now) >= self._takeover and not self._is_claimed(one, now)):
-            self._observe("journal_taken_over", life=one.name, told=one.told)
-            self._follow(one).owner_ended(is_known=one.told)
+        elif one.end_seen or (one.beat.seconds(now) >= self._takeover and not self._is_claimed(one, now)):
+            self._observe("journal_taken_over", life=one.name, end_seen=one.end_seen)
+            self._follow(one).owner_ended(is_known=one.end_seen)
             self._claim(one, now)
 
     def _is_claimed(self, one: Watched, now: float) -> bool:

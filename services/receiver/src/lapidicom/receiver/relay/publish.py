@@ -47,7 +47,7 @@ class JournalPublisher:
         journals: which they are.
         retention: deletes what is relayed.
         takeover: CHRIS_JOURNAL_TAKEOVER, seconds: how often to look at heartbeats follows from it.
-        observe: told of events.
+        observe: called with each event.
         offload: runs what may wait for the disk.
         clock: monotonic seconds.
     """

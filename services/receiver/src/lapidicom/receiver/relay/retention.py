@@ -65,7 +65,7 @@ class Retention:
         days: CHRIS_JOURNAL_DAYS.
         min_free_space: CHRIS_MIN_FREE_SPACE, bytes.
         now: seconds since the epoch, as the volume's time stamps count them.
-        observe: told of events.
+        observe: called with each event.
     """
 
     def __init__(

@@ -147,8 +147,8 @@ class Volume:
         self._make_pacs_folder()
         unmet = [found for found in self._findings() if found.fault is not None]
         if unmet:
-            told = "; ".join(f"{found.fault}: {found.remedy}" for found in unmet)
-            raise VolumeUnusable(f"CHRIS_FILES_ROOT={self._files_root}, spool {self._spool}: {told}")
+            faults = "; ".join(f"{found.fault}: {found.remedy}" for found in unmet)
+            raise VolumeUnusable(f"CHRIS_FILES_ROOT={self._files_root}, spool {self._spool}: {faults}")
         self._hold_pacs_folder()
         if self.space().inodes == 0:
             raise OSError(errno.ENOSPC, "no free inodes")

@@ -29,8 +29,8 @@ START: Final = 120.0
 journal: on a busy machine or a slow file system these take long, and a fresh process would be no faster."""
 
 
-class ChildObserver(Protocol):
-    """Who is told what happens to the children."""
+class SlotOwner(Protocol):
+    """Who acts on what happens to the children: the supervisor."""
 
     def child_started(self, child: Child) -> None:
         """The process of a child was started."""
@@ -43,13 +43,13 @@ class ChildObserver(Protocol):
 
 
 class Slot:
-    """Keeps one child running until told otherwise.
+    """Keeps one child running until `stop_replacing`.
 
     Args:
         role: what the child does.
         index: which one of its role it is.
         launch: starts a process.
-        observer: is told what happens.
+        owner: acts on what happens to the child.
         timeout: seconds without a report after which the child is killed, and so replaced.
     """
 
@@ -58,7 +58,7 @@ class Slot:
         role: Role,
         index: int,
         launch: Callable[[Role, int], Child],
-        observer: ChildObserver,
+        owner: SlotOwner,
         *,
         timeout: float,
     ) -> None:
@@ -66,7 +66,7 @@ class Slot:
         self.index = index
         self.child: Child | None = None
         self._launch = launch
-        self._observer = observer
+        self._owner = owner
         self._timeout = timeout
         self._watchdog: Watchdog | None = None
         self._replacement = ReplacementDelay()
@@ -105,14 +105,14 @@ class Slot:
         self._watchdog = Watchdog(self._timeout, child.started_at)
         self._log.info("child_started", child=child.pid)
         asyncio.get_running_loop().add_reader(child.fileno(), self.read)
-        self._observer.child_started(child)
+        self._owner.child_started(child)
 
     def read(self) -> None:
         """Take in the reports that have arrived."""
         child = self.child
         if child is None:
             return
-        child.read(self._observer.child_reported)
+        child.read(self._owner.child_reported)
         if not child.is_open:
             asyncio.get_running_loop().remove_reader(child.fileno())
 
@@ -139,7 +139,7 @@ class Slot:
             lived=round(child.lived, 3),
         )
         try:
-            self._observer.child_ended(child)
+            self._owner.child_ended(child)
         finally:
             child.close()
             self._replace(child.lived)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from lapidicom.receiver.control import LifeEnded, Report
+from lapidicom.receiver.control import OwnerEnded, Report
 
 SILENCE: Final = 5.0
 """Seconds without a report after which a listener gets no new connection and counts as not ready."""
@@ -15,7 +15,7 @@ STARTING: Final = 20.0
 """Seconds for which connections wait in the backlog for a listener that has been started."""
 
 _MOST_KEPT: Final = 1000
-"""Lives beyond that are found by the relay itself, by their heartbeat."""
+"""Journals beyond that are found by the relay itself, by their heartbeat."""
 
 
 @dataclass(frozen=True)
@@ -133,32 +133,32 @@ class Totals:
 
 
 class EndedListeners:
-    """The journals whose listener was seen to end: the relay is told of each, a new relay of all again."""
+    """The journals whose listener was seen to end: a relay is sent each once, a new relay all again."""
 
     def __init__(self) -> None:
-        self._lives: list[str] = []
-        self._told = 0
+        self._journals: list[str] = []
+        self._sent = 0
 
-    def add(self, life: str) -> None:
+    def add(self, journal: str) -> None:
         """A listener process was seen to end, or went on with another journal."""
-        if life not in self._lives:
-            self._lives.append(life)
-        if len(self._lives) > _MOST_KEPT:
-            del self._lives[0]
-            self._told = max(0, self._told - 1)
+        if journal not in self._journals:
+            self._journals.append(journal)
+        if len(self._journals) > _MOST_KEPT:
+            del self._journals[0]
+            self._sent = max(0, self._sent - 1)
 
     def start_anew(self) -> None:
         """A new relay process knows nothing yet."""
-        self._told = 0
+        self._sent = 0
 
-    def tell(self, send: Callable[[LifeEnded], bool]) -> bool:
-        """Send what is untold, until `send` says that it cannot take more now.
+    def send(self, send: Callable[[OwnerEnded], bool]) -> bool:
+        """Send those that the relay does not know, until `send` says that it cannot take more now.
 
         Returns:
-            Whether everything is told.
+            Whether all are sent.
         """
-        while self._told < len(self._lives):
-            if not send(LifeEnded(self._lives[self._told])):
+        while self._sent < len(self._journals):
+            if not send(OwnerEnded(self._journals[self._sent])):
                 return False
-            self._told += 1
+            self._sent += 1
         return True

@@ -127,38 +127,38 @@ class Supervisor:
         finally:
             self._kill_all()
 
-    # --- what children tell ---
+    # --- what happens to children ---
 
     def child_started(self, child: Child) -> None:
-        """A new relay is told all ended lives."""
+        """A new relay is sent all journals of ended listeners."""
         if child.role is Role.RELAY:
             self._ended.start_anew()
-            self._ended.tell(child.send)
+            self._ended.send(child.send)
 
     def child_reported(self, child: Child, report: Report) -> None:
-        """A first report ends the wait for a live listener; a new life ends the one before it."""
+        """A first report ends the wait for a live listener; a new journal ends the one before it."""
         before = child.report
         if before is None:
             asyncio.get_running_loop().call_soon(self._resume)
-        elif before.life is not None and report.life != before.life:
-            self._life_ended(before.life)
+        elif before.journal is not None and report.journal != before.journal:
+            self._owner_ended(before.journal)
         asyncio.get_running_loop().call_soon(self._note_health)
 
     def child_ended(self, child: Child) -> None:
         """Keep what it counted, and let the relay finish its journal."""
         if child.report is not None:
             self._totals.keep(child.report.counters)
-            if child.report.life is not None:
-                self._life_ended(child.report.life)
+            if child.report.journal is not None:
+                self._owner_ended(child.report.journal)
         self._something_ended.set()
 
-    def _life_ended(self, life: str) -> None:
-        self._ended.add(life)
-        self._tell_ended()
+    def _owner_ended(self, journal: str) -> None:
+        self._ended.add(journal)
+        self._send_ended()
 
-    def _tell_ended(self) -> bool:
+    def _send_ended(self) -> bool:
         relay = self._relay.child
-        return relay is not None and self._ended.tell(relay.send)
+        return relay is not None and self._ended.send(relay.send)
 
     # --- connections ---
 
@@ -196,7 +196,7 @@ class Supervisor:
         self._reap()
         for slot in self._slots():
             slot.watch()
-        self._tell_ended()
+        self._send_ended()
         self._note_health()
         if self._acceptor is not None:
             self._acceptor.resume()
@@ -279,14 +279,14 @@ class Supervisor:
         await self._end_relay()
 
     async def _end_listeners(self, deadline: float) -> None:
-        told: dict[int, int] = {}  # process id: number of the signal that it was told of
+        drained: dict[int, int] = {}  # process id: number of the signal at which it was sent a Drain
         while children := [slot.child for slot in self._listeners if slot.child is not None]:
             if self._signals > 1:
                 deadline = min(deadline, monotonic())
             left = max(0.0, deadline - monotonic())
             for child in children:
-                if told.get(child.pid) != min(self._signals, 2) and child.send(Drain(left)):
-                    told[child.pid] = min(self._signals, 2)
+                if drained.get(child.pid) != min(self._signals, 2) and child.send(Drain(left)):
+                    drained[child.pid] = min(self._signals, 2)
                 if monotonic() > deadline + _LISTENER_MARGIN:
                     self._kill(child)
             if monotonic() > deadline + _LISTENER_MARGIN + _KILLED_MARGIN:
@@ -295,10 +295,10 @@ class Supervisor:
 
     async def _end_relay(self) -> None:
         deadline = monotonic() + RELAY_GRACE
-        told = False
+        is_drained = False
         while (child := self._relay.child) is not None:
-            if not told and self._tell_ended():
-                told = child.send(Drain(max(0.0, deadline - monotonic())))
+            if not is_drained and self._send_ended():
+                is_drained = child.send(Drain(max(0.0, deadline - monotonic())))
             if monotonic() > deadline + _RELAY_MARGIN:
                 self._kill(child)
             if monotonic() > deadline + _RELAY_MARGIN + _KILLED_MARGIN:
