@@ -101,17 +101,15 @@ def test_with_json_nothing_but_the_document_reaches_standard_output() -> None:
     out = _Terminal()
     output = _output(out, as_json=True)
     output.text("title")
-    output.note("beside")
     output.show(Whole(when=datetime(2026, 1, 2, tzinfo=UTC), name="Müller"))
     told = json.loads(out.getvalue())
     assert (told["when"], told["name"], told["rows"]) == ("2026-01-02T00:00:00Z", "Müller", [])
     assert "Müller" in out.getvalue()
 
 
-def test_piped_there_are_no_notes_and_no_progress_but_warnings() -> None:
+def test_piped_there_is_no_progress_but_warnings() -> None:
     out, err = io.StringIO(), _Terminal()
     output = _output(out, err)
-    output.note("beside")
     with output.progress("replaying", 10) as advance:
         advance(5)
     assert (out.getvalue(), err.getvalue()) == ("", "")

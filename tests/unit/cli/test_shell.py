@@ -3,7 +3,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -81,7 +81,7 @@ async def _fail(error: Exception) -> None:
 def probed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
     """Runs `lapidicom dlq probe`."""
 
-    monkeypatch.setitem(application.LETTERS, "probe", application.Verb("Probe.", f"{__name__}:probe"))
+    monkeypatch.setitem(application.VERBS["dlq"], "probe", ("Probe.", f"{__name__}:probe"))
     monkeypatch.setitem(sys.modules, __name__, sys.modules[probe.__module__])
     return lambda *arguments: in_process("dlq", "probe", *arguments, AMQP_URL=URL)
 
@@ -150,14 +150,12 @@ def test_help_is_the_answer_to_nothing() -> None:
 
 
 def _all_commands() -> list[tuple[str, ...]]:
-    def below(names: tuple[str, ...], verbs: Mapping[str, application.Verb]) -> list[tuple[str, ...]]:
-        return [
-            found
-            for name, verb in verbs.items()
-            for found in (below((*names, name), verb.verbs) if verb.verbs else [(*names, name)])
-        ]
-
-    return below((), application.VERBS)
+    return [
+        (*([] if group == "lapidicom" else [group]), name)
+        for group, verbs in application.VERBS.items()
+        for name, (_, place) in verbs.items()
+        if place
+    ]
 
 
 @pytest.mark.parametrize("names", _all_commands(), ids=" ".join)
@@ -176,7 +174,7 @@ def test_the_version_is_that_of_the_distribution() -> None:
 def test_a_fault_of_ours_is_one_line_that_tells_where_and_no_value(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(application.LETTERS, "probe", application.Verb("Probe.", f"{__name__}:broken"))
+    monkeypatch.setitem(application.VERBS["dlq"], "probe", ("Probe.", f"{__name__}:broken"))
     monkeypatch.setattr(sys, "argv", ["lapidicom", "dlq", "probe"])
     with pytest.raises(SystemExit) as caught:
         application.main()
@@ -210,7 +208,7 @@ def test_what_is_slow_to_import_is_not_imported_before_it_is_needed() -> None:
 
 def test_a_terminal_that_lacks_a_character_gets_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     written = io.BytesIO()
-    monkeypatch.setitem(application.LETTERS, "probe", application.Verb("Probe.", f"{__name__}:tell"))
+    monkeypatch.setitem(application.VERBS["dlq"], "probe", ("Probe.", f"{__name__}:tell"))
     monkeypatch.setattr(sys, "argv", ["lapidicom", "dlq", "probe"])
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
     with pytest.raises(SystemExit) as caught:

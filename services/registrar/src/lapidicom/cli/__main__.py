@@ -4,8 +4,7 @@ import contextlib
 import os
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
@@ -21,9 +20,9 @@ except KeyboardInterrupt:  # typer takes a moment to be imported
     sys.stderr.write("lapidicom: interrupted\n")
     sys.exit(130)
 
-NAME = "lapidicom"
+NAME: Final = "lapidicom"
 
-HELP = """Look at lapidicom, find what failed and why, and mend it.
+HELP: Final = """Look at lapidicom, find what failed and why, and mend it.
 
 \b
 What is set in the environment is what can be seen: AMQP_URL always; CHRIS_URL, CHRIS_USERNAME,
@@ -34,76 +33,61 @@ Exit status: 0 done or healthy; 1 degraded, not found, or some failed; 2 wrong u
 RabbitMQ or CUBE down; 3 another operator is at work; 70 an internal error; 130 ended by Ctrl-C.
 """
 
+VERBS: Final = {
+    NAME: {
+        "status": ("Is it well? The whole system on one screen.", ".status:status"),
+        "doctor": ("Is it well? Everything that lapidicom needs, checked.", ".doctor:doctor"),
+        "dlq": ("What failed and why? Send it again, or take it away.", ""),
+        "trace": ("Where is this instance, series or study?", ".trace:trace"),
+        "reconcile": ("Is everything there? Enqueue what was lost.", ".reconcile:reconcile"),
+    },
+    "dlq": {
+        "list": ("List dead letters, oldest first, or groups of them.", ".dlq_list:list_letters"),
+        "show": ("Show one: its history, CUBE's answer, what to do.", ".dlq_show:show"),
+        "replay": ("Send them back to the work queue.", ".dlq_replay:replay"),
+        "export": ("Write them to a file.", ".dlq_transfer:export"),
+        "import": ("Put exported ones back.", ".dlq_transfer:import_letters"),
+        "drop": ("Take them out for good.", ".dlq_drop:drop"),
+    },
+}
+"""The verbs of each group: a line for the list of them, and the function that `shell.command` made; none of a
+group."""
 
-@dataclass(frozen=True)
-class Verb:
-    """A verb, or a group of them; nothing of it is imported before it is asked for.
 
-    Attributes:
-        summary: its line in the list of verbs.
-        place: module and function, made by `shell.command`; empty for a group.
-        verbs: of the group.
-    """
+class _Group(TyperGroup):
+    """Lists its verbs, and loads the one that is asked for: nothing of the others is imported."""
 
-    summary: str
-    place: str = ""
-    verbs: "Mapping[str, Verb]" = field(default_factory=dict)
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self._verbs = VERBS[self.name or NAME]
+        self.commands.update(dict.fromkeys(self._verbs))  # type: ignore[arg-type]  # their names alone
 
-    def load(self, name: str) -> Any:
-        """Import it; what comes of it is a command or a group of typer's."""
-        app = typer.Typer(name=name, cls=_group(self.verbs), rich_markup_mode=None, add_completion=False)
-        if self.verbs:
-            app.callback(help=self.summary)(lambda: None)
-            return typer.main.get_group(app)
-        module, _, function = self.place.partition(":")
-        found = getattr(import_module(module), function)
-        app.command(name, epilog=found.epilog)(found)
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 (typer names it)
+        if cmd_name not in self._verbs:
+            return None
+        summary, place = self._verbs[cmd_name]
+        if not place:
+            return _group(cmd_name, summary, lambda: None)
+        module, _, function = place.partition(":")
+        found = getattr(import_module(module, "lapidicom.cli.verbs"), function)
+        app = typer.Typer(rich_markup_mode=None, add_completion=False)
+        app.command(cmd_name, epilog=found.epilog)(found)
         return typer.main.get_command(app)
 
-
-_VERBS: Final = "lapidicom.cli.verbs"
-
-LETTERS: Final = {
-    "list": Verb("List dead letters, oldest first, or groups of them.", f"{_VERBS}.dlq_list:list_letters"),
-    "show": Verb("Show one: its history, CUBE's answer, what to do.", f"{_VERBS}.dlq_show:show"),
-    "replay": Verb("Send them back to the work queue.", f"{_VERBS}.dlq_replay:replay"),
-    "export": Verb("Write them to a file.", f"{_VERBS}.dlq_transfer:export"),
-    "import": Verb("Put exported ones back.", f"{_VERBS}.dlq_transfer:import_letters"),
-    "drop": Verb("Take them out for good.", f"{_VERBS}.dlq_drop:drop"),
-}
-
-VERBS: Final = {
-    "status": Verb("Is it well? The whole system on one screen.", f"{_VERBS}.status:status"),
-    "doctor": Verb("Is it well? Everything that lapidicom needs, checked.", f"{_VERBS}.doctor:doctor"),
-    "dlq": Verb("What failed and why? Send it again, or take it away.", verbs=LETTERS),
-    "trace": Verb("Where is this instance, series or study?", f"{_VERBS}.trace:trace"),
-    "reconcile": Verb("Is everything there? Enqueue what was lost.", f"{_VERBS}.reconcile:reconcile"),
-}
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (summary, _) in self._verbs.items()])
 
 
-def _group(verbs: Mapping[str, Verb]) -> type[TyperGroup]:
-    class Group(TyperGroup):
-        """Lists its verbs by their summaries, and loads the one that is asked for."""
-
-        def __init__(self, **attributes: Any) -> None:
-            super().__init__(**attributes)
-            self.commands.update(dict.fromkeys(verbs))  # type: ignore[arg-type]  # their names alone
-
-        def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 (typer names it)
-            return verbs[cmd_name].load(cmd_name) if cmd_name in verbs else None
-
-        def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
-            with formatter.section("Commands"):
-                formatter.write_dl([(name, verb.summary) for name, verb in verbs.items()])
-
-    return Group
+def _group(name: str, text: str, options: Any) -> Any:
+    app = typer.Typer(name=name, cls=_Group, rich_markup_mode=None, add_completion=name == NAME)
+    app.callback(help=text)(options)
+    return typer.main.get_command(app)
 
 
 def build() -> Any:
     """The command, of which no verb is loaded yet."""
-    app = typer.Typer(name=NAME, cls=_group(VERBS), rich_markup_mode=None)
-    app.callback(help=HELP)(_root)
-    return typer.main.get_command(app)
+    return _group(NAME, HELP, _root)
 
 
 def _show_version(wanted: bool) -> None:

@@ -9,12 +9,10 @@ columns are padded with blanks, never wrapped and never cut.
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
 from lapidicom.cli.answers import Answer, Display
 from lapidicom.cli.world import World
@@ -52,28 +50,24 @@ class Output:
 
     def show(self, answer: Answer) -> None:
         """Print an answer, in the one form or the other."""
+        out = self._streams.out
         if self.json:
-            self._document(answer.model_dump(mode="json", by_alias=True))
+            document = answer.model_dump(mode="json", by_alias=True)
+            is_unicode = (out.encoding or "utf-8").lower().startswith("utf")
+            out.write(f"{json.dumps(document, indent=2, ensure_ascii=not is_unicode)}\n")
         elif self.terminal:
             for part in self.rendered(answer):
                 self.console.print(part)
         else:
-            self._streams.out.writelines(f"{line}\n" for line in self._lines(answer))
-        self._streams.out.flush()
+            out.writelines(f"{line}\n" for line in _lines(answer))
+        out.flush()
 
-    def text(self, text: str = "", style: str = "") -> None:  # noqa: ARG002
+    def text(self, text: str) -> None:
         """Print a line; nothing with --json."""
-        if self.json:
-            return
         if self.terminal:
             self.console.print(text, soft_wrap=True, markup=False)
-        else:
+        elif not self.json:
             self._streams.out.write(f"{text}\n")
-
-    def note(self, text: str) -> None:
-        """Tell something beside the result, on stderr; nothing when piped or with --json."""
-        if self.terminal:
-            self._streams.err.write(f"{text}\n")
 
     def warn(self, text: str) -> None:
         """Tell on stderr what an operator must know, piped or not."""
@@ -116,92 +110,88 @@ class Output:
 
         for line in answer.headline():
             yield Text(line, "bold")
-        for title, rows in _parts(answer, short=True):
-            table = Table(box=box.SIMPLE_HEAD, show_header=rows.has_head, pad_edge=False)
-            table.title, table.title_justify = title or None, "left"
-            for head, display in rows.columns:
+        for part in _parts(answer, short=True):
+            table = Table(box=box.SIMPLE_HEAD, show_header=part.has_head, pad_edge=False)
+            table.title, table.title_justify = part.title or None, "left"
+            for head, display in part.columns:
                 table.add_column(head, justify="right" if display.right else "left", overflow="fold")
-            for row in rows.cells:
-                cells = zip(row, rows.columns, strict=True)
+            for row in part.rows:
+                cells = zip(row, part.columns, strict=True)
                 table.add_row(*(Text(cell, _style(display, cell)) for cell, (_, display) in cells))
             yield table
 
-    def _lines(self, answer: Answer) -> Iterator[str]:
-        yield from answer.headline()
-        for title, rows in _parts(answer, short=False):
-            if title:
-                yield title
-            lines = [[head for head, _ in rows.columns], *rows.cells] if rows.has_head else rows.cells
-            widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-            for line in lines:
-                padded = (
-                    cell.rjust(width) if display.right else cell.ljust(width)
-                    for cell, width, (_, display) in zip(line, widths, rows.columns, strict=True)
-                )
-                yield "  ".join(padded).rstrip()
 
-    def _document(self, document: Any) -> None:
-        text = json.dumps(document, indent=2, ensure_ascii=False)
-        try:
-            text.encode(self._streams.out.encoding or "utf-8")
-        except UnicodeEncodeError:  # a terminal that knows no Unicode
-            text = json.dumps(document, indent=2)
-        self._streams.out.write(f"{text}\n")
+class _Table(NamedTuple):
+    """A table, ready to be printed: of models, or of names and values, which have no head."""
 
-
-@dataclass(frozen=True)
-class _Rows:
-    """A table, ready to be printed: of models, or of names and values."""
-
+    title: str
     columns: Sequence[tuple[str, Display]]
-    cells: Sequence[Sequence[str]]
+    rows: Sequence[Sequence[str]]
     has_head: bool = True
 
 
-def _parts(answer: BaseModel, title: str = "", *, short: bool) -> Iterator[tuple[str, _Rows]]:
+_NAME_AND_VALUE: Final = (("", Display(style="cyan")), ("", Display()))
+
+
+def _lines(answer: Answer) -> Iterator[str]:
+    yield from answer.headline()
+    for part in _parts(answer, short=False):
+        if part.title:
+            yield part.title
+        lines = [[head for head, _ in part.columns], *part.rows] if part.has_head else part.rows
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        for line in lines:
+            padded = (
+                cell.rjust(width) if display.right else cell.ljust(width)
+                for cell, width, (_, display) in zip(line, widths, part.columns, strict=True)
+            )
+            yield "  ".join(padded).rstrip()
+
+
+def _parts(answer: BaseModel, title: str = "", *, short: bool) -> Iterator[_Table]:
     """The tables of an answer: its plain fields first, then its parts in their order."""
-    plain, parts = [], []
+    plain: list[tuple[str, str]] = []
+    parts: list[Iterator[_Table]] = []
     for name, display, value in _fields(answer):
-        if isinstance(value, BaseModel | Mapping) or _has_models(value):
-            parts.append((name, value))
-        else:
-            plain.append((f"  {name}", _cell(value, display, short=short)))
+        match value:
+            case BaseModel():
+                parts.append(_parts(value, name, short=short))
+            case [BaseModel(), *_]:
+                parts.append(iter([_table(name, value, short=short)]))
+            case Mapping():
+                pairs = [(f"  {key}", _cell(one, Display(), short=short)) for key, one in value.items()]
+                pairs = [pair for pair in pairs if pair[1]]
+                parts.append(iter([_Table(name, _NAME_AND_VALUE, pairs, has_head=False)]))
+            case _:
+                plain.append((f"  {name}", _cell(value, display, short=short)))
     if plain:
-        yield title, _names_and_values(plain)
-    for name, value in parts:
-        if isinstance(value, BaseModel):
-            yield from _parts(value, name, short=short)
-        elif isinstance(value, Mapping):
-            pairs = [(f"  {key}", _cell(one, Display(), short=short)) for key, one in value.items()]
-            yield name, _names_and_values([pair for pair in pairs if pair[1]])
-        else:
-            yield name, _table(value, short=short)
+        yield _Table(title, _NAME_AND_VALUE, plain, has_head=False)
+    for part in parts:
+        yield from part
 
 
-def _names_and_values(pairs: Sequence[tuple[str, str]]) -> _Rows:
-    return _Rows((("", Display(style="cyan")), ("", Display())), pairs, has_head=False)
-
-
-def _table(rows: Sequence[BaseModel], *, short: bool) -> _Rows:
+def _table(title: str, rows: Sequence[BaseModel], *, short: bool) -> _Table:
     """Columns are the fields that any of the rows has."""
-    found = [
-        {name: _cell(value, display, short=short) for name, display, value in _fields(row)} for row in rows
-    ]
-    infos = type(rows[0]).model_fields.items()
-    columns = [(_title(name, _display(info)), _display(info)) for name, info in infos]
-    columns = [column for column in columns if any(column[0] in row for row in found)]
-    cells = [[row.get(name, "") for name, _ in columns] for row in found]
-    return _Rows(columns, cells)
+    columns: dict[str, Display] = {}
+    found: list[dict[str, str]] = []
+    for row in rows:
+        fields = list(_fields(row))
+        columns |= {name: display for name, display, _ in fields}
+        found.append({name: _cell(value, display, short=short) for name, display, value in fields})
+    order = [name for name, _, _ in _fields(rows[0], empty=True) if name in columns]
+    cells = [[row.get(name, "") for name in order] for row in found]
+    return _Table(title, [(name, columns[name]) for name in order], cells)
 
 
-def _fields(model: BaseModel) -> Iterator[tuple[str, Display, Any]]:
-    """The fields that are shown and have something to show, by their titles."""
+def _fields(model: BaseModel, *, empty: bool = False) -> Iterator[tuple[str, Display, Any]]:
+    """The fields that are shown, by their titles; those that have nothing to show only if wanted."""
     for name, info in type(model).model_fields.items():
-        display, value = _display(info), getattr(model, name)
+        display = next((one for one in info.metadata if isinstance(one, Display)), Display())
+        value = getattr(model, name)
         names = model.shown if isinstance(model, Answer) else ()
         has_value = bool(value) or (isinstance(value, int | float) and not isinstance(value, bool))
-        if not display.hidden and (not names or name in names) and has_value:
-            yield _title(name, display), display, value
+        if not display.hidden and (not names or name in names) and (empty or has_value):
+            yield name.replace("_", " ") if display.title is None else display.title, display, value
 
 
 def _cell(value: Any, display: Display, *, short: bool) -> str:
@@ -219,20 +209,8 @@ def _cell(value: Any, display: Display, *, short: bool) -> str:
             return _one_line(form(value))
 
 
-def _display(info: FieldInfo) -> Display:
-    return next((one for one in info.metadata if isinstance(one, Display)), Display())
-
-
-def _title(name: str, display: Display) -> str:
-    return name.replace("_", " ") if display.title is None else display.title
-
-
 def _style(display: Display, cell: str) -> str:
     return display.style if isinstance(display.style, str) else display.style.get(cell, "")
-
-
-def _has_models(value: Any) -> bool:
-    return isinstance(value, list | tuple) and bool(value) and isinstance(value[0], BaseModel)
 
 
 def _one_line(text: str) -> str:

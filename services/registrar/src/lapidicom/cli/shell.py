@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
-from functools import cached_property, wraps
+from functools import cached_property, partial, wraps
 from typing import Annotated, Any, Concatenate, Final, ParamSpec, TypeVar
 
 import typer
@@ -177,47 +177,45 @@ def command(*examples: str) -> Callable[[Callable[Concatenate[Shell, P], T]], Ca
     """
 
     def make(function: Callable[Concatenate[Shell, P], T]) -> Callable[..., T]:
-        run = _with_shell(function)
-        run.epilog = "\b\nExamples:\n" + "\n".join(f"  {example}" for example in examples)  # type: ignore[attr-defined]
+        """The function as typer must see it: a context and the common options in place of the shell."""
+        parameters = _parameters(function)[1:]
+        dataclasses: dict[str, Any] = {
+            one.name: one.annotation for one in parameters if is_dataclass(one.annotation)
+        }
+
+        @wraps(function)
+        def run(context: typer.Context, as_json: bool, no_color: bool, **given: Any) -> T:
+            verb = context.command_path.removeprefix("lapidicom").strip()
+            shell = Shell(context.find_root().obj, verb, as_json=as_json, no_color=no_color)
+            for name, several in dataclasses.items():
+                given[name] = several(**{one.name: given.pop(one.name) for one in fields(several)})
+            return function(shell, **given)  # type: ignore[call-arg]  # they are those of its signature
+
+        common = [
+            _parameter("context", annotation=typer.Context),
+            *(
+                option
+                for one in parameters
+                for option in (_parameters(one.annotation) if one.name in dataclasses else [one])
+            ),
+            _parameter("as_json", annotation=Json, default=False),
+            _parameter("no_color", annotation=NoColor, default=False),
+        ]
+        run.__signature__ = inspect.Signature(common)  # type: ignore[attr-defined]
+        run.__annotations__ = {one.name: one.annotation for one in common}
+        run.epilog = "\b\nExamples:\n" + "\n".join(f"  {one}" for one in examples)  # type: ignore[attr-defined]
+        del run.__wrapped__  # else inspection looks at the function itself
         return run
 
     return make
 
 
-def _with_shell(function: Callable[..., T]) -> Callable[..., T]:
-    """The function as typer must see it: with a context and the common options in place of the shell."""
-    options: list[inspect.Parameter] = []
-    made: dict[str, Any] = {}
-    for parameter in _parameters(function)[1:]:
-        if is_dataclass(parameter.annotation):
-            made[parameter.name] = several = typing.cast(Callable[..., object], parameter.annotation)
-            options += _parameters(several)
-        else:
-            options.append(parameter)
-
-    @wraps(function)
-    def run(context: typer.Context, as_json: bool, no_color: bool, **arguments: Any) -> T:
-        verb = context.command_path.removeprefix("lapidicom").strip()
-        shell = Shell(context.find_root().obj, verb, as_json=as_json, no_color=no_color)
-        for name, make in made.items():
-            arguments[name] = make(**{one.name: arguments.pop(one.name) for one in fields(make)})
-        return function(shell, **arguments)
-
-    common = [
-        inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context),
-        *options,
-        inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Json),
-        inspect.Parameter("no_color", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=NoColor),
-    ]
-    run.__signature__ = inspect.Signature(common)  # type: ignore[attr-defined]
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in common}
-    del run.__wrapped__  # else inspection looks at the function itself
-    return run
+_parameter = partial(inspect.Parameter, kind=inspect.Parameter.KEYWORD_ONLY)
 
 
 def _parameters(function: Callable[..., object]) -> list[inspect.Parameter]:
     hints = typing.get_type_hints(function, include_extras=True)
     return [
-        parameter.replace(annotation=hints[parameter.name], kind=inspect.Parameter.KEYWORD_ONLY)
-        for parameter in inspect.signature(function).parameters.values()
+        _parameter(one.name, default=one.default, annotation=hints[one.name])
+        for one in inspect.signature(function).parameters.values()
     ]
