@@ -84,7 +84,7 @@ def test_only_what_the_filters_mean_is_replayed_and_the_rest_keeps_its_order(amq
 def test_more_letters_than_may_be_held_are_passed_over_and_keep_their_order(
     amqp_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lapidicom.cli.sending.HELD", 10)
+    monkeypatch.setattr("lapidicom.cli.replaying.HELD", 10)
     monkeypatch.setattr("lapidicom.cli.queues.MOST_HELD", 7)
     letters = [
         dead_letter(number, "file-missing" if number % 3 else "refused: path") for number in range(1, 61)
@@ -99,7 +99,7 @@ def test_more_letters_than_may_be_held_are_passed_over_and_keep_their_order(
 def test_a_replay_that_ends_early_leaves_the_order_of_the_rest(
     amqp_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lapidicom.cli.sending.HELD", 10)
+    monkeypatch.setattr("lapidicom.cli.replaying.HELD", 10)
     buried = filled(amqp_url, *map(dead_letter, range(1, 61)))
     assert replay(amqp_url, "--all", "--first", "3").status == 0
     assert ids(amqp_url, WORK_QUEUE) == buried[:3]
@@ -109,8 +109,8 @@ def test_a_replay_that_ends_early_leaves_the_order_of_the_rest(
 def test_letters_that_are_held_for_long_are_given_back_and_taken_again(
     amqp_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lapidicom.cli.sending.BATCH", 4)
-    monkeypatch.setattr("lapidicom.cli.sending.HELD_SECONDS", 0.0)
+    monkeypatch.setattr("lapidicom.cli.replaying.LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("lapidicom.cli.replaying.HELD_SECONDS", 0.0)
     letters = [
         dead_letter(number, "file-missing" if number % 3 else "refused: path") for number in range(1, 21)
     ]

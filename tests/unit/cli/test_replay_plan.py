@@ -15,7 +15,6 @@ from lapidicom.cli.letter import DeadLetter, read_letter
 from lapidicom.cli.replay_plan import (
     EDITABLE,
     REPLAY,
-    Change,
     Edits,
     NotEditable,
     Plan,
@@ -41,9 +40,10 @@ def plan(
 
 def sent(made: Plan, letters: Sequence[DeadLetter]) -> list[bool]:
     """Which letters are sent, after both walks."""
-    for one in letters:
-        made.see(one)
-    return [made.choose(one) is not None for one in letters]
+    again = made.anew()
+    seen = [made.take(one) is not None for one in letters]
+    assert [again.take(one) is not None for one in letters] == seen
+    return seen
 
 
 # Selection
@@ -71,10 +71,8 @@ def test_what_came_back_from_this_very_replay_is_not_sent_again() -> None:
 def test_an_edited_letter_is_sent_with_its_new_body_and_one_that_cannot_be_edited_is_left() -> None:
     made = plan(edits={"Modality": "OT"})
     letters = [letter(1), letter(2, body=b"?"), letter(3, Modality="OT")]
-    for one in letters:
-        made.see(one)
+    first, second, third = map(made.take, letters)
     assert (made.selected, made.edited, made.not_editable) == (2, 1, {"the message cannot be read": 1})
-    first, second, third = map(made.choose, letters)
     assert first is not None
     assert b'"Modality":"OT"' in first.body
     assert second is None
@@ -107,7 +105,7 @@ def test_the_second_walk_does_what_the_first_has_counted(
     assert sum(choices) == made.selected == made.reasons.total()
     # A session may end in the middle: what was not taken out is chosen alike when it comes again.
     left = [one for one, is_sent in zip(letters, choices, strict=True) if not is_sent]
-    assert [made.choose(one) for one in left] == [None] * len(left)
+    assert [made.take(one) for one in left] == [None] * len(left)
 
 
 # Headers
@@ -193,9 +191,9 @@ def test_an_edit_tells_what_really_changes() -> None:
     edits = read_edits(["Modality=MR", "PatientAge=12", "StudyDescription=a=b"], ["PatientName"])
     body, changes = edit(letter(1), edits)
     assert changes == [
-        Change("PatientAge", None, 12),
-        Change("StudyDescription", None, "a=b"),
-        Change("PatientName", "DOE^JANE", None),
+        ("PatientAge", None, 12),
+        ("StudyDescription", None, "a=b"),
+        ("PatientName", "DOE^JANE", None),
     ]
     assert json.loads(body) == json.loads(BODY) | {
         "PatientAge": 12,

@@ -44,22 +44,17 @@ Edits = Mapping[str, str | None]
 """New values of fields; None takes a field away."""
 
 
+Change = tuple[str, object, object]
+"""A field of a message, before and after; None where it is absent. Patient data."""
+
+
 class NotEditable(Exception):
     """A message cannot be edited; the text says why, without a value."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One field of one message before and after; None where it is absent. Patient data."""
-
-    name: str
-    before: object
-    after: object
-
-
 @dataclass
 class Plan:
-    """Decides for each dead letter, in a first walk (`see`) and in a second one (`choose`) alike.
+    """Decides for each dead letter; one plan sees them all, then a second one, made `anew`, sends them.
 
     Under the lock nothing leaves the queue but by this replay, so that both meet the same letters in the same
     order, and no list of them is kept.
@@ -70,10 +65,10 @@ class Plan:
         replay: id of this replay; what came back from it is not taken again.
         first: take no more than so many; 0 takes all.
         letters: all dead letters that were seen.
-        reasons: of those that will be replayed, with counts.
+        reasons: of those that are replayed, with counts.
         not_editable: why some are left as they are, with counts: the edit does not fit them.
         edited: how many are edited.
-        changes: examples. Patient data.
+        changes: examples: field, value before and after. Patient data.
     """
 
     is_meant: Callable[[DeadLetter], bool]
@@ -85,42 +80,32 @@ class Plan:
     not_editable: Counter[str] = field(default_factory=Counter)
     edited: int = 0
     changes: list[Change] = field(default_factory=list)
-    _chosen: int = 0
 
     @property
     def selected(self) -> int:
-        """How many will be replayed."""
+        """How many are replayed."""
         return self.reasons.total()
 
-    def see(self, letter: DeadLetter) -> None:
-        """See the next letter; no body is held."""
-        self.letters += 1
-        if not self._is_wanted(letter, self.selected):
-            return
-        try:
-            _, changes = edit(letter, self.edits)
-        except NotEditable as error:
-            self.not_editable[str(error)] += 1
-            return
-        self.reasons[letter.reason] += 1
-        self.edited += bool(changes)
-        self.changes.extend(changes[: max(0, _EXAMPLES - len(self.changes))])
+    def anew(self) -> "Plan":
+        """The same for a second walk."""
+        return Plan(self.is_meant, self.edits, self.replay, self.first)
 
-    def choose(self, letter: DeadLetter) -> Envelope | None:
-        """What is sent in its place, and counts as sent; None leaves it as it is."""
-        if not self._is_wanted(letter, self._chosen):
+    def take(self, letter: DeadLetter) -> Envelope | None:
+        """What is sent in place of the next letter; None leaves it as it is."""
+        self.letters += 1
+        is_over = self.first and self.selected >= self.first
+        if is_over or letter.headers.get(REPLAY) == self.replay or not self.is_meant(letter):
             return None
         try:
             body, changes = edit(letter, self.edits)
-        except NotEditable:
+        except NotEditable as error:
+            self.not_editable[str(error)] += 1
             return None
-        self._chosen += 1
-        headers = replayed(letter, self.replay, [change.name for change in changes])
+        self.reasons[letter.reason] += 1
+        self.edited += bool(changes)
+        self.changes.extend(changes[: max(0, _EXAMPLES - len(self.changes))])
+        headers = replayed(letter, self.replay, [name for name, _, _ in changes])
         return Envelope(EXCHANGE, WORK_QUEUE, letter.type, letter.version, letter.lapidicom_id, body, headers)
-
-    def _is_wanted(self, letter: DeadLetter, taken: int) -> bool:
-        is_over = self.first and taken >= self.first
-        return not is_over and letter.headers.get(REPLAY) != self.replay and self.is_meant(letter)
 
 
 def replayed(letter: DeadLetter, replay: str, names: Iterable[str] = ()) -> dict[str, Header]:
@@ -176,7 +161,7 @@ def edit(letter: DeadLetter, edits: Edits) -> tuple[bytes, list[Change]]:
         names = ", ".join(sorted({str(one["loc"][0]) for one in error.errors() if one["loc"]}))
         raise NotEditable(f"not a valid value: {names}") from None
     pairs = [(name, getattr(before, name), getattr(after, name)) for name in edits]
-    changes = [Change(*one) for one in pairs if one[1] != one[2]]
+    changes = [one for one in pairs if one[1] != one[2]]
     if not changes:
         return letter.body, []
     fields |= {name: getattr(after, name) for name in edits}

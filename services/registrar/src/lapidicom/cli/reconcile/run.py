@@ -18,6 +18,7 @@ from lapidicom.cli.cube import Catalogue, Listing
 from lapidicom.cli.dead_letters import look
 from lapidicom.cli.errors import ExitStatus, OperatorError
 from lapidicom.cli.filters import Since
+from lapidicom.cli.in_flight import InFlight
 from lapidicom.cli.in_thread import Pulse, of_volume
 from lapidicom.cli.output import Advance
 from lapidicom.cli.queues import waiting
@@ -29,7 +30,6 @@ from lapidicom.cli.reconcile.resume import StateFile
 from lapidicom.cli.reconcile.volume import PROGRESS_FILES, SeriesFolder, series_folders
 from lapidicom.cli.shell import DryRun, Shell, Yes
 from lapidicom.cli.times import parse_rate, parse_time
-from lapidicom.common.broker import Publisher
 from lapidicom.common.instance.path import PACS_ROOT
 from lapidicom.common.journal.survey import Survey
 
@@ -313,27 +313,24 @@ class Run:
             self._shell.audited(self._because, what, len(lost)) as after,
         ):
             with self._shell.output.progress("enqueued", len(lost)) as advance:
+
+                async def publish(registration: Registration) -> None:
+                    await publisher.publish(registration.envelope(findings.run))
+                    findings.enqueued += 1
+                    advance(1)
+
                 try:
                     for folder, made in groupby(lost, lambda one: one.message.path.rpartition("/")[0]):
                         taken = (await self._cube.list(fname=f"{folder}/")).files
-                        registrations = list(made)
-                        left = [one for one in registrations if one.message.path not in taken]
-                        findings.registered_meanwhile += len(registrations) - len(left)
-                        advance(len(registrations) - len(left))
-                        await self._publish(publisher, left, advance)
+                        async with InFlight(IN_FLIGHT) as flight:
+                            for registration in made:
+                                if registration.message.path not in taken:
+                                    await flight.start(publish, registration)
+                                else:
+                                    findings.registered_meanwhile += 1
+                                    advance(1)
                 finally:
                     after.update(run=findings.run, enqueued=findings.enqueued - before)
-
-    async def _publish(self, publisher: Publisher, left: Sequence[Registration], advance: Advance) -> None:
-        for start in range(0, len(left), IN_FLIGHT):
-            batch = left[start : start + IN_FLIGHT]
-            publishes = (publisher.publish(one.envelope(self._findings.run)) for one in batch)
-            results = await asyncio.gather(*publishes, return_exceptions=True)
-            failures = [result for result in results if isinstance(result, BaseException)]
-            self._findings.enqueued += len(batch) - len(failures)
-            advance(len(batch))
-            if failures:
-                raise failures[0]
 
 
 def _is_utf_8(path: str) -> bool:

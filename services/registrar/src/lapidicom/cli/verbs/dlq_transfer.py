@@ -1,20 +1,17 @@
 """`lapidicom dlq export` and `dlq import`: dead letters to a file and back, exactly as they were."""
 
-import asyncio
-from collections.abc import Callable, Iterable, Iterator
 from contextlib import aclosing
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from aio_pika.abc import AbstractConnection
 
 from lapidicom.cli.answers import Answer
 from lapidicom.cli.dead_letters import FORMER_QUEUES, look
 from lapidicom.cli.errors import OperatorError
 from lapidicom.cli.export import FORMAT, OF_QUEUE, Exported, NoExport, read_export, written
 from lapidicom.cli.filters import Filters
+from lapidicom.cli.in_flight import InFlight
 from lapidicom.cli.shell import Because, DryRun, Shell, command
 from lapidicom.common.broker import BrokerError
 from lapidicom.common.broker.connection import open_channel
@@ -121,17 +118,35 @@ def import_letters(
 
 
 async def _import(shell: Shell, path: Path, messages: int, because: str) -> None:
+    """Publish to the dead-letter exchange, confirmed, on a connection of nobody else who publishes.
+
+    Two things of a message are left out, for RabbitMQ would act on them: an expiration, which would let the
+    dead letter vanish, and a user id, which must be that of the connection.
+    """
     stored = 0
     async with shell.audited(because, str(path), messages) as after, shell.connection() as link:
+        channel = await (await open_channel(link, confirms=True)).get_underlay_channel()
         with shell.output.progress("imported", messages) as advance:
 
-            def on_stored(more: int) -> None:
+            async def publish(message: Exported) -> None:
                 nonlocal stored
-                stored += more
-                advance(more)
+                properties = message.amqp()
+                properties.expiration = properties.user_id = None
+                async with boundary(PUBLISH_SECONDS, UnknownOutcome):
+                    await channel.basic_publish(
+                        message.body,
+                        exchange=DEAD_LETTER_EXCHANGE,
+                        routing_key=message.routing_key,
+                        properties=properties,
+                        mandatory=True,
+                    )
+                stored += 1
+                advance(1)
 
             try:
-                await _put_back(link, read_export(path), on_stored)
+                async with InFlight(IN_FLIGHT) as flight:
+                    for message in read_export(path):
+                        await flight.start(publish, message)
             except BrokerError as error:
                 raise OperatorError(
                     f"RabbitMQ failed after {stored} of {messages} messages were imported ({error})",
@@ -139,49 +154,3 @@ async def _import(shell: Shell, path: Path, messages: int, because: str) -> None
                 ) from error
             finally:
                 after["imported"] = stored
-
-
-async def _put_back(
-    link: AbstractConnection, messages: Iterable[Exported], on_stored: Callable[[int], None]
-) -> None:
-    """Publish to the dead-letter exchange, confirmed, on a connection of nobody else who publishes.
-
-    Two things of a message are left out, for RabbitMQ would act on them: an expiration, which would let the
-    dead letter vanish, and a user id, which must be that of the connection.
-    """
-    channel = await (await open_channel(link, confirms=True)).get_underlay_channel()
-
-    async def publish(message: Exported) -> None:
-        properties = message.amqp()
-        properties.expiration = properties.user_id = None
-        async with boundary(PUBLISH_SECONDS, UnknownOutcome):
-            await channel.basic_publish(
-                message.body,
-                exchange=DEAD_LETTER_EXCHANGE,
-                routing_key=message.routing_key,
-                properties=properties,
-                mandatory=True,
-            )
-
-    upcoming = iter(messages)
-    while batch := list(islice(upcoming, IN_FLIGHT)):
-        for group in _with_different_ids(batch):
-            results = await asyncio.gather(*map(publish, group), return_exceptions=True)
-            on_stored(sum(result is None for result in results))
-            for result in results:
-                if result is not None:
-                    raise result
-
-
-def _with_different_ids(batch: Iterable[Exported]) -> Iterator[list[Exported]]:
-    """Groups in which no message_id occurs twice: the client library mixes up returns of equal ids."""
-    group: list[Exported] = []
-    ids: set[object] = set()
-    for message in batch:
-        name = message.properties.get("message_id")
-        if name is not None and name in ids:
-            yield group
-            group, ids = [], set()
-        group.append(message)
-        ids.add(name)
-    yield group

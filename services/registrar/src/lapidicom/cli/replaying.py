@@ -1,0 +1,337 @@
+"""A replay: dead letters go back to the work queue, and CUBE is asked what became of them.
+
+Each is published, confirmed, and only then acknowledged: at every moment it is in the work path or a dead
+letter. A crash between the two leaves it in both, and a registration that comes twice ends in one.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Annotated, Final
+
+import typer
+from aio_pika.abc import AbstractConnection
+
+from lapidicom.cli.cube import Catalogue, Rate, catalogue
+from lapidicom.cli.dead_letters import Busy, each, lock, walk
+from lapidicom.cli.errors import OperatorError
+from lapidicom.cli.in_flight import InFlight
+from lapidicom.cli.letter import DeadLetter, read_letter
+from lapidicom.cli.output import Advance
+from lapidicom.cli.queues import Held, Reading, reading, ready
+from lapidicom.cli.replay_plan import REPLAY, Plan
+from lapidicom.cli.shell import Shell
+from lapidicom.cli.times import parse_rate
+from lapidicom.common.broker import BrokerError, Envelope, Publisher
+from lapidicom.common.messages import InstanceStored
+from lapidicom.common.topology import DEAD_LETTER_QUEUE
+
+Chosen = tuple[Held, DeadLetter, Envelope]
+
+STOP_AT: Final = 10
+"""Messages of a replay that may come back before it stops by itself."""
+
+HELD: Final = 1000
+"""Letters that one consumer may hold: bounds the memory, however many are passed over."""
+
+BATCH: Final = 100
+"""Messages that are published, confirmed and acknowledged together."""
+
+BATCHES: Final = 2
+"""On their way at once: one is read while the others are confirmed. A crash leaves no more in both places."""
+
+HELD_SECONDS: Final = 600.0
+"""After so long letters are given back and taken again: RabbitMQ lets nobody hold one for 30 min."""
+
+LOOK_SECONDS: Final = 0.2
+"""Between two looks at whether messages come back."""
+
+CUBE_RATE: Final = 20.0
+"""Questions to CUBE a second: it must register meanwhile."""
+
+POLL_SECONDS: Final = 0.5
+ASKED_AT_ONCE: Final = 50
+"""Paths asked for between two looks at the dead letters."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the operator wants it done."""
+
+    canary: Annotated[
+        int,
+        typer.Option(min=0, help="Replay so many first; go on only if CUBE then has them. Needs CHRIS_URL."),
+    ] = 0
+    rate: Annotated[
+        float | None,
+        typer.Option(parser=parse_rate, metavar="RATE", help="No faster than this, such as 50/s."),
+    ] = None
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Do not stop when ten of them have come back.")
+    ] = False
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until CUBE has them, and say how many. Needs CHRIS_URL.")
+    ] = False
+    wait_seconds: Annotated[
+        float, typer.Option(min=0, help="Wait no longer than this for canary or outcome.")
+    ] = 600.0
+
+
+@dataclass
+class Sent:
+    """What became of the messages of one replay.
+
+    Attributes:
+        sent: replayed: in the work queue, and no dead letters any more.
+        waiting: paths by id, of those whose end is not known yet.
+        registered: how many are registered.
+        returned: reasons by id, of those that are dead letters again.
+        no_files: how many register nothing, so that CUBE cannot tell.
+        canary_failed: CUBE did not get the canary, so the others were not sent.
+        stopped: so many came back that the rest was not sent.
+    """
+
+    sent: int = 0
+    waiting: dict[str, str] = field(default_factory=dict)
+    registered: int = 0
+    returned: dict[str, str] = field(default_factory=dict)
+    no_files: int = 0
+    canary_failed: bool = False
+    stopped: bool = False
+
+
+async def replay_letters(shell: Shell, plan: Plan, options: Options, because: str, what: str) -> Sent:
+    """Replay what is meant: under the lock, within the audit, canary first.
+
+    Raises:
+        Busy: another operator is at the dead letters.
+        OperatorError: RabbitMQ went away amidst, or CUBE is not what is needed.
+        BrokerError: it could not be begun.
+    """
+    done = Sent()
+    async with AsyncExitStack() as stack:
+        cube = await _cube(shell, stack) if options.canary or options.wait else None
+        link = await stack.enter_async_context(shell.connection())
+        publisher = await stack.enter_async_context(shell.publishing())
+        locked = await stack.enter_async_context(AsyncExitStack())
+        await locked.enter_async_context(lock(link))
+        await see(link, plan)
+        shell.output.text(f"replay {plan.replay}: {plan.selected} of {plan.letters} dead letters")
+        if not plan.selected:
+            return done
+        after = await stack.enter_async_context(shell.audited(because, what, plan.selected))
+        advance = stack.enter_context(shell.output.progress("replayed", plan.selected))
+        run = _Replay(shell, link, publisher, cube, plan, options, advance, done)
+        try:
+            if await run.send():
+                await locked.aclose()  # the others may look while this one waits
+                await run.wait(run.returned_under_lock)
+        except BrokerError as error:
+            raise OperatorError(
+                f"RabbitMQ failed after {done.sent} were replayed ({error})",
+                f"none is lost; up to {BATCH * BATCHES} more may be sent and be dead letters still: "
+                "a second registration does no harm",
+            ) from error
+        except BaseException:
+            left = f"{done.sent} of {plan.selected} replayed; the others are dead letters still"
+            shell.output.warn(f"replay {plan.replay}: {left}")
+            raise
+        finally:
+            after |= {"replay": plan.replay, "sent": done.sent, "returned": len(done.returned)}
+            after |= {name: True for name in ("canary_failed", "stopped") if getattr(done, name)}
+    return done
+
+
+async def see(link: AbstractConnection, plan: Plan) -> None:
+    """Let a plan see all dead letters; the lock is the caller's."""
+    async with walk(link) as letters:
+        async for letter, _ in each(letters):
+            plan.take(letter)
+
+
+async def _cube(shell: Shell, stack: AsyncExitStack) -> Catalogue:
+    section = shell.settings.cube
+    if section is None:
+        needs = "--canary and --wait need CHRIS_URL, CHRIS_USERNAME and CHRIS_PASSWORD"
+        raise OperatorError("CUBE is not visible from here", needs)
+    cube = await stack.enter_async_context(catalogue(section, CUBE_RATE))
+    await cube.check_generation()
+    return cube
+
+
+class _Replay:
+    """One replay.
+
+    Args:
+        shell: of the command.
+        link: the connection that has the lock.
+        publisher: on another connection.
+        cube: None: nobody asks for outcomes.
+        plan: what it has seen is what will be sent.
+        options: of the operator.
+        advance: told how many more are sent.
+        done: what became of them; right at any moment.
+    """
+
+    def __init__(
+        self,
+        shell: Shell,
+        link: AbstractConnection,
+        publisher: Publisher,
+        cube: Catalogue | None,
+        plan: Plan,
+        options: Options,
+        advance: Advance,
+        done: Sent,
+    ) -> None:
+        self._shell, self._link, self._publisher, self._cube = shell, link, publisher, cube
+        self._plan, self._again, self._options = plan, plan.anew(), options
+        self._advance, self._done = advance, done
+        self._rate = Rate(options.rate or 0.0)
+        self._expects = True
+        self._new = 0
+        """Dead letters that came since the start, as far as is known."""
+
+    async def send(self) -> bool:
+        """The canary, then the rest; whether there is an outcome to wait for."""
+        done, options = self._done, self._options
+        if options.canary:
+            await self._send(first=options.canary)
+            await self.wait(self.returned)
+            if done.returned or done.waiting:
+                done.canary_failed = True
+                return False
+        self._expects = options.wait
+        excused = 0
+        while True:
+            stop_at = None if options.keep_going else STOP_AT + excused
+            await self._send(stop_at=stop_at)
+            if self._new:
+                self._came_back(await self.returned())
+            if stop_at is None or self._new < stop_at:
+                return options.wait
+            if len(done.returned) >= STOP_AT:
+                done.stopped = True
+                return options.wait
+            excused = self._new - len(done.returned)  # these have nothing to do with this replay
+
+    async def _send(self, first: int = 0, stop_at: int | None = None) -> None:
+        """Send so many of the rest, or all, until so many new dead letters have come."""
+        goal = min(self._done.sent + first, self._plan.selected) if first else self._plan.selected
+        while not await self._session(goal, stop_at):
+            pass
+
+    async def _session(self, goal: int, stop_at: int | None) -> bool:
+        """Walk through what remains; false if the letters were only given back for a moment."""
+        loop = asyncio.get_running_loop()
+        began = looked = loop.time()
+        taken, remaining = self._done.sent, self._plan.letters - self._done.sent
+        depth = await ready(self._link, DEAD_LETTER_QUEUE)
+        async with reading(self._link, DEAD_LETTER_QUEUE, depth, most=HELD, reserve=HELD // 2) as letters:
+            async with InFlight(BATCHES) as flight:
+                while taken < goal and letters.received < remaining and not letters.is_silent:
+                    batch = await self._gather(letters, remaining, goal - taken)
+                    await flight.start(self._send_batch, batch)
+                    taken += len(batch)
+                    if loop.time() < looked + LOOK_SECONDS:
+                        continue
+                    looked = loop.time()
+                    await self._count_new(letters, remaining)
+                    if stop_at is not None and self._new >= stop_at:
+                        break
+                    if looked >= began + HELD_SECONDS:
+                        return False
+            await self._count_new(letters, remaining)
+        return True
+
+    async def _gather(self, letters: Reading, remaining: int, most: int) -> list[Chosen]:
+        """The next batch; with a rate what goes in a second."""
+        batch: list[Chosen] = []
+        most = min(most, BATCH, max(1, int(self._options.rate or BATCH)))
+        while len(batch) < most and letters.received < remaining:
+            held = await letters.next()
+            if held is None:
+                break
+            letter = read_letter(held.body, held.properties)
+            envelope = self._again.take(letter)
+            if envelope is not None:
+                await self._rate.turn()
+                batch.append((held, letter, envelope))
+        return batch
+
+    async def _count_new(self, letters: Reading, remaining: int) -> None:
+        """New dead letters stand behind all that is read here: they show in the depth alone.
+
+        What is on its way to us is counted as ready no more: too few may be seen, never too many.
+        """
+        arrived = letters.arrived
+        self._new = max(self._new, await ready(self._link, DEAD_LETTER_QUEUE) - (remaining - arrived))
+
+    async def _send_batch(self, batch: Sequence[Chosen]) -> None:
+        publishes = (self._publisher.publish(envelope) for _, _, envelope in batch)
+        results = await asyncio.gather(*publishes, return_exceptions=True)
+        for (held, letter, _), error in zip(batch, results, strict=True):
+            if error is not None:
+                continue
+            await held.ack(wait=False)
+            self._done.sent += 1
+            if self._expects and letter.type == InstanceStored.TYPE and letter.path:
+                self._done.waiting[letter.id] = letter.path
+            elif self._expects:
+                self._done.no_files += 1
+        self._advance(results.count(None))
+        for error in filter(None, results):
+            raise error
+
+    async def wait(self, look: Callable[[], Awaitable[dict[str, str]]]) -> None:
+        """Ask CUBE until the end of each is known, or so long.
+
+        Args:
+            look: which are dead letters again; asked only where the depth of their queue has changed.
+        """
+        loop, done, cube = asyncio.get_running_loop(), self._done, self._cube
+        if cube is None:
+            return
+        until, depth = loop.time() + self._options.wait_seconds, -1
+        with self._shell.output.progress("registered", len(done.waiting)) as advance:
+            while True:
+                seen = await ready(self._link, DEAD_LETTER_QUEUE)
+                if seen != depth:
+                    self._came_back(await look())
+                    depth = seen
+                asked = list(done.waiting.items())[:ASKED_AT_ONCE]
+                registered = [name for name, path in asked if await cube.is_registered(path)]
+                for name in registered:
+                    del done.waiting[name]
+                done.registered += len(registered)
+                advance(len(registered))
+                if not done.waiting or loop.time() >= until:
+                    break
+                if not registered:
+                    for name, path in asked:  # these may wait for long: let the others have their turn
+                        done.waiting[name] = done.waiting.pop(name, path)
+                    await asyncio.sleep(POLL_SECONDS)
+        self._came_back(await look())
+
+    async def returned(self) -> dict[str, str]:
+        """Which messages of this replay are dead letters again, with reasons; the lock is the caller's."""
+        async with walk(self._link) as letters:
+            return {
+                letter.id: letter.reason
+                async for letter, _ in each(letters)
+                if letter.headers.get(REPLAY) == self._plan.replay
+            }
+
+    async def returned_under_lock(self) -> dict[str, str]:
+        """The same, if no other operator is at the dead letters; else what is known already."""
+        try:
+            async with lock(self._link):
+                return await self.returned()
+        except Busy:
+            return self._done.returned
+
+    def _came_back(self, returned: dict[str, str]) -> None:
+        self._done.returned |= returned
+        for name in returned:
+            self._done.waiting.pop(name, None)
