@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lapidicom.receiver.association.association import Association
-from lapidicom.receiver.upper_layer.pdu_reader import PeerClosed
+from lapidicom.receiver.upper_layer.transport import PeerClosed
 from tests.support.store_fakes import FakeLog
 
 

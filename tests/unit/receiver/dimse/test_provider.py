@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from lapidicom.receiver.dimse.command import MOST_COMMAND_BYTES, Command
 from lapidicom.receiver.dimse.provider import AnswerGivenUp, DimseViolation, ServiceProvider
 from lapidicom.receiver.errors import CannotUnderstand, OutOfResources, Refusal
-from lapidicom.receiver.upper_layer.pdu_reader import Fragment, PeerClosed
+from lapidicom.receiver.upper_layer.pdu_reader import Fragment
 from lapidicom.receiver.upper_layer.presentation_context import ContextResult, ContextResultCode
+from lapidicom.receiver.upper_layer.transport import PeerClosed
 from tests.support.byte_scripts import (
     CT,
     IMPLICIT,

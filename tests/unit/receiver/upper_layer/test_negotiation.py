@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pynetdicom import AllStoragePresentationContexts
 
-from lapidicom.receiver.upper_layer.associate_request import AssociateRequest
+from lapidicom.receiver.upper_layer.associate import AssociateRequest
 from lapidicom.receiver.upper_layer.negotiation import NegotiationPolicy, Rejection, negotiate, reject_reason
 from lapidicom.receiver.upper_layer.presentation_context import PresentationContext
 from lapidicom.receiver.upper_layer.transfer_syntaxes import ACCEPTED_TRANSFER_SYNTAXES
@@ -38,8 +38,6 @@ def _request(*contexts: PresentationContext, **fields: object) -> AssociateReque
         max_pdu_length=16384,
         roles={},
         service_classes={},
-        implementation_class_uid="1.2.3",
-        implementation_version="",
         application_context="1.2.840.10008.3.1.1.1",
         protocol_version=1,
         reserved=bytes(64),

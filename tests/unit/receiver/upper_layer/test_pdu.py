@@ -20,11 +20,11 @@ from pynetdicom.pdu_primitives import (
 )
 
 from lapidicom.receiver.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from lapidicom.receiver.upper_layer.associate_accept import encode_associate_accept
-from lapidicom.receiver.upper_layer.associate_request import (
+from lapidicom.receiver.upper_layer.associate import (
     DEFAULT_PEER_MAX_PDU_LENGTH,
     AssociateRequest,
     decode_associate_request,
+    encode_associate_accept,
 )
 from lapidicom.receiver.upper_layer.negotiation import NegotiationPolicy, negotiate
 from lapidicom.receiver.upper_layer.pdu import (
@@ -133,8 +133,6 @@ def test_a_request_with_everything_in_it_decodes_to_what_pynetdicom_meant() -> N
         max_pdu_length=28672,
         roles={CT: (True, True)},
         service_classes={"1.2.3.4": "1.2.840.10008.4.2"},
-        implementation_class_uid="1.2.276.0.7230010.3.0.3.6.7",
-        implementation_version="OFFIS_DCMTK_367",
         application_context=APPLICATION_CONTEXT,
         protocol_version=1,
         reserved=b"ChRIS".ljust(16) + b"SCANNER_7".ljust(16) + bytes(32),
@@ -171,7 +169,7 @@ def test_absent_items_leave_their_defaults() -> None:
 
     assert request.max_pdu_length == DEFAULT_PEER_MAX_PDU_LENGTH
     assert (request.contexts, request.roles, request.service_classes) == ((), {}, {})
-    assert request.application_context == request.implementation_class_uid == ""
+    assert request.application_context == ""
 
 
 def test_items_and_sub_items_of_unknown_types_are_ignored() -> None:
@@ -204,10 +202,7 @@ def test_uids_padded_as_in_data_sets_are_trimmed() -> None:
 def test_odd_names_of_the_peer_are_no_fault() -> None:
     names = (item(0x52, b"1.2\xff" * 40), item(0x55, b"\xe9" * 40))
 
-    request = decode_associate_request(body(user_item(*names)))
-
-    assert request.implementation_version == "é" * 16
-    assert len(request.implementation_class_uid) == 64
+    assert decode_associate_request(body(user_item(*names))) == decode_associate_request(body(user_item()))
 
 
 def test_all_128_contexts_are_taken() -> None:

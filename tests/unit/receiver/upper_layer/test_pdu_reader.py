@@ -11,10 +11,10 @@ from lapidicom.receiver.upper_layer.pdu_reader import (
     Fragment,
     MalformedPDU,
     PDUReader,
-    PeerClosed,
     ViewsEnd,
     WholePDU,
 )
+from lapidicom.receiver.upper_layer.transport import PeerClosed
 
 RELEASE = struct.pack(">BxII", 5, 4, 0)
 

@@ -17,8 +17,11 @@ from lapidicom.receiver.association.association_info import AssociationInfo
 from lapidicom.receiver.association.store import StoreService
 from lapidicom.receiver.dimse.provider import AnswerGivenUp, DimseViolation, ServiceProvider
 from lapidicom.receiver.errors import Refusal
-from lapidicom.receiver.upper_layer.associate_accept import encode_associate_accept
-from lapidicom.receiver.upper_layer.associate_request import AssociateRequest, decode_associate_request
+from lapidicom.receiver.upper_layer.associate import (
+    AssociateRequest,
+    decode_associate_request,
+    encode_associate_accept,
+)
 from lapidicom.receiver.upper_layer.negotiation import (
     ASSOCIATION_LIMIT_EXCEEDED,
     Rejection,
@@ -41,12 +44,7 @@ from lapidicom.receiver.upper_layer.pdu_reader import (
     Fragment,
     MalformedPDU,
     PDUReader,
-    PeerClosed,
-    PeerSilent,
     ViewsEnd,
-    acknowledger,
-    set_timeout,
-    socket_receiver,
 )
 from lapidicom.receiver.upper_layer.presentation_context import ContextResult
 from lapidicom.receiver.upper_layer.state_table import (
@@ -55,6 +53,13 @@ from lapidicom.receiver.upper_layer.state_table import (
     Sends,
     State,
     transition,
+)
+from lapidicom.receiver.upper_layer.transport import (
+    PeerClosed,
+    PeerSilent,
+    acknowledger,
+    set_timeout,
+    socket_receiver,
 )
 
 

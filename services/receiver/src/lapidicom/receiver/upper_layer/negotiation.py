@@ -12,8 +12,7 @@ from lapidicom.receiver.upper_layer.abstract_syntaxes import (
     AbstractSyntaxKind,
     kind_of,
 )
-from lapidicom.receiver.upper_layer.associate_accept import APPLICATION_CONTEXT_NAME
-from lapidicom.receiver.upper_layer.associate_request import AssociateRequest
+from lapidicom.receiver.upper_layer.associate import APPLICATION_CONTEXT_NAME, AssociateRequest
 from lapidicom.receiver.upper_layer.presentation_context import (
     ContextResult,
     ContextResultCode,
@@ -23,16 +22,6 @@ from lapidicom.receiver.upper_layer.transfer_syntaxes import (
     ACCEPTED_TRANSFER_SYNTAXES,
     UNCOMPRESSED_TRANSFER_SYNTAXES,
 )
-
-__all__ = [
-    "ASSOCIATION_LIMIT_EXCEEDED",
-    "ContextResult",
-    "ContextResultCode",
-    "NegotiationPolicy",
-    "Rejection",
-    "negotiate",
-    "reject_reason",
-]
 
 _ALL = frozenset(ACCEPTED_TRANSFER_SYNTAXES)
 _UNCOMPRESSED = frozenset(UNCOMPRESSED_TRANSFER_SYNTAXES)

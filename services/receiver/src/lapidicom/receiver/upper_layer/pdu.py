@@ -1,6 +1,6 @@
-"""The PDUs of the upper layer: their types, and the short ones encoded and decoded (PS3.8 section 9.3).
+"""PDUs and their items: the types, and the short PDUs encoded and decoded (PS3.8 section 9.3). Pure.
 
-A-ASSOCIATE-RQ and -AC have modules of their own. P-DATA-TF is read elsewhere (it is the hot path);
+A-ASSOCIATE-RQ and -AC have a module of their own. P-DATA-TF is read elsewhere (it is the hot path);
 here is only its header for what the SCP sends.
 """
 
@@ -19,6 +19,26 @@ class PDUType(IntEnum):
     A_RELEASE_RQ = 0x05
     A_RELEASE_RP = 0x06
     A_ABORT = 0x07
+
+
+ITEM_HEADER: Final = struct.Struct(">BxH")
+"""Item type, a reserved byte, and the length of what follows."""
+
+
+class ItemType(IntEnum):
+    """The types that decide something here; all others are ignored (PS3.8 annex D.2)."""
+
+    APPLICATION_CONTEXT = 0x10
+    PRESENTATION_CONTEXT_RQ = 0x20
+    PRESENTATION_CONTEXT_AC = 0x21
+    ABSTRACT_SYNTAX = 0x30
+    TRANSFER_SYNTAX = 0x40
+    USER_INFORMATION = 0x50
+    MAXIMUM_LENGTH = 0x51
+    IMPLEMENTATION_CLASS_UID = 0x52
+    ROLE_SELECTION = 0x54
+    IMPLEMENTATION_VERSION_NAME = 0x55
+    COMMON_EXTENDED_NEGOTIATION = 0x57
 
 
 ABORT_SOURCE_SERVICE_USER: Final = 0
@@ -53,6 +73,11 @@ class PDUError(Exception):
 
 _DATA_HEADER = struct.Struct(">BxIIBB")
 _FOUR_BYTES = struct.Struct(">BxI4B")
+
+
+def encode_item(item_type: ItemType, content: bytes) -> bytes:
+    """Encode an item or sub-item."""
+    return ITEM_HEADER.pack(item_type, len(content)) + content
 
 
 def encode_associate_reject(result: int, source: int, reason: int) -> bytes:

@@ -1,4 +1,4 @@
-"""A-ASSOCIATE-RQ (PS3.8 section 9.3.2, PS3.7 annex D.3): what it says, and its decoder.
+"""A-ASSOCIATE-RQ and its answer A-ASSOCIATE-AC (PS3.8 sections 9.3.2 and 9.3.3, PS3.7 annex D.3). Pure.
 
 pynetdicom's codec is the oracle of the tests, not the decoder: it raises on what real devices send (odd AE
 titles, sub-items of later editions, which PS3.8 D.2 tells an acceptor to ignore), and for a padded UID it
@@ -6,14 +6,17 @@ warns and logs the value.
 """
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
-from lapidicom.receiver.upper_layer.items import ITEM_HEADER, ItemType
-from lapidicom.receiver.upper_layer.pdu import PDUError
-from lapidicom.receiver.upper_layer.presentation_context import PresentationContext
+from lapidicom.receiver.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from lapidicom.receiver.upper_layer.pdu import ITEM_HEADER, ItemType, PDUError, PDUType, encode_item
+from lapidicom.receiver.upper_layer.presentation_context import ContextResult, PresentationContext
+
+APPLICATION_CONTEXT_NAME: Final = "1.2.840.10008.3.1.1.1"
+"""The one application context of DICOM (PS3.7 A.2.1)."""
 
 UNKNOWN_AE_TITLE: Final = "UNKNOWN"
 """Stands for a calling AE title of blanks only."""
@@ -33,8 +36,6 @@ class AssociateRequest:
         max_pdu_length: the longest P-DATA-TF that the peer takes, bytes after the PDU header; 0 = unlimited.
         roles: SOP Class UID -> (SCU role, SCP role) proposed by the peer (PS3.7 D.3.3.4).
         service_classes: SOP Class UID -> Service Class UID (Common Extended Negotiation, PS3.7 D.3.3.6).
-        implementation_class_uid: of the peer; empty where absent. Informative.
-        implementation_version: of the peer; empty where absent. Informative.
         application_context: its name; empty where the item is absent.
         protocol_version: the bit field; bit 0 is version 1.
         reserved: bytes 11 to 74 of the PDU, which A-ASSOCIATE-AC sends back as they came (PS3.8 9.3.3).
@@ -46,16 +47,14 @@ class AssociateRequest:
     max_pdu_length: int
     roles: Mapping[str, tuple[bool, bool]]
     service_classes: Mapping[str, str]
-    implementation_class_uid: str
-    implementation_version: str
     application_context: str
     protocol_version: int
     reserved: bytes
 
 
-HEAD: Final = struct.Struct(">H2x64s")
-"""Protocol version, and the 64 bytes that A-ASSOCIATE-AC sends back as they came."""
-
+_HEAD = struct.Struct(">H2x64s")  # protocol version, and what A-ASSOCIATE-AC sends back as it came
+_PDU_HEADER = struct.Struct(">BxI")
+_IMPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2"
 _PADDING = "\0 "
 _MOST_UID = 64
 
@@ -67,7 +66,7 @@ def decode_associate_request(body: bytes) -> AssociateRequest:
     """Decode an A-ASSOCIATE-RQ (PS3.8 9.3.2).
 
     Items and sub-items of unknown types are ignored (PS3.8 D.2), and so are those that decide nothing here:
-    asynchronous operations window, extended negotiation, user identity.
+    the peer's implementation, asynchronous operations window, extended negotiation, user identity.
 
     Args:
         body: the PDU without its 6-byte header.
@@ -91,15 +90,13 @@ class _RequestDecoder:
         self._max_pdu_length = DEFAULT_PEER_MAX_PDU_LENGTH
         self._roles: dict[str, tuple[bool, bool]] = {}
         self._service_classes: dict[str, str] = {}
-        self._implementation_class_uid = ""
-        self._implementation_version = ""
         self._application_context = ""
 
     def decode(self, body: bytes) -> AssociateRequest:
-        if len(body) < HEAD.size:
+        if len(body) < _HEAD.size:
             raise PDUError(f"A-ASSOCIATE-RQ of {len(body)} bytes")
-        protocol_version, reserved = HEAD.unpack_from(body)
-        for item_type, item in self._items(body, HEAD.size):
+        protocol_version, reserved = _HEAD.unpack_from(body)
+        for item_type, item in self._items(body, _HEAD.size):
             if item_type == ItemType.PRESENTATION_CONTEXT_RQ:
                 self._presentation_context(item)
             elif item_type == ItemType.USER_INFORMATION:
@@ -114,8 +111,6 @@ class _RequestDecoder:
             max_pdu_length=self._max_pdu_length,
             roles=MappingProxyType(self._roles),
             service_classes=MappingProxyType(self._service_classes),
-            implementation_class_uid=self._implementation_class_uid,
-            implementation_version=self._implementation_version,
             application_context=self._application_context,
             protocol_version=protocol_version,
             reserved=reserved,
@@ -180,11 +175,6 @@ class _RequestDecoder:
             sop_class_uid, after = _counted_uid(sub_item, 4)
             # The related general SOP classes behind it decide nothing here
             self._service_classes[sop_class_uid], _ = _counted_uid(sub_item, after)
-        # The peer's names are informative: what is odd about them ends no association
-        elif sub_item_type == ItemType.IMPLEMENTATION_CLASS_UID:
-            self._implementation_class_uid = _text(sub_item[4:])[:64]
-        elif sub_item_type == ItemType.IMPLEMENTATION_VERSION_NAME:
-            self._implementation_version = _text(sub_item[4:])[:16]
 
 
 def _text(value: bytes) -> str:
@@ -206,3 +196,47 @@ def _counted_uid(sub_item: bytes, offset: int) -> tuple[str, int]:
     if len(sub_item) < max(start, end):
         raise PDUError("a UID is longer than the sub-item that holds it")
     return _uid(sub_item[start:end]), end
+
+
+def encode_associate_accept(
+    request: AssociateRequest, results: Sequence[ContextResult], *, max_pdu_length: int
+) -> bytes:
+    """Encode the A-ASSOCIATE-AC that answers a request (PS3.8 9.3.3, PS3.7 D.3.3).
+
+    Where the peer proposed roles for an accepted SOP class, the answer is that it is the SCU and not the SCP.
+    There is no answer to an asynchronous operations window or a user identity: none is negotiated.
+
+    Args:
+        request: what is answered; its reserved fields go back as they came.
+        results: one per proposed presentation context, in the request's order.
+        max_pdu_length: the longest P-DATA-TF that we take, bytes after the PDU header; 0 = unlimited.
+
+    Returns:
+        The PDU with its header.
+    """
+    parts = [encode_item(ItemType.APPLICATION_CONTEXT, APPLICATION_CONTEXT_NAME.encode("ascii"))]
+    for result in results:
+        # Not significant, and not to be tested, where the context is refused; but some peers expect a UID
+        transfer_syntax = result.transfer_syntax or _IMPLICIT_VR_LITTLE_ENDIAN
+        parts.append(
+            encode_item(
+                ItemType.PRESENTATION_CONTEXT_AC,
+                bytes((result.context_id, 0, result.result, 0))
+                + encode_item(ItemType.TRANSFER_SYNTAX, transfer_syntax.encode("ascii")),
+            )
+        )
+    accepted = {result.abstract_syntax for result in results if result.accepted}
+    user_data = [
+        encode_item(ItemType.MAXIMUM_LENGTH, max_pdu_length.to_bytes(4, "big")),
+        encode_item(ItemType.IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_CLASS_UID.encode("ascii")),
+        *(_role(sop_class_uid) for sop_class_uid in request.roles if sop_class_uid in accepted),
+        encode_item(ItemType.IMPLEMENTATION_VERSION_NAME, IMPLEMENTATION_VERSION_NAME.encode("ascii")),
+    ]
+    parts.append(encode_item(ItemType.USER_INFORMATION, b"".join(user_data)))
+    body = _HEAD.pack(1, request.reserved) + b"".join(parts)
+    return _PDU_HEADER.pack(PDUType.A_ASSOCIATE_AC, len(body)) + body
+
+
+def _role(sop_class_uid: str) -> bytes:
+    uid = sop_class_uid.encode("ascii")
+    return encode_item(ItemType.ROLE_SELECTION, len(uid).to_bytes(2, "big") + uid + b"\x01\x00")
