@@ -30,7 +30,7 @@ from lapidicom.receiver.journal.writer import Entry, Journal, SeriesKey
 from lapidicom.receiver.listener import app as listener
 from lapidicom.receiver.listener import build as building
 from lapidicom.receiver.listener.__main__ import ignore_signals
-from lapidicom.receiver.listener.control_loop import Service
+from lapidicom.receiver.listener.build import ListenerService
 from lapidicom.receiver.relay.messages import envelope_of
 from lapidicom.receiver.settings import ListenerSettings, ReceiverSettings
 from lapidicom.receiver.supervisor import app as supervisor
@@ -101,7 +101,7 @@ class ConfirmingJournal:
                 await publisher.ended()
 
 
-def _build(settings: ListenerSettings, file_system: FileSystem, places: Places) -> Service:
+def _build(settings: ListenerSettings, file_system: FileSystem, places: Places) -> ListenerService:
     class Opener:
         @staticmethod
         def open(*_: object, **__: object) -> ConfirmingJournal:

@@ -11,11 +11,12 @@ from lapidicom.receiver import child_process
 from lapidicom.receiver.association.places import Places
 from lapidicom.receiver.control import ControlClosedError, ControlSocket, Unusable
 from lapidicom.receiver.errors import Refusal
-from lapidicom.receiver.listener.control_loop import ControlLoop, Service
+from lapidicom.receiver.listener.build import ListenerService
+from lapidicom.receiver.listener.control_loop import ControlLoop
 from lapidicom.receiver.settings import ListenerSettings
 from lapidicom.receiver.storage.volume import VolumeUnusable
 
-Build = Callable[[ListenerSettings, FileSystem, Places], Service]
+Build = Callable[[ListenerSettings, FileSystem, Places], ListenerService]
 """Opens volume and journal and builds what serves an association."""
 
 UNUSABLE: Final = 3

@@ -23,7 +23,6 @@ from lapidicom.receiver.association.places import Places
 from lapidicom.receiver.association.store import StoreService
 from lapidicom.receiver.control import Connection
 from lapidicom.receiver.journal.writer import Journal
-from lapidicom.receiver.listener.connections import ConnectionHandler
 from lapidicom.receiver.listener.health import HANG, StoreHangs, StoreHealth, VolumeWatch
 from lapidicom.receiver.settings import ListenerSettings
 from lapidicom.receiver.storage.folders import SeriesFolders
@@ -66,7 +65,7 @@ class ListenerService:
         """Make what serves a connection; it closes the socket at its end."""
         return Association(sock, peer.address, self._entity)
 
-    def look_for_hangs(self, handlers: Mapping[int, ConnectionHandler]) -> None:
+    def look_for_hangs(self, handlers: Mapping[int, Association]) -> None:
         """Give up those, by number of the connection, whose threads the volume has held up for too long."""
         stuck = self._hangs.look({number: handler.work for number, handler in handlers.items()})
         self._volume.hang = self._hangs.fault

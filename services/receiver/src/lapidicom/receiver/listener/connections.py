@@ -5,12 +5,12 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
+from lapidicom.receiver.association.association import Association
 from lapidicom.receiver.control import Connection
-from lapidicom.receiver.errors import Refusal
 
 MOST_BARE: Final = 64
 """Bare connections, beyond the number of places: probes of load balancers, slow peers.
@@ -20,28 +20,7 @@ keeps nobody out.
 """
 
 
-class ConnectionHandler(Protocol):
-    """Serves one transport connection, with or without an established association."""
-
-    def run(self) -> None:
-        """Serve it in the calling thread until it is closed."""
-
-    def stop(self) -> None:
-        """Ask, from another thread, that it be aborted now."""
-
-    @property
-    def work(self) -> int:
-        """Odd while its thread is at what the volume may hold up; another number each time."""
-
-    def give_up(self, refusal: Refusal) -> None:
-        """Answer and abort in place of its thread, which the volume holds up."""
-
-    @property
-    def is_bare(self) -> bool:
-        """Whether it is no association, nor one that waits for a place: it may be cut at any time."""
-
-
-Make = Callable[[socket.socket, Connection], ConnectionHandler]
+Make = Callable[[socket.socket, Connection], Association]
 """Makes what serves a connection."""
 
 
@@ -62,7 +41,7 @@ class Connections:
         self._most_bare = MOST_BARE + places
         self._on_end = on_end
         self._lock = threading.Lock()
-        self._open: dict[int, tuple[str, ConnectionHandler]] = {}
+        self._open: dict[int, tuple[str, Association]] = {}
         self._stopping: set[int] = set()
         self._log = structlog.get_logger()
 
@@ -108,7 +87,7 @@ class Connections:
         self.taken += 1
         self.lost += 1
 
-    def present(self) -> dict[int, ConnectionHandler]:
+    def present(self) -> dict[int, Association]:
         """What serves the open connections, by their number."""
         with self._lock:
             return {number: handler for number, (_, handler) in self._open.items()}
@@ -157,7 +136,7 @@ class Connections:
         self.closed_bare += 1
         sock.close()
 
-    def _run(self, number: int, handler: ConnectionHandler) -> None:
+    def _run(self, number: int, handler: Association) -> None:
         try:
             handler.run()
         except Exception as error:  # noqa: BLE001 -- one bad association never disturbs another

@@ -2,12 +2,11 @@
 
 import os
 import select
-import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from time import monotonic
-from typing import Final, NoReturn, Protocol
+from typing import Final, NoReturn
 
 import structlog
 
@@ -22,7 +21,8 @@ from lapidicom.receiver.control import (
     Drain,
     Report,
 )
-from lapidicom.receiver.listener.connections import ConnectionHandler, Connections
+from lapidicom.receiver.listener.build import ListenerService
+from lapidicom.receiver.listener.connections import Connections
 from lapidicom.receiver.loops import Failures
 
 ABORT_SECONDS: Final = 5.0
@@ -33,34 +33,6 @@ _SHORTEST_INTERVAL: Final = 0.05
 
 _BATCH: Final = 16
 """Packets taken before a report has its turn: a listener that only takes connections would seem silent."""
-
-
-class Service(Protocol):
-    """What the control loop asks of a listener: its store, journal and associations."""
-
-    def handler(self, sock: socket.socket, peer: Connection) -> ConnectionHandler:
-        """Make what serves a connection; it closes the socket at its end."""
-
-    def look_for_hangs(self, handlers: Mapping[int, ConnectionHandler]) -> None:
-        """Give up those, by number of the connection, whose threads the volume has held up for too long."""
-
-    def journal(self) -> str:
-        """Name of the folder of the present journal."""
-
-    def fault(self) -> str | None:
-        """Why it takes no instances while another process might; None if it does."""
-
-    def degraded(self) -> str | None:
-        """What is wrong and would be so for every process on this volume; None if nothing is."""
-
-    def counters(self) -> Mapping[str, int]:
-        """What was counted since the process began."""
-
-    def must_restart(self) -> bool:
-        """Whether only a fresh process can go on, because the volume was mounted anew."""
-
-    def close(self) -> None:
-        """Commit what waits, and let go of journal and volume."""
 
 
 class ControlLoop:
@@ -83,7 +55,7 @@ class ControlLoop:
     def __init__(
         self,
         control: ControlSocket,
-        service: Service,
+        service: ListenerService,
         places: Places,
         failure_grace: float,
         on_orphaned: Callable[[], NoReturn] = orphaned,

@@ -4,11 +4,12 @@ import asyncio
 import errno
 import socket
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
 from lapidicom.receiver.control import Connection
+from lapidicom.receiver.supervisor.child import Child
 
 _BATCH: Final = 64
 """Connections accepted before other events have their turn."""
@@ -20,13 +21,6 @@ _RETRY: Final = 0.02
 """Seconds between two tries to hand over a connection while the control sockets of all listeners are full."""
 
 _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-
-
-class Taker(Protocol):
-    """Who can be given a connection."""
-
-    def hand_over(self, connection: Connection, sock: socket.socket) -> bool:
-        """Give a connection; False if it cannot be taken."""
 
 
 class Acceptor:
@@ -41,7 +35,7 @@ class Acceptor:
     def __init__(
         self,
         listening: socket.socket,
-        takers: Callable[[], Sequence[Taker]],
+        takers: Callable[[], Sequence[Child]],
         expects_taker: Callable[[], bool],
     ) -> None:
         self.port: int = listening.getsockname()[1]
@@ -104,7 +98,7 @@ class Acceptor:
                 self._pause_for(_RETRY)
                 return
 
-    def _hand_over(self, connection: Connection, sock: socket.socket, takers: Sequence[Taker]) -> bool:
+    def _hand_over(self, connection: Connection, sock: socket.socket, takers: Sequence[Child]) -> bool:
         """Give the held connection to a listener, or close it if none lives; False: try again soon."""
         if any(taker.hand_over(connection, sock) for taker in takers):
             sock.close()
