@@ -28,9 +28,8 @@ from lapidicom.receiver.association.places import Places
 from lapidicom.receiver.control import ControlSocket
 from lapidicom.receiver.journal.writer import Entry, Journal, SeriesKey
 from lapidicom.receiver.listener import app as listener
-from lapidicom.receiver.listener import build as building
 from lapidicom.receiver.listener.__main__ import ignore_signals
-from lapidicom.receiver.listener.build import ListenerService
+from lapidicom.receiver.listener.service import ListenerService
 from lapidicom.receiver.relay.messages import envelope_of
 from lapidicom.receiver.settings import ListenerSettings, ReceiverSettings
 from lapidicom.receiver.supervisor import app as supervisor
@@ -107,8 +106,8 @@ def _build(settings: ListenerSettings, file_system: FileSystem, places: Places) 
         def open(*_: object, **__: object) -> ConfirmingJournal:
             return ConfirmingJournal(os.environ[_URL])
 
-    with patch.object(building, Journal.__name__, Opener):
-        return building.build(settings, file_system, places)
+    with patch.object(listener, Journal.__name__, Opener):
+        return listener.build(settings, file_system, places)
 
 
 def _command(role: Role) -> Sequence[str]:

@@ -46,10 +46,9 @@ def _supervisor() -> int:
 def _listener(control: ControlSocket, file_system: FileSystem, _: Sequence[tuple[Fault, Armed]]) -> int:
     from lapidicom.receiver.listener import app
     from lapidicom.receiver.listener.__main__ import ignore_signals
-    from lapidicom.receiver.listener.build import build
 
     ignore_signals()
-    return app.run(control, build=build, file_system=file_system)
+    return app.run(control, file_system=file_system)
 
 
 def _relay(control: ControlSocket, file_system: FileSystem, faults: Sequence[tuple[Fault, Armed]]) -> int:

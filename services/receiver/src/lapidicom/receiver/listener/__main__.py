@@ -22,8 +22,7 @@ def parts() -> Callable[[int], int]:
     with _not_found("requests"):
         from lapidicom.receiver.control import ControlSocket
         from lapidicom.receiver.listener import app
-        from lapidicom.receiver.listener.build import build
-    return lambda descriptor: app.run(ControlSocket.of_descriptor(descriptor), build=build)
+    return lambda descriptor: app.run(ControlSocket.of_descriptor(descriptor))
 
 
 @contextmanager

@@ -1,23 +1,31 @@
 """Composition root of a listener: from its slice of the settings to a served control socket."""
 
 import contextlib
+import uuid
 from collections.abc import Callable
 from typing import Final
 
 import structlog
 
+from lapidicom.common import telemetry
 from lapidicom.common.file_system import FileSystem
+from lapidicom.common.journal.format import folder_name
+from lapidicom.common.telemetry import Tracing
 from lapidicom.receiver import child_process
+from lapidicom.receiver.association.application_entity import ApplicationEntity, OpenStore
+from lapidicom.receiver.association.counters import Tally
 from lapidicom.receiver.association.places import Places
+from lapidicom.receiver.association.store import StoreService
 from lapidicom.receiver.control import ControlClosedError, ControlSocket, Unusable
 from lapidicom.receiver.errors import Refusal
-from lapidicom.receiver.listener.build import ListenerService
+from lapidicom.receiver.journal.writer import Journal
 from lapidicom.receiver.listener.control_loop import ControlLoop
+from lapidicom.receiver.listener.service import ListenerService
 from lapidicom.receiver.settings import ListenerSettings
-from lapidicom.receiver.storage.volume import VolumeUnusable
-
-Build = Callable[[ListenerSettings, FileSystem, Places], ListenerService]
-"""Opens volume and journal and builds what serves an association."""
+from lapidicom.receiver.storage.folders import SeriesFolders
+from lapidicom.receiver.storage.instance_file import InstanceStore
+from lapidicom.receiver.storage.volume import Volume, VolumeUnusable
+from lapidicom.receiver.upper_layer.negotiation import NegotiationPolicy
 
 UNUSABLE: Final = 3
 """Exit status when volume or journal cannot be opened; the supervisor tries again with a fresh process."""
@@ -26,7 +34,71 @@ FAILED: Final = 5
 """Exit status after a drain because the control loop failed again and again."""
 
 
-def run(control: ControlSocket, *, build: Build, file_system: FileSystem | None = None) -> int:
+def build(settings: ListenerSettings, file_system: FileSystem, places: Places) -> ListenerService:
+    """Open volume and journal, and build what serves associations.
+
+    Raises:
+        VolumeUnusable: the volume failed the checks of the start.
+        JournalUnavailable: no journal could be made.
+    """
+    life = uuid.uuid4().hex
+    volume = Volume(
+        settings.files_root,
+        settings.spool,
+        folder_name(settings.receiver_id, life),
+        min_free_space=settings.min_free_space,
+        fsync=settings.fsync,
+        file_system=file_system,
+    )
+    with contextlib.ExitStack() as opened:
+        opened.callback(volume.close)
+        journal = Journal.open(
+            settings.spool,
+            settings.receiver_id,
+            fsync=settings.fsync,
+            heartbeat=settings.journal_heartbeat,
+            file_system=file_system,
+            life=life,
+            takes_refusals=lambda: volume.obstacle is None,
+        )
+        opened.pop_all()
+    tracing = telemetry.start("lapidicom-receiver")
+    store = InstanceStore(volume, SeriesFolders(volume, file_system), file_system, fsync=settings.fsync)
+    entity = ApplicationEntity(
+        policy=NegotiationPolicy(
+            promiscuous=settings.promiscuous, uncompressed_only=settings.uncompressed_only
+        ),
+        max_pdu_length=settings.max_pdu_length,
+        strict=settings.strict,
+        acse_timeout=settings.acse_timeout,
+        idle_timeout=settings.idle_timeout,
+        admission_wait=settings.admission_wait,
+        receiver_id=settings.receiver_id,
+        places=places,
+        tally=Tally(),
+        open_store=_store_opener(store, journal, tracing),
+        log=structlog.get_logger(),
+    )
+    return ListenerService(volume, journal, store.refusals, entity, settings.store_timeout, tracing)
+
+
+def _store_opener(store: InstanceStore, journal: Journal, tracing: Tracing | None) -> OpenStore:
+    if tracing is None:
+        return lambda association, counters, log: StoreService(association, store, journal, counters, log)
+    from lapidicom.receiver.association.traced_store import TracedStoreService
+
+    tracer = tracing.tracer("lapidicom.receiver")
+    return lambda association, counters, log: TracedStoreService(
+        association, store, journal, counters, log, tracer=tracer
+    )
+
+
+def run(
+    control: ControlSocket,
+    *,
+    build: Callable[[ListenerSettings, FileSystem, Places], ListenerService] = build,
+    file_system: FileSystem | None = None,
+) -> int:
     """Serve associations until the supervisor says to drain.
 
     Args:

@@ -21,8 +21,8 @@ from lapidicom.receiver.control import (
     Drain,
     Report,
 )
-from lapidicom.receiver.listener.build import ListenerService
 from lapidicom.receiver.listener.connections import Connections
+from lapidicom.receiver.listener.service import ListenerService
 from lapidicom.receiver.loops import Failures
 
 ABORT_SECONDS: Final = 5.0

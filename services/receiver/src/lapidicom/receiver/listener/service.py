@@ -1,35 +1,19 @@
-"""Builds the service of a listener: volume, journal, upper layer and DIMSE put together."""
+"""What a listener serves: associations over one volume and one journal, and how they are."""
 
-import contextlib
 import socket
-import uuid
 from collections.abc import Mapping
 from dataclasses import asdict
-from functools import partial
-from typing import Any
 
-import structlog
-
-from lapidicom.common import telemetry
-from lapidicom.common.file_system import FileSystem
 from lapidicom.common.journal import records
-from lapidicom.common.journal.format import folder_name
 from lapidicom.common.telemetry import Tracing
-from lapidicom.receiver.association.application_entity import ApplicationEntity, OpenStore
+from lapidicom.receiver.association.application_entity import ApplicationEntity
 from lapidicom.receiver.association.association import Association
-from lapidicom.receiver.association.association_info import AssociationInfo
-from lapidicom.receiver.association.counters import Counters, Tally
-from lapidicom.receiver.association.places import Places
-from lapidicom.receiver.association.store import StoreService
+from lapidicom.receiver.association.counters import Counters
 from lapidicom.receiver.control import Connection
 from lapidicom.receiver.journal.writer import Journal
 from lapidicom.receiver.listener.health import HANG, StoreHangs, StoreHealth, VolumeWatch
-from lapidicom.receiver.settings import ListenerSettings
-from lapidicom.receiver.storage.folders import SeriesFolders
-from lapidicom.receiver.storage.instance_file import InstanceStore
 from lapidicom.receiver.storage.refusals import Refusals
 from lapidicom.receiver.storage.volume import Volume
-from lapidicom.receiver.upper_layer.negotiation import NegotiationPolicy
 
 
 class ListenerService:
@@ -125,73 +109,6 @@ class ListenerService:
         self._volume.close()
         if self._tracing is not None:
             self._tracing.shutdown()
-
-
-def build(settings: ListenerSettings, file_system: FileSystem, places: Places) -> ListenerService:
-    """Open volume and journal, and build what serves associations.
-
-    Raises:
-        VolumeUnusable: the volume failed the checks of the start.
-        JournalUnavailable: no journal could be made.
-    """
-    life = uuid.uuid4().hex
-    volume = Volume(
-        settings.files_root,
-        settings.spool,
-        folder_name(settings.receiver_id, life),
-        min_free_space=settings.min_free_space,
-        fsync=settings.fsync,
-        file_system=file_system,
-    )
-    with contextlib.ExitStack() as opened:
-        opened.callback(volume.close)
-        journal = Journal.open(
-            settings.spool,
-            settings.receiver_id,
-            fsync=settings.fsync,
-            heartbeat=settings.journal_heartbeat,
-            file_system=file_system,
-            life=life,
-            takes_refusals=lambda: volume.obstacle is None,
-        )
-        opened.pop_all()
-    tracing = telemetry.start("lapidicom-receiver")
-    store = InstanceStore(volume, SeriesFolders(volume, file_system), file_system, fsync=settings.fsync)
-    entity = ApplicationEntity(
-        policy=NegotiationPolicy(
-            promiscuous=settings.promiscuous, uncompressed_only=settings.uncompressed_only
-        ),
-        max_pdu_length=settings.max_pdu_length,
-        strict=settings.strict,
-        acse_timeout=settings.acse_timeout,
-        idle_timeout=settings.idle_timeout,
-        admission_wait=settings.admission_wait,
-        receiver_id=settings.receiver_id,
-        places=places,
-        tally=Tally(),
-        open_store=_store_opener(store, journal, tracing),
-        log=structlog.get_logger(),
-    )
-    return ListenerService(volume, journal, store.refusals, entity, settings.store_timeout, tracing)
-
-
-def _store_opener(store: InstanceStore, journal: Journal, tracing: Tracing | None) -> OpenStore:
-    if tracing is None:
-        return partial(_open_store, store, journal)
-    from lapidicom.receiver.association.traced_store import TracedStoreService
-
-    tracer = tracing.tracer("lapidicom.receiver")
-
-    def open_traced(association: AssociationInfo, counters: Counters, log: Any) -> StoreService:
-        return TracedStoreService(association, store, journal, counters, log, tracer=tracer)
-
-    return open_traced
-
-
-def _open_store(
-    store: InstanceStore, journal: Journal, association: AssociationInfo, counters: Counters, log: Any
-) -> StoreService:
-    return StoreService(association, store, journal, counters, log)
 
 
 def flatten(counters: Counters) -> dict[str, int]:
