@@ -7,6 +7,7 @@ journal had been deleted under it, this one ends.
 import contextlib
 import json
 import os
+from collections import deque
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -26,7 +27,6 @@ from lapidicom.common.journal.format import (
 from lapidicom.common.journal.records import SeriesKey
 from lapidicom.receiver.journal.entry import Entry
 from lapidicom.receiver.journal.folder import DIRECTORY
-from lapidicom.receiver.journal.mark import Progress
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
@@ -71,7 +71,7 @@ class JournalOfFormat1:
         self._heartbeat, self._committed = self._create(HEARTBEAT), self._create(COMMITTED)
         self.beat()
         self._waiting: list[Entry] = []
-        self._progress = Progress()
+        self._unmarked: deque[Entry] = deque()
         self._open: dict[SeriesKey, dict[str, Any]] = {}
         self._sequence = self._segment = self._size = 0
         self._fd: int | None = None
@@ -132,7 +132,7 @@ class JournalOfFormat1:
         for entry, end in zip(batch, ends, strict=True):
             entry.end = Position(self._segment, end)
             entry.durable = True
-            self._progress.add(entry)
+            self._unmarked.append(entry)
             self._take(entry)
         self._move_mark()
 
@@ -148,7 +148,9 @@ class JournalOfFormat1:
             self._open.pop(ended, None)
 
     def _move_mark(self) -> None:
-        position = self._progress.advance()
+        position = None
+        while self._unmarked and self._unmarked[0].settled:
+            position = self._unmarked.popleft().end
         if position is not None:
             with contextlib.suppress(OSError):
                 self._fs.pwrite(self._committed, encode_position(position), 0)

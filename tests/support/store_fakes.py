@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from lapidicom.common.journal.records import Record, parse
-from lapidicom.receiver.association.association_info import AssociationInfo
+from lapidicom.receiver.association.series import AssociationInfo
 from lapidicom.receiver.errors import OutOfResources
 from lapidicom.receiver.storage.refusals import Refusals
 from lapidicom.receiver.storage.volume import Fault

@@ -350,7 +350,7 @@ def test_refusals_that_wait_for_a_sync_take_no_memory(make_owner: Callable[..., 
     for _ in range(3000):
         owner.journal.append_quietly([REFUSAL], series=key())
     eventually(lambda: owner.kinds().count("instance_refused") == 3000)
-    assert len(owner.journal._group._mark.progress) == 0
+    assert not owner.journal._group._mark.entries
 
     def left() -> int:
         return sum(isinstance(one, Entry) and one.refused for one in gc.get_objects())

@@ -8,7 +8,6 @@ Refusal                     the instance is refused, the association goes on
 +-- ProcessingFailure       0x0110  (PS3.7 C.5)
 +-- InvalidSOPInstance      0x0117
 +-- SOPClassNotSupported    0x0122
-+-- NotAuthorised           0x0124
 +-- UnrecognisedOperation   0x0211
 """
 
@@ -80,12 +79,6 @@ class SOPClassNotSupported(Refusal):
     """The SOP class of the command is not that of the presentation context."""
 
     status = 0x0122
-
-
-class NotAuthorised(Refusal):
-    """The peer may not do this."""
-
-    status = 0x0124
 
 
 class UnrecognisedOperation(Refusal):

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from lapidicom.receiver.association.association_info import AssociationInfo
 from lapidicom.receiver.association.counters import Counters, Tally
 from lapidicom.receiver.association.places import Places
+from lapidicom.receiver.association.series import AssociationInfo
 from lapidicom.receiver.association.store import StoreService
 from lapidicom.receiver.upper_layer.negotiation import NegotiationPolicy
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from lapidicom.common.instance.errors import PathError
 from lapidicom.common.instance.path import pacs_name
 from lapidicom.receiver.association.application_entity import ApplicationEntity
-from lapidicom.receiver.association.association_info import AssociationInfo
+from lapidicom.receiver.association.series import AssociationInfo
 from lapidicom.receiver.association.store import StoreService
 from lapidicom.receiver.dimse.provider import AnswerGivenUp, DimseViolation, ServiceProvider
 from lapidicom.receiver.errors import Refusal

@@ -7,6 +7,7 @@ instances differ in a description simply has two templates.
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -15,7 +16,6 @@ from lapidicom.common.instance.path import file_name_of, series_folder
 from lapidicom.common.instance.registration import cut_fields, registration_fields
 from lapidicom.common.instance.tags import RawValues, check
 from lapidicom.common.journal import records
-from lapidicom.receiver.association.association_info import AssociationInfo
 from lapidicom.receiver.errors import Refusal
 from lapidicom.receiver.journal.writer import Entry, Journal, SeriesKey
 from lapidicom.receiver.storage.folders import SeriesFolder, SeriesFolders
@@ -27,6 +27,26 @@ MAX_OPEN_SERIES: Final = 128
 
 _MOST_TEMPLATES: Final = 64
 """Per association; interleaved series beyond that are decoded anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class AssociationInfo:
+    """An accepted association.
+
+    Args:
+        association_id: a UUID made when the association was accepted.
+        calling_ae_title, called_ae_title: as received, trimmed.
+        pacs_name: the sanitised calling AE title; third component of each path.
+        peer_address: host:port of the SCU.
+        receiver: CHRIS_RECEIVER_ID.
+    """
+
+    association_id: str
+    calling_ae_title: str
+    called_ae_title: str
+    pacs_name: str
+    peer_address: str
+    receiver: str
 
 
 class Series:

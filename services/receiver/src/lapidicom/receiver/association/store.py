@@ -13,9 +13,8 @@ from typing import Any, Final
 from lapidicom.common.instance.errors import HeaderError, InstanceError
 from lapidicom.common.instance.header import HeaderScanner
 from lapidicom.common.instance.tags import RawValues, is_uid, tag_name
-from lapidicom.receiver.association.association_info import AssociationInfo
 from lapidicom.receiver.association.counters import Counters
-from lapidicom.receiver.association.series import InstanceTemplate, SeriesBook
+from lapidicom.receiver.association.series import AssociationInfo, InstanceTemplate, SeriesBook
 from lapidicom.receiver.association.time_of_receipt import TimeOfReceipt
 from lapidicom.receiver.dimse.command import Command
 from lapidicom.receiver.errors import (

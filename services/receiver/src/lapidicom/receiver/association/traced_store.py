@@ -11,8 +11,8 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer
 
 from lapidicom.common.journal import records
-from lapidicom.receiver.association.association_info import AssociationInfo
 from lapidicom.receiver.association.counters import Counters
+from lapidicom.receiver.association.series import AssociationInfo
 from lapidicom.receiver.association.store import StoreService
 from lapidicom.receiver.dimse.command import Command
 from lapidicom.receiver.errors import Refusal

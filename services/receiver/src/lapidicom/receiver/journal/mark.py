@@ -14,36 +14,6 @@ from lapidicom.receiver.journal.folder import OwnedJournal
 from lapidicom.receiver.journal.observer import Observer
 
 
-class Progress:
-    """The entries of one journal that are durable and not yet passed by the mark, in journal order."""
-
-    def __init__(self) -> None:
-        self._entries: deque[Entry] = deque()
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def add(self, entry: Entry) -> None:
-        """The entry is durable, behind all that were added before."""
-        self._entries.append(entry)
-
-    @property
-    def can_advance(self) -> bool:
-        """Whether the mark may move; any thread may ask while another moves it."""
-        try:
-            return self._entries[0].settled
-        except IndexError:
-            return False
-
-    def advance(self) -> Position | None:
-        """Where the mark may move now: over the longest prefix of settled entries; None if it must stay."""
-        entries = self._entries
-        end = None
-        while entries and entries[0].settled:
-            end = entries.popleft().end
-        return end
-
-
 class Mark:
     """Moves the mark of the present journal. All methods may be called by any thread.
 
@@ -51,7 +21,7 @@ class Mark:
         observe: called when the mark cannot be written.
 
     Attributes:
-        progress: the entries that it has not passed yet.
+        entries: of the present journal, durable and not yet passed by the mark, in journal order.
         due: where it should be, if it could not be written there.
     """
 
@@ -59,14 +29,14 @@ class Mark:
         self._observe = observe
         self._moving = threading.Lock()
         self._journal: OwnedJournal | None = None
-        self.progress = Progress()
+        self.entries: deque[Entry] = deque()
         self.due: Position | None = None
 
     def begin(self, journal: OwnedJournal) -> None:
         """Move the mark of this journal from now on."""
         with self._moving:
             self._journal = journal
-            self.progress = Progress()
+            self.entries = deque()
             self.due = None
 
     def leave(self) -> None:
@@ -85,7 +55,7 @@ class Mark:
     def note(self, entry: Entry) -> None:
         """This entry is durable, behind those before; the mark need not move before it is settled."""
         entry.durable = True
-        self.progress.add(entry)
+        self.entries.append(entry)
 
     def settle(self, entry: Entry) -> None:
         """The sync of the entry's folder is done or given up: the mark may pass it."""
@@ -96,14 +66,30 @@ class Mark:
         """Move as far as it may go; try again what failed."""
         while self._moving.acquire(blocking=False):
             try:
-                position = self.progress.advance() or self.due
+                position = self._advance() or self.due
                 if position is not None:
                     self._write(position)
             finally:
                 self._moving.release()
             # Whoever was turned away meanwhile relies on this second look.
-            if not self.progress.can_advance:
+            if not self._can_advance:
                 return
+
+    @property
+    def _can_advance(self) -> bool:
+        """Whether the mark may move; any thread may ask while another moves it."""
+        try:
+            return self.entries[0].settled
+        except IndexError:
+            return False
+
+    def _advance(self) -> Position | None:
+        """Where the mark may move now: over the longest prefix of settled entries; None if it must stay."""
+        entries = self.entries
+        end = None
+        while entries and entries[0].settled:
+            end = entries.popleft().end
+        return end
 
     def _write(self, position: Position) -> None:
         journal = self._journal

@@ -18,10 +18,9 @@ from lapidicom.common.journal.reader import Extent, JournalFolder
 from lapidicom.common.journal.records import SEGMENT_OPENED, Record, UnknownRecord
 from lapidicom.receiver.journal.observer import Observer
 from lapidicom.receiver.relay.behind_mark import BehindMark, StoredFiles
-from lapidicom.receiver.relay.corruption import Corruption
 from lapidicom.receiver.relay.ended_life import JournalFinisher, find_left_open
 from lapidicom.receiver.relay.messages import Outgoing, envelope_of
-from lapidicom.receiver.relay.reader import Counts, Cursor, JournalReader
+from lapidicom.receiver.relay.reader import Corruption, Counts, Cursor, JournalReader
 
 T = TypeVar("T")
 
