@@ -10,7 +10,7 @@ export PYTHONPYCACHEPREFIX ?= $(CURDIR)/.cache/pycache
 WORKERS := $(if $(AMQP_URL),,-n 4 --dist loadfile --no-loadscope-reorder)
 CORES := $(if $(AMQP_URL),,-n 2 --dist loadfile)
 
-.PHONY: help setup demo test lint format settings-docs chart-docs faults faults-report soak bench plots images compose-demo compose-faults clean
+.PHONY: help setup demo test contract lint format settings-docs chart-docs faults faults-report soak bench plots images compose-demo compose-faults clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -26,6 +26,10 @@ demo: ## Send DICOM through the whole system (DATA=dir FILES_ROOT=dir CALLING_AE
 test: ## All tests: real RabbitMQ, real dcmtk; under seven minutes on two cores
 	@scripts/setup test
 	@LAPIDICOM_TEST_SIZE=$${LAPIDICOM_TEST_SIZE:-small} $(PY) -m pytest $(WORKERS) $(ARGS)
+
+contract: ## CUBE's contract, tried on a real one (CHRIS_URL= CHRIS_USERNAME= CHRIS_PASSWORD= FILES_ROOT=dir)
+	@scripts/setup lint
+	@LAPIDICOM_CONTRACT=real $(PY) -m pytest tests/contract $(ARGS)
 
 lint: ## ruff, mypy, import contracts, Dockerfiles, pages made from settings and values
 	@scripts/setup lint

@@ -4,7 +4,7 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.cube.contract import WRONG_DATE
 from tests.support.cube.process import CubeProcess
-from tests.support.cube.rows import PATH, REGISTRATION
+from tests.support.cube.rows import FOLDER, PATH, REGISTRATION, SERIES
 from tests.support.polling import eventually
 
 
@@ -34,14 +34,14 @@ def _ask(cube: CubeProcess, method: str, path: str, body: Any = None, timeout: f
     try:
         connection.request(method, f"/api/v1/{path}", json.dumps(body), headers)
         answer = connection.getresponse()
-        assert answer.headers["Connection"] == "close"
+        assert answer.headers["Connection"] == ("close" if cube.connection_close else None)
         return answer.status, json.loads(answer.read())
     finally:
         connection.close()
 
 
-def _register(cube: CubeProcess) -> int:
-    return _ask(cube, "POST", "pacsfiles/", dict(REGISTRATION))[0]
+def _register(cube: CubeProcess, body: Mapping[str, Any] = REGISTRATION) -> int:
+    return _ask(cube, "POST", "pacs/series/" if "ndicom" in body else "pacsfiles/", dict(body))[0]
 
 
 def test_a_killed_stand_in_remembers_what_it_registered(cube: CubeProcess) -> None:
@@ -56,6 +56,20 @@ def test_a_killed_stand_in_remembers_what_it_registered(cube: CubeProcess) -> No
     cube.kill()
     cube.start()
     assert (cube.control.created(), cube.control.repeated()) == ({PATH: 1}, {PATH: 1})
+
+
+def test_a_killed_stand_in_of_v6_remembers_its_series_and_keeps_connections(tmp_path: Path) -> None:
+    (tmp_path / PATH).parent.mkdir(parents=True)
+    (tmp_path / PATH).write_bytes(b"DICM")
+    with CubeProcess(tmp_path, generation=6, second=0.01) as process:
+        assert _register(process, SERIES) == 201
+        process.kill()
+        process.start()
+        assert process.control.counts() == process.control.created() == {FOLDER: 1}
+        assert process.control.registrations() == [dict(SERIES)]
+        assert _register(process, SERIES) == 400
+        assert process.control.repeated() == {FOLDER: 1}
+        assert _register(process, {**SERIES, "ndicom": 2}) == 400
 
 
 def test_it_fails_as_often_as_it_is_told(cube: CubeProcess) -> None:

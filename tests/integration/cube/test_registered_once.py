@@ -2,29 +2,10 @@
 
 from pathlib import Path
 
-import pytest
-
 from tests.support.cube.app import StandInCube
 from tests.support.cube.contract import ALREADY_REGISTERED, PACS_ALREADY_EXISTS, SERVER_ERROR
 from tests.support.cube.in_process import CubeInProcess
-from tests.support.cube.rows import PATH
-
-GAP = 0.02
-OTHER = PATH.replace("0001-1.2.3", "0002-1.2.4")
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    for path in (PATH, OTHER):
-        file = tmp_path / "root" / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(b"DICM")
-    return tmp_path / "root"
-
-
-@pytest.fixture
-def cube(root: Path) -> CubeInProcess:
-    return CubeInProcess(StandInCube(root, race=GAP))
+from tests.support.cube.rows import OTHER, PATH
 
 
 def test_a_repeated_registration_is_refused_and_counted(cube: CubeInProcess) -> None:

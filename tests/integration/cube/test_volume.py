@@ -5,23 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cube.app import StandInCube
 from tests.support.cube.contract import COULD_NOT_FIND_PATH, SERVER_ERROR
 from tests.support.cube.in_process import PACS_FILES, CubeInProcess, body_of
 from tests.support.cube.rows import PATH
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    file = tmp_path / "root" / PATH
-    file.parent.mkdir(parents=True)
-    file.write_bytes(b"DICM")
-    return tmp_path / "root"
-
-
-@pytest.fixture
-def cube(root: Path) -> CubeInProcess:
-    return CubeInProcess(StandInCube(root))
 
 
 @pytest.mark.parametrize(("when", "again"), [("before the row", 201), ("behind the row", 400)])

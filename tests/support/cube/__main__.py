@@ -10,9 +10,7 @@ from tests.support.cube.app import StandInCube
 
 def main() -> None:
     """Serve until a signal comes."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.support.cube", description="A stand-in for CUBE v5."
-    )
+    parser = argparse.ArgumentParser(prog="python -m tests.support.cube", description="A stand-in for CUBE.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--root", type=Path, required=True, help="CUBE's storage root")
@@ -27,6 +25,10 @@ def main() -> None:
     parser.add_argument(
         "--race", type=float, default=0.0, help="seconds between a look into the database and a change"
     )
+    parser.add_argument("--generation", type=int, choices=(5, 6), default=5, help="of CUBE")
+    parser.add_argument(
+        "--second", type=float, default=1.0, help="how long the second of v6's counting lasts"
+    )
     arguments = parser.parse_args()
     app = StandInCube(
         arguments.root,
@@ -35,6 +37,8 @@ def main() -> None:
         connection_close=arguments.connection_close,
         unique=not arguments.let_duplicates_through,
         race=arguments.race,
+        generation=arguments.generation,
+        second=arguments.second,
     )
     uvicorn.run(
         app,

@@ -8,8 +8,11 @@ from collections.abc import Mapping
 from tests.support.cube import contract
 from tests.support.cube.request import Request, RequestRefused
 
-USERS: Mapping[str, str] = {"chris": "chris1234", "somebody": "somebody1234"}
+USERS: Mapping[str, str] = {"chris": "chris1234", "somebody": "somebody1234", "reader": "reader1234"}
 """User names and passwords. CUBE lets only the user named `chris` register PACS files."""
+
+PACS_USERS = frozenset({"reader"})
+"""The members of CUBE v6's group `pacs_users`: they may read what is registered."""
 
 
 class Accounts:

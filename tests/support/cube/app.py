@@ -1,4 +1,4 @@
-"""The stand-in CUBE as an ASGI application: the common rules, and the routes of generation v5.
+"""The stand-in CUBE as an ASGI application: the common rules, and the routes of its generation.
 
 No framework: a test or a benchmark may ask thousands of times per second. Routes are data, so that
 another generation is another table.
@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 from tests.support.cube import contract
-from tests.support.cube.accounts import Accounts
+from tests.support.cube.accounts import PACS_USERS, Accounts
 from tests.support.cube.contract import HTML, Answer
 from tests.support.cube.faults import Failure, Faults
 from tests.support.cube.rendering import acceptable, rendered
@@ -26,8 +26,10 @@ from tests.support.cube.request import (
     read_request,
 )
 from tests.support.cube.routes import find
+from tests.support.cube.series import SeriesDatabase
 from tests.support.cube.storage import Registrations, Volume
 from tests.support.cube.v5 import GenerationV5
+from tests.support.cube.v6 import GenerationV6
 
 
 class StandInCube:
@@ -40,6 +42,8 @@ class StandInCube:
         connection_close: close the connection after each answer, as v5's workers do.
         unique: whether a path that is registered is refused, as CUBE does; else it is registered once more.
         race: seconds between the look into the database and each change of it.
+        generation: 5, which registers files, or 6, which registers series.
+        second: how long the second lasts that v6 lets pass between two counts of a folder's files.
     """
 
     def __init__(
@@ -51,8 +55,9 @@ class StandInCube:
         connection_close: bool = False,
         unique: bool = True,
         race: float = 0.0,
+        generation: int = 5,
+        second: float = 1.0,
     ) -> None:
-        self.registrations = Registrations(state, unique=unique)
         self.volume = Volume(root)
         self.faults = Faults()
         self.answers: Counter[str] = Counter()
@@ -61,18 +66,32 @@ class StandInCube:
         self._allowed_hosts = allowed_hosts
         self._closing = [(b"connection", b"close")] if connection_close else []
         self._accounts = Accounts()
-        self._generation = GenerationV5(self.registrations, self.volume, self._accounts, lambda: self.faults)
+        self.registrations: Registrations | SeriesDatabase
+        self._generation: GenerationV5 | GenerationV6
+        if generation == 5:
+            self.registrations = Registrations(state, unique=unique)
+            self._generation = GenerationV5(
+                self.registrations, self.volume, self._accounts, lambda: self.faults
+            )
+        else:
+            self.registrations = SeriesDatabase(state, unique=unique)
+            self._generation = GenerationV6(
+                self.registrations, self.volume, self._accounts, lambda: self.faults
+            )
+            self._generation.second = second
         self._generation.gap = race
         self._routes = self._generation.routes()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
-            raise RuntimeError(f"no protocol of CUBE v5: {scope['type']}")
+            raise RuntimeError(f"no protocol of the stand-in: {scope['type']}")
         request = await read_request(scope, receive)
         if request.path.startswith("/_control/"):
             await self._send(send, self._control(request), request)
             return
+        if isinstance(self._generation, GenerationV6):
+            self._generation.carry_out_deletions()
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
         try:
@@ -123,6 +142,8 @@ class StandInCube:
         # The framework asks for permission before it looks whether the method exists.
         if not (reads or route.open_to_all) and (user != "chris" or self.faults.refusing):
             raise RequestRefused(contract.FORBIDDEN)
+        if route.pacs_users_only and user != "chris" and user not in PACS_USERS:
+            raise RequestRefused(contract.FORBIDDEN)
         handler = route.methods.get(request.method)
         if handler is None:
             raise RequestRefused(contract.method_not_allowed(request.method))
@@ -136,7 +157,7 @@ class StandInCube:
             case "GET", "counts":
                 return json_answer(self.registrations.counts())
             case "GET", "registrations":
-                return json_answer([{"path": row.fname, **row.tags} for row in self.registrations.rows])
+                return json_answer(self.registrations.registrations())
             case "GET", "requests":
                 return json_answer(
                     {
@@ -172,6 +193,12 @@ class StandInCube:
                 self._generation.gap = options["seconds"]
             case "POST", "unique":
                 self.registrations.unique = options["unique"]
+            case "POST", "worker-stopped":
+                faults.worker_stopped = True
+            case "POST", "no-broker":
+                faults.no_broker = True
+            case "POST", "break-off":
+                faults.breaking_off = True
             case "POST", "invalidate-tokens":
                 self._accounts.invalidate_tokens()
             case "POST", "heal":

@@ -1,7 +1,7 @@
-"""What CUBE v5 answers, as data: the rules of the fields and the fixed answers, seen on v5.2.0.
+"""What CUBE answers, as data: the rules of the fields and the fixed answers, seen on v5.2.0 and v6.11.0.
 
 The sections named are those of the description of CUBE's contract: 1 generations, 2 common rules,
-3 `POST pacsfiles/` of v5.
+3 `POST pacsfiles/` of v5, 4 `POST pacs/series/` of v6.
 """
 
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Field:
-    """One field of `POST pacsfiles/` (section 2): lengths in characters."""
+    """One field of a registration (section 2): lengths in characters."""
 
     name: str
     required: bool = False
@@ -42,9 +42,7 @@ class Field:
     nullable: bool = False
 
 
-PATH = Field("path", required=True)
-FIELDS = (
-    PATH,
+_TAGS = (
     Field("PatientID", required=True, longest=100),
     Field("PatientName", longest=150),
     Field("PatientBirthDate", kind=Kind.DATE, nullable=True),
@@ -60,9 +58,28 @@ FIELDS = (
     Field("SeriesDescription", longest=400),
     Field("pacs_name", required=True, longest=20),
 )
+FIELDS = (Field("path", required=True), *_TAGS)
+"""Of `POST pacsfiles/` (v5)."""
+
+SERIES_FIELDS = (
+    Field("path", required=True, longest=1024),
+    Field("ndicom", required=True, kind=Kind.INTEGER),
+    *_TAGS,
+)
+"""Of `POST pacs/series/` (v6)."""
+
+_COMMON_LINKS = (
+    "files", "computeresources", "plugin_metas", "plugins", "plugin_instances", "pipelines", "workflows",
+    "tags", "filebrowser", "user",
+)  # fmt: skip
+LINKS = {"chrisinstance": "chrisinstance/1/", **{name: f"{name}/" for name in _COMMON_LINKS}}
+"""Of the API's home, whatever the generation."""
 
 LONGEST_PATH = 512
 """Characters; a longer path is a 500, not a 400 (section 3)."""
+
+LONGEST_SERIES_FILE = 1024
+"""Characters of the path of a series' file; a longer one is a 500 (section 4)."""
 
 SEXES = ("M", "F", "O")
 
@@ -83,6 +100,19 @@ PATH_OF_PACS = "File path must start with 'SERVICES/PACS/{}/'."
 NOT_FOUND = "Could not find this path."
 DUPLICATE = "File has already been registered."
 PACS_EXISTS = "pacs with this identifier already exists."
+
+NO_COMMAS = "Invalid path '{}'. Cannot contain commas."
+SERIES_PATH_PREFIX = "This field must start with 'SERVICES/PACS/'."
+SERIES_PATH_OF_PACS = "The path field must start with 'SERVICES/PACS/{}/'."
+NO_PACS_NAME = "Invalid PACS name '{}'. Cannot contain commas or slashes."
+NOT_POSITIVE = "This field must be a postive integer. Got {}."
+"""Spelt so by CUBE."""
+
+OTHER_COUNT = "The number of DICOM files found under {}({}) was different from the ndicom({}) field"
+DUPLICATE_SERIES = "A DICOM series with SeriesInstanceUID={} already registered for pacs {}"
+NOT_A_DICTIONARY = "Invalid data. Expected a dictionary, but got {}."
+
+NO_DATA = "No data provided"
 
 _CHALLENGE = (("WWW-Authenticate", "Token"),)
 
@@ -105,6 +135,7 @@ SERVER_ERROR = Answer(500, JSON, '{"error":"Internal server error"}')
 HOST_NOT_ALLOWED = Answer(
     400, HTML, "\n<!doctype html>\n<html><body><h1>Bad Request (400)</h1></body></html>\n"
 )
+NOT_FOUND_HERE = detail(404, "Not found.")
 NO_SUCH_PAGE = Answer(404, HTML, "\n<!doctype html>\n<html><body><h1>Not Found</h1></body></html>\n")
 
 

@@ -155,6 +155,18 @@ class CubeControl:
         """
         self._ask("POST", "volume-swapped", {"other": other})
 
+    def stop_worker(self) -> None:
+        """Series to be deleted stay pending until `heal` (v6)."""
+        self._ask("POST", "worker-stopped")
+
+    def no_broker(self) -> None:
+        """A deletion is answered 500, and stays pending until `heal` (v6)."""
+        self._ask("POST", "no-broker")
+
+    def break_off(self) -> None:
+        """Leave the next series half done: its files are registered, and it is not (v6)."""
+        self._ask("POST", "break-off")
+
     def invalidate_tokens(self) -> None:
         """Tokens given out so far are invalid; auth-token/ gives new ones."""
         self._ask("POST", "invalidate-tokens")

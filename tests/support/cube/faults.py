@@ -42,6 +42,9 @@ class Faults:
         dripping: seconds between two bytes of an answer's body; 0 = the body is sent at once.
         refused: values that CUBE refuses, by field, with the messages that it gives.
         vanishing: the volume goes in the middle of the next registration.
+        worker_stopped: what is to be deleted stays pending (v6).
+        no_broker: a deletion is a 500, and stays pending (v6).
+        breaking_off: the next series stays half done: its files are registered, and it is not (v6).
         healed: set when all this has ended.
     """
 
@@ -55,6 +58,9 @@ class Faults:
     volume_gone: bool = False
     vanishing: Vanishing | None = None
     refused: dict[str, tuple[Any, list[str]]] = field(default_factory=dict)
+    worker_stopped: bool = False
+    no_broker: bool = False
+    breaking_off: bool = False
     healed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def failure_for(self, method: str, body: bytes) -> Failure | None:

@@ -1,8 +1,8 @@
-"""Checks the body of `POST pacsfiles/` as CUBE v5 does: every failing field is reported, together."""
+"""Checks the body of a registration as CUBE does: every failing field is reported, together."""
 
 import datetime
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tests.support.cube import contract
@@ -46,11 +46,11 @@ def clean(field: Field, body: Mapping[str, Any]) -> Any:
             raise Invalid(contract.WRONG_CHOICE.format(value))
 
 
-def clean_all(body: Mapping[str, Any]) -> tuple[dict[str, Any], Errors]:
+def clean_all(fields: Iterable[Field], body: Mapping[str, Any]) -> tuple[dict[str, Any], Errors]:
     """All fields, and the messages of those that fail. Unknown fields are ignored."""
     values: dict[str, Any] = {}
     errors: Errors = {}
-    for field in contract.FIELDS:
+    for field in fields:
         try:
             values[field.name] = clean(field, body)
         except Invalid as invalid:

@@ -60,13 +60,18 @@ class CubeInProcess:
         """The status of a registration."""
         return self.ask("POST", PACS_FILES, body_of(**fields)).status
 
+    def ask_together(self, *requests: tuple[str, str, bytes]) -> Sequence[Answered]:
+        """The answers to requests that come at one time: method, path, body."""
+
+        async def together() -> list[Answered]:
+            return await asyncio.gather(*(self._ask(*one) for one in requests))
+
+        return asyncio.run(together())
+
     def register_together(self, *changes: dict[str, Any]) -> Sequence[Answered]:
         """The answers to registrations that come at one time."""
 
-        async def together() -> list[Answered]:
-            return await asyncio.gather(*(self._ask("POST", PACS_FILES, body_of(**one)) for one in changes))
-
-        return asyncio.run(together())
+        return self.ask_together(*(("POST", PACS_FILES, body_of(**one)) for one in changes))
 
     async def _ask(
         self,

@@ -23,13 +23,15 @@ class CubeProcess:
 
     Args:
         root: CUBE's storage root.
-        connection_close: no keep-alive, as CUBE v5.
+        connection_close: no keep-alive, as CUBE v5; v6 keeps connections.
         forked: whether the tests' nursery starts it, instead of an interpreter of its own.
         die_with_parent: whether one of its own ends when the thread that started it does.
         folder: where its state and log are kept; without it a temporary folder.
         unique: whether a path that is registered is refused, as CUBE does. Without it a registration that
             comes twice is carried out twice, and seen in `control.counts()`.
         race: seconds between the look into the database and each change of it; see `control.race`.
+        generation: 5, which registers files, or 6, which registers series.
+        second: how long the second lasts that v6 lets pass between two counts of a folder's files.
     """
 
     username = "chris"
@@ -39,16 +41,19 @@ class CubeProcess:
         self,
         root: Path,
         *,
-        connection_close: bool = True,
+        connection_close: bool | None = None,
         forked: bool = True,
         die_with_parent: bool = True,
         folder: Path | None = None,
         unique: bool = True,
         race: float = 0.0,
+        generation: int = 5,
+        second: float = 1.0,
     ) -> None:
         self.root = root
         self.port = 0
-        self._connection_close = connection_close
+        self.connection_close = generation == 5 if connection_close is None else connection_close
+        self._generation = ("--generation", str(generation), "--second", str(second))
         self._unique = unique
         self._race = race
         self._forked = forked
@@ -129,9 +134,10 @@ class CubeProcess:
         self._folder.mkdir(parents=True, exist_ok=True)
         arguments = [
             *("--port", str(port), "--root", str(self.root), "--state", str(self._folder / "state")),
-            *(["--connection-close"] if self._connection_close else []),
+            *(["--connection-close"] if self.connection_close else []),
             *([] if self._unique else ["--let-duplicates-through"]),
             *("--race", str(self._race)),
+            *self._generation,
         ]
         with (self._folder / "log").open("ab") as log:
             process = self._start(arguments, log)

@@ -40,6 +40,11 @@ class Request:
         return self.headers.get(name.encode(), b"").decode("latin-1")
 
     @property
+    def media_type(self) -> str:
+        """Of the body, without parameters."""
+        return self.header("content-type").split(";")[0].strip().lower()
+
+    @property
     def base(self) -> str:
         """The URL of the API as the client sees it."""
         return f"http://{self.header('host')}{API}"
@@ -64,23 +69,27 @@ def json_answer(value: Any, status: int = 200, headers: tuple[tuple[str, str], .
 
 def json_object(request: Request) -> dict[str, Any]:
     """The body as an object; anything else ends the request."""
-    content_type = request.header("content-type")
-    media_type = content_type.split(";")[0].strip().lower()
-    if media_type in FORMS:
+    if request.media_type in FORMS:
         raise RequestRefused(contract.SERVER_ERROR)
     if not request.body:
         return {}
-    if media_type not in (JSON, COLLECTION_JSON):
-        raise RequestRefused(contract.unsupported_media_type(content_type))
+    value = json_value(request)
+    if not isinstance(value, dict):
+        raise RequestRefused(contract.SERVER_ERROR)
+    return value
+
+
+def json_value(request: Request) -> Any:
+    """The body, whatever JSON it is; anything else ends the request."""
+    if request.media_type not in (JSON, COLLECTION_JSON):
+        raise RequestRefused(contract.unsupported_media_type(request.header("content-type")))
     try:
         value = json.loads(request.body)
     except ValueError as error:
         raise RequestRefused(json_answer({"detail": f"JSON parse error - {error}"}, 400)) from None
-    if media_type == COLLECTION_JSON and isinstance(value, dict):
+    if request.media_type == COLLECTION_JSON and isinstance(value, dict):
         data = value.get("template", {}).get("data", [])
-        value = {item["name"]: item["value"] for item in data}
-    if not isinstance(value, dict):
-        raise RequestRefused(contract.SERVER_ERROR)
+        return {item["name"]: item["value"] for item in data}
     return value
 
 

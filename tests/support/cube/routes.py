@@ -15,10 +15,11 @@ class Route:
 
     methods: Mapping[str, Handler]
     open_to_all: bool = False
+    pacs_users_only: bool = False
 
 
 Routes = Mapping[str, Route]
-"""By path; `<id>` stands for a number."""
+"""By path; `<id>` stands for a number, of which there is one at most."""
 
 
 def find(routes: Routes, path: str) -> tuple[Route | None, str]:
@@ -26,7 +27,9 @@ def find(routes: Routes, path: str) -> tuple[Route | None, str]:
     route = routes.get(path)
     if route is not None:
         return route, ""
-    head, _, key = path.rstrip("/").rpartition("/")
-    if path.endswith("/") and key.isdigit():
-        return routes.get(f"{head}/<id>/"), key
-    return None, ""
+    parts = path.split("/")
+    numbers = [number for number, part in enumerate(parts) if part.isdigit()]
+    if len(numbers) != 1:
+        return None, ""
+    key, parts[numbers[0]] = parts[numbers[0]], "<id>"
+    return routes.get("/".join(parts)), key

@@ -1,14 +1,16 @@
-"""The filters of `GET pacsfiles/search/` of v5 (section 3): unknown parameters filter nothing."""
+"""The filters of CUBE's searches (sections 3 and 4): unknown parameters filter nothing."""
 
 import datetime
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from tests.support.cube.contract import SEXES
-from tests.support.cube.storage import Registration
 
-Filter = Callable[[Registration, str], bool]
+Filter = Callable[[Any, str], bool]
+"""Whether a row passes a parameter's value."""
+
+R = TypeVar("R")
 
 
 class BadParameter(Exception):
@@ -29,14 +31,18 @@ def _age(compare: Callable[[int, int], bool]) -> Filter:
     )
 
 
-FILTERS: Mapping[str, Filter] = {
+_ROW: Mapping[str, Filter] = {
     "id": lambda row, value: str(row.id) == value,
     "min_creation_date": lambda row, value: row.creation_date >= value,
     "max_creation_date": lambda row, value: row.creation_date <= value,
+}
+_FNAME: Mapping[str, Filter] = {
     "fname": lambda row, value: row.fname.startswith(value),
     "fname_exact": lambda row, value: row.fname == value,
     "fname_icontains": lambda row, value: value.lower() in row.fname.lower(),
     "fname_nslashes": lambda row, value: str(row.fname.count("/")) == value,
+}
+_TAGS: Mapping[str, Filter] = {
     "PatientAge": _age(lambda age, value: age == value),
     "min_PatientAge": _age(lambda age, value: age >= value),
     "max_PatientAge": _age(lambda age, value: age <= value),
@@ -59,18 +65,38 @@ FILTERS: Mapping[str, Filter] = {
     },
 }
 
+FILES = {**_ROW, **_FNAME, **_TAGS}
+"""Of `pacsfiles/search/` (v5)."""
 
-def search(rows: Iterable[Registration], parameters: Mapping[str, str]) -> list[Registration]:
-    """The registrations that pass all known filters; an empty value filters nothing.
+SERIES: Mapping[str, Filter] = {
+    **_ROW,
+    **_TAGS,
+    "deletion_status": lambda row, value: row.deletion_status == value,
+}
+"""Of `pacs/series/search/` (v6)."""
+
+FILES_OF_SERIES = {**_ROW, **_FNAME}
+"""Of `pacs/files/search/` (v6)."""
+
+PACS: Mapping[str, Filter] = {
+    "id": lambda row, value: str(row.id) == value,
+    "identifier": lambda row, value: row.identifier == value,
+}
+"""Of `pacs/search/` (v6)."""
+
+
+def search(filters: Mapping[str, Filter], rows: Iterable[R], parameters: Mapping[str, str]) -> list[R]:
+    """The rows that pass all known filters; an empty value filters nothing.
 
     Raises:
         BadParameter: a date, age or sex that cannot be one.
     """
-    filters: list[tuple[Filter, str]] = []
-    for name, value in parameters.items():
-        if name in FILTERS and value:
-            filters.append((FILTERS[name], _checked(name, value)))
-    return [row for row in rows if all(passes(row, value) for passes, value in filters)]
+    asked = [
+        (filters[name], _checked(name, value))
+        for name, value in parameters.items()
+        if name in filters and value
+    ]
+    return [row for row in rows if all(passes(row, value) for passes, value in asked)]
 
 
 def _checked(name: str, value: str) -> str:

@@ -62,6 +62,10 @@ class Registrations:
         """How often each path was registered: a row each, or a 201 each, whichever is more."""
         return self._rows_of | self.created
 
+    def registrations(self) -> list[dict[str, Any]]:
+        """Path and fields of each registered file."""
+        return [{"path": row.fname, **row.tags} for row in self.rows]
+
     def add(self, fname: str, tags: dict[str, Any]) -> Registration:
         """Register a path.
 
@@ -148,6 +152,47 @@ class Volume:
         if self.leaves_root(fname):
             raise FileNotFoundError(fname)
         return os.stat(f"{self.root}/{fname}").st_size  # noqa: PTH116
+
+    def files_below(self, folder: str) -> list[str]:
+        """All files in a folder and in those below it; a file alone is its own list."""
+        path = Path(self.root, folder)
+        if path.is_file():
+            return [folder]
+        return [str(file.relative_to(self.root)) for file in path.rglob("*") if file.is_file()]
+
+    def remove_commas(self, folder: str) -> dict[str, str]:
+        """Take the commas out of all names below a folder, as CUBE v6 does.
+
+        Returns:
+            The new path of each file that has another one now; empty for a file of whose name nothing was
+            left, and which is deleted.
+        """
+        renamed: dict[str, str] = {}
+        top = Path(self.root, folder)
+        for item in sorted(top.rglob("*"), key=lambda path: len(path.parts), reverse=True):
+            old, name = str(item.relative_to(self.root)), item.name.replace(",", "")
+            if item.is_dir():
+                if not name.strip():
+                    for child in item.iterdir():
+                        shutil.move(child, item.parent)
+                    item.rmdir()
+                elif name != item.name:
+                    item.rename(item.with_name(name))
+            elif not name.strip():
+                item.unlink()
+                renamed[old] = ""
+            else:
+                if name != item.name:
+                    item.rename(item.with_name(name))
+                parts = [part.replace(",", "") for part in item.relative_to(top).parts]
+                new = "/".join([folder, *(part for part in parts if part.strip())])
+                if new != old:
+                    renamed[old] = new
+        return renamed
+
+    def remove(self, folder: str) -> None:
+        """Delete a folder with all that is in it."""
+        shutil.rmtree(Path(self.root, folder), ignore_errors=True)
 
     def swap(self, *, other: bool) -> None:
         """Put another folder in its place, which all who share the path then see.
