@@ -91,7 +91,7 @@ def test_a_database_that_is_down_is_no_page_with_a_missing_file(
 ) -> None:
     monkeypatch.setattr(asking, "FIRST_PAUSE", 0.01)
     cube.control.fail(500, method="GET", path_contains="")
-    with pytest.raises(OperatorError, match="HTTP 500") as caught:
+    with pytest.raises(OperatorError, match="is the database running") as caught:
         ask(cube, of_series(paths))
     assert caught.value.status is ExitStatus.UNUSABLE
 

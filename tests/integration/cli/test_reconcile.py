@@ -326,7 +326,7 @@ def test_a_cube_that_registers_series_is_refused(losing: LosingPath) -> None:
     losing.cube.control.fail(200, root, method="GET", count=1)
     ended = losing.reconcile("ANY", "--dry-run")
     assert ended.status == 2
-    assert "registers series (v6 or later)" in ended.err
+    assert "CUBE v6 or later, which registers whole series" in ended.err
     unit = losing.command("reconcile", "--dry-run", REGISTRATION_UNIT="series")
     assert unit.status == 2
 

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from lapidicom.cli.settings import CommandSettings, read_settings
-from lapidicom.common.settings import AmqpSection, CubeSection, FilesSection, SettingsError
+from lapidicom.cli.settings import CommandSettings
+from lapidicom.common.settings import AmqpSection, CubeSection, FilesSection, SettingsError, load
 from lapidicom.common.settings.unknown import names
 from lapidicom.registrar.settings import RegistrarSettings
 
@@ -16,7 +16,7 @@ CUBE = {
 
 
 def test_only_amqp_url_must_be_set_and_the_rest_is_not_visible() -> None:
-    settings = read_settings({"AMQP_URL": URL})
+    settings = load(CommandSettings, {"AMQP_URL": URL})
     assert (settings.cube, settings.files_root, settings.spool, settings.management_url) == (None,) * 4
 
 
@@ -29,17 +29,17 @@ def test_cube_is_visible_once_all_three_variables_are_set(tmp_path: Path) -> Non
     secret = tmp_path / "password"
     secret.write_text("chris1234\n")
     parts = {"CHRIS_URL": CUBE["CHRIS_URL"], "CHRIS_USERNAME": "chris", "CHRIS_PASSWORD_FILE": str(secret)}
-    cube = read_settings({"AMQP_URL": URL, **parts}).cube
+    cube = load(CommandSettings, {"AMQP_URL": URL, **parts}).cube
     assert cube is not None
     assert (cube.cube_url, cube.cube_password.get_secret_value()) == (CUBE["CHRIS_URL"], "chris1234")
     for name in parts:
-        assert read_settings({"AMQP_URL": URL, **parts, name: ""}).cube is None
+        assert load(CommandSettings, {"AMQP_URL": URL, **parts, name: ""}).cube is None
 
 
 def test_the_spool_is_below_the_volume_unless_it_is_named() -> None:
     volume = {"AMQP_URL": URL, "CHRIS_FILES_ROOT": "/files"}
-    assert read_settings(volume).spool == Path("/files/.lapidicom")
-    assert read_settings(volume | {"CHRIS_SPOOL_DIR": "/spool"}).spool == Path("/spool")
+    assert load(CommandSettings, volume).spool == Path("/files/.lapidicom")
+    assert load(CommandSettings, volume | {"CHRIS_SPOOL_DIR": "/spool"}).spool == Path("/spool")
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_the_spool_is_below_the_volume_unless_it_is_named() -> None:
 )
 def test_a_wrong_setting_is_named_and_no_secret_is_told(changes: dict[str, str], told: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        read_settings({"AMQP_URL": URL} | changes)
+        load(CommandSettings, {"AMQP_URL": URL} | changes)
     assert told in str(caught.value)
     assert "secret" not in str(caught.value)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lapidicom.cli.answers import Check, NotVisible, Result
-from lapidicom.cli.broker_checks import BREAKS, _differences, check_flags, check_policies, check_version
+from lapidicom.cli.broker_checks import BREAKS, check_flags, check_policies, check_version
 from lapidicom.cli.settings import CommandSettings
 from lapidicom.cli.verbs.doctor import check_settings, installed
 from lapidicom.cli.volume import check_volume
@@ -114,18 +114,6 @@ def test_a_volume_that_only_receivers_may_write_to_is_not_judged(
 def test_a_volume_that_is_not_set_is_not_visible() -> None:
     assert results(volume(None, None, 1)) == {"mounted": Result.NOT_VISIBLE}
     assert results(volume(Path("/no such"), Path("/no such"), 1)) == {"mounted": Result.FAIL}
-
-
-def test_each_argument_of_a_queue_that_differs_is_named_with_both_values() -> None:
-    arguments = WORK.arguments | {"x-delivery-limit": 7, "x-expires": 60000}
-    del arguments["x-overflow"]
-    assert list(_differences(WORK, {"type": "quorum", "durable": False, "arguments": arguments})) == [
-        "not durable, declared durable",
-        "x-delivery-limit is 7, declared 20",
-        "x-expires is 60000, declared absent",
-        "x-overflow is absent, declared reject-publish",
-    ]
-    assert list(_differences(WORK, {"type": "quorum", "durable": True, "arguments": WORK.arguments})) == []
 
 
 def of_queue(**changes: Any) -> list[Check]:

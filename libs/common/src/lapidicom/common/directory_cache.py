@@ -69,8 +69,8 @@ def _seconds(kind: str, options: list[str]) -> float:
         return 0.0
     if "noac" in options:
         return 0.0
-    told = dict(option.partition("=")[::2] for option in options)
+    values = dict(option.partition("=")[::2] for option in options)
     for name in ("acdirmax", "actimeo"):
-        if told.get(name, "").isdigit():
-            return float(told[name])
+        if values.get(name, "").isdigit():
+            return float(values[name])
     return DEFAULT_SECONDS

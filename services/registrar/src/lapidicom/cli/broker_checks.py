@@ -1,12 +1,13 @@
 """Checks of RabbitMQ: version, flags, alarms, rights, topology and policies. Nothing is changed.
 
 Rights are found out by requests that RabbitMQ must refuse for their form: it looks at the right first, so
-that ACCESS_REFUSED means no, and any other refusal yes (tried on RabbitMQ 3.10). The management API, where
-it is, shows all arguments, bindings and policies; else arguments are compared by declaring what exists once
-more, which tells the first that differs.
+that ACCESS_REFUSED means no, and any other refusal yes (tried on RabbitMQ 3.10). Arguments are compared by
+declaring once more what exists, which tells the first that differs. Bindings and policies are shown by the
+management API alone.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import aiormq
@@ -26,7 +27,7 @@ from lapidicom.cli.queues import broker_version, ready
 from lapidicom.common.broker import BrokerError
 from lapidicom.common.broker.connection import CALL_SECONDS, open_channel
 from lapidicom.common.broker.errors import ConnectionLost, boundary
-from lapidicom.common.topology import DEAD_LETTER_QUEUE, WORK_QUEUE, Binding, Queue, Topology
+from lapidicom.common.topology import DEAD_LETTER_QUEUE, WORK_QUEUE, Binding, Topology
 
 AREA: Final = "RabbitMQ"
 _FORMER_QUEUES: Final = {
@@ -65,7 +66,6 @@ BREAKS: Final[Mapping[str, str]] = {
 """Keys of a policy that no queue of ours may have, and what each would do."""
 
 Ask = Callable[[AbstractChannel, str], Awaitable[object]]
-Step = Callable[[AbstractChannel, bool], Awaitable[object]]
 
 
 async def check_broker(link: AbstractConnection, api: Management, declared: Topology) -> list[Check]:
@@ -182,11 +182,13 @@ async def check_topology(
     Raises:
         BrokerError: the broker does not answer.
     """
-    queues, exchanges = await api.queues(), await api.of_vhost("exchanges")
-    if isinstance(queues, NotVisible) or isinstance(exchanges, NotVisible):
-        faults = await _by_amqp(link, declared)
-    else:
-        faults = _by_api(declared, queues, exchanges)
+    faults = {
+        name: await _compare(link, "exchange_declare", name, exchange_type="topic")
+        for name in declared.exchanges
+    } | {
+        queue.name: await _compare(link, "queue_declare", queue.name, arguments=dict(queue.arguments))
+        for queue in declared.queues
+    }
     missing = [name for name, fault in faults.items() if fault == _MISSING]
     unseen = next((fault for fault in faults.values() if isinstance(fault, NotVisible)), None)
     differing = [name for name, fault in faults.items() if fault not in {"", _MISSING, unseen}]
@@ -194,12 +196,11 @@ async def check_topology(
     if missing:
         checks.append(checked(AREA, "exchanges and queues", f"missing: {', '.join(missing)}", remedy=_FIX))
     elif unseen or not differing:
-        remedy = f"{_SET}, or give the right"
-        checks.append(checked(AREA, "exchanges and queues", unseen or "", "as declared", remedy))
+        checks.append(checked(AREA, "exchanges and queues", unseen or "", "as declared", "give the right"))
     binding, lacking = _check_bindings(declared, await api.of_vhost("bindings"))
-    known = {queue.name for queue in declared.queues}
+    queues = await api.queues()
     for name, seen in () if isinstance(queues, NotVisible) else sorted(queues.items()):
-        if name.startswith(f"{WORK_QUEUE}.retry.") and name not in known:
+        if name.startswith(f"{WORK_QUEUE}.retry.") and name not in faults:
             left = f"left over; its {seen.get('messages', 0)} messages go back to work by themselves"
             checks.append(checked(AREA, name, "", left))
     return [*checks, binding], Topology(
@@ -210,19 +211,14 @@ async def check_topology(
     )
 
 
-async def _by_amqp(link: AbstractConnection, declared: Topology) -> dict[str, str | NotVisible]:
-    """What is wrong with each exchange and queue, by its name; empty if nothing is."""
-    found = {name: await _compare(link, _exchange(name)) for name in declared.exchanges}
-    return found | {queue.name: await _compare(link, _queue(queue)) for queue in declared.queues}
-
-
-async def _compare(link: AbstractConnection, declare: Step) -> str | NotVisible:
-    """Passive first: an active declaration of what is missing would make it."""
+async def _compare(link: AbstractConnection, method: str, name: str, **declared: Any) -> str | NotVisible:
+    """What is wrong with an exchange or a queue; passive first: else what is missing would be made."""
     channel = await (await open_channel(link)).get_underlay_channel()
+    declare = partial(getattr(channel, method), name, durable=True, **declared)
     async with boundary(CALL_SECONDS, ConnectionLost):
         try:
-            await declare(channel, True)
-            await declare(channel, False)
+            await declare(passive=True)
+            await declare()
         except ChannelNotFoundEntity:
             return _MISSING
         except ChannelAccessRefused:
@@ -232,44 +228,6 @@ async def _compare(link: AbstractConnection, declare: Step) -> str | NotVisible:
             return text.partition(" - ")[2] or text
         await channel.close()
     return ""
-
-
-def _exchange(name: str) -> Step:
-    return lambda channel, passive: channel.exchange_declare(
-        name, exchange_type="topic", durable=True, passive=passive
-    )
-
-
-def _queue(queue: Queue) -> Step:
-    return lambda channel, passive: channel.queue_declare(
-        queue.name, durable=True, passive=passive, arguments=dict(queue.arguments)
-    )
-
-
-def _by_api(
-    declared: Topology, queues: Queues, exchanges: Sequence[Mapping[str, Any]]
-) -> dict[str, str | NotVisible]:
-    """As `_by_amqp`."""
-    found: dict[str, str | NotVisible] = dict.fromkeys(declared.exchanges, _MISSING)
-    for one in exchanges:
-        if one["name"] in found:
-            is_declared = one["type"] == "topic" and one["durable"]
-            found[one["name"]] = "" if is_declared else "it must be a durable topic exchange"
-    for queue in declared.queues:
-        seen = queues.get(queue.name)
-        found[queue.name] = _MISSING if seen is None else "; ".join(_differences(queue, seen))
-    return found
-
-
-def _differences(queue: Queue, seen: Mapping[str, Any]) -> Iterator[str]:
-    """What differs between a declared queue and the broker's, argument by argument."""
-    found = {"x-queue-type": seen.get("type"), **(seen.get("arguments") or {})}
-    if not seen.get("durable"):
-        yield "not durable, declared durable"
-    for name in sorted(queue.arguments.keys() | found.keys()):
-        declared, actual = queue.arguments.get(name), found.get(name)
-        if declared != actual:
-            yield f"{name} is {actual or 'absent'}, declared {declared or 'absent'}"
 
 
 def _check_bindings(

@@ -6,19 +6,18 @@ is asked with an offset behind all of them.
 """
 
 import asyncio
-import json
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from lapidicom.cli.errors import ExitStatus, OperatorError
+from lapidicom.cli.errors import OperatorError
 from lapidicom.common.settings import CubeSection
+from lapidicom.registrar.cube.availability import trouble, trouble_at_root
 from lapidicom.registrar.cube.client import Cube
-from lapidicom.registrar.cube.generation import Generation
 from lapidicom.registrar.cube.http import HttpClient, transport_to_cube
-from lapidicom.registrar.cube.replies import Answer, NoAnswer, Reply
+from lapidicom.registrar.cube.replies import Answer
 from lapidicom.registrar.cube.token import TokenAuth
 
 CONNECT_SECONDS: Final = 3.0
@@ -34,6 +33,7 @@ PAGE: Final = 500
 
 _BEHIND_ALL: Final = "2000000000"
 _TRANSIENT: Final = frozenset({429, 500, 502, 503, 504})
+_REMEDY: Final = "check CHRIS_URL, CHRIS_USERNAME, CHRIS_PASSWORD and that CUBE runs"
 
 
 class Rate:
@@ -58,14 +58,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class RegisteredFile:
-    """A row of CUBE's.
-
-    Attributes:
-        path: relative to CUBE's storage root.
-        url: the link to it.
-        registered_at: as CUBE tells it.
-        series_uid: its SeriesInstanceUID.
-    """
+    """A row of CUBE's: path below its storage root, link, when it was registered, SeriesInstanceUID."""
 
     path: str = field(repr=False)
     url: str
@@ -88,7 +81,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """CUBE's registered files.
+    """CUBE's registered files. Each question raises OperatorError if CUBE does not answer it.
 
     Attributes:
         cube: the client.
@@ -101,33 +94,16 @@ class Catalogue:
     rate: Rate
 
     async def check_generation(self) -> None:
-        """See that this CUBE registers single files.
-
-        Raises:
-            OperatorError: it does not, or does not answer.
-        """
-        found, reply = await self.cube.generation()
-        if found is Generation.PER_FILE:
-            return
-        if found is Generation.PER_SERIES:
-            raise OperatorError(
-                f"CUBE at {self.url} registers series (v6 or later)",
-                "this command needs unit = series there, which lapidicom does not have yet",
-                ExitStatus.UNUSABLE,
-            )
-        raise self._failure(reply)
+        """See that this CUBE registers single files."""
+        _, reply = await self.cube.generation()
+        fault = trouble_at_root(reply)
+        if fault is not None:
+            raise OperatorError(f"CUBE at {self.url}: {fault}", _REMEDY)
 
     async def count(self, **parameters: str) -> int:
-        """How many registered files pass the filters, missing ones too.
-
-        Raises:
-            OperatorError: CUBE does not answer.
-        """
-        body = await self._ask_until_answered({**parameters, "limit": "1", "offset": _BEHIND_ALL})
-        count = body.get("count")
-        if not isinstance(count, int):
-            raise self._strange()
-        return count
+        """How many registered files pass the filters, missing ones too."""
+        body = await self._ask({**parameters, "limit": "1", "offset": _BEHIND_ALL})
+        return int(body["count"])
 
     async def is_registered(self, path: str) -> bool:
         """Whether exactly this path is registered, whether its file is there or not."""
@@ -139,18 +115,13 @@ class Catalogue:
         Args:
             most: rows to list at most; the newest come first.
             parameters: of the search.
-
-        Raises:
-            OperatorError: CUBE does not answer.
         """
         listing = Listing()
-        offset = 0
-        while most is None or offset < most:
+        offset, total = 0, 1
+        while offset < total and (most is None or offset < most):
             size = PAGE if most is None else min(PAGE, most - offset)
             total = await self._page(parameters, offset, size, listing)
             offset += size
-            if offset >= total:
-                break
         return listing
 
     async def _page(self, parameters: Mapping[str, str], offset: int, size: int, listing: Listing) -> int:
@@ -158,79 +129,43 @@ class Catalogue:
 
         Newer registrations come first and push rows to later pages: they may come twice, none is missed.
         """
-        reply = await self._ask({**parameters, "limit": str(size), "offset": str(offset)})
-        if isinstance(reply, Answer) and reply.status == 500:
-            total = await self.count(**parameters)  # answers only if CUBE is well
-            if size == 1:
-                listing.unlistable += 1
-                return total
-            half = size // 2
-            await self._page(parameters, offset, half, listing)
-            if offset + half < total:
-                await self._page(parameters, offset + half, size - half, listing)
+        asked = {**parameters, "limit": str(size), "offset": str(offset)}
+        body = await self._ask(asked, may_be_500=True)
+        if body:
+            for row in body.get("results", ()):
+                when, series = row.get("creation_date", ""), row.get("SeriesInstanceUID", "")
+                listing.files[row["fname"]] = RegisteredFile(row["fname"], row["url"], when, series)
+            return int(body["count"])
+        total = await self.count(**parameters)  # answers only if CUBE is well
+        if size == 1:
+            listing.unlistable += 1
             return total
-        body = self._body(reply)
-        for row in body.get("results", ()):
-            path = str(row["fname"])
-            registered_at, series = str(row.get("creation_date", "")), str(row.get("SeriesInstanceUID", ""))
-            listing.files[path] = RegisteredFile(path, str(row["url"]), registered_at, series)
-        return int(body["count"])
+        half = size // 2
+        await self._page(parameters, offset, half, listing)
+        if offset + half < total:
+            await self._page(parameters, offset + half, size - half, listing)
+        return total
 
-    async def _ask_until_answered(self, parameters: Mapping[str, str]) -> dict[str, Any]:
-        return self._body(await self._ask(parameters, may_be_500=False))
-
-    async def _ask(self, parameters: Mapping[str, str], *, may_be_500: bool = True) -> Reply:
-        """Ask, and again after a pause where that may help.
+    async def _ask(self, parameters: Mapping[str, str], *, may_be_500: bool = False) -> dict[str, Any]:
+        """The body of an answer; after a pause CUBE is asked again where that may help.
 
         Args:
             parameters: of the search.
-            may_be_500: 500 may be the answer to this very question.
+            may_be_500: 500 may be the answer to this very question; it has an empty body here.
         """
-
-        async def ask() -> Reply:
+        for attempt in range(TRIES):
+            if attempt:
+                await asyncio.sleep(FIRST_PAUSE * 2 ** (attempt - 1))
             await self.rate.turn()
-            return await self.cube.search(parameters)
-
-        return await _persistently(
-            ask, lambda status: status in _TRANSIENT and not (may_be_500 and status == 500)
-        )
-
-    def _body(self, reply: Reply) -> dict[str, Any]:
-        if not isinstance(reply, Answer) or reply.status != 200:
-            raise self._failure(reply)
-        try:
-            body = json.loads(reply.body)
-        except ValueError:
-            raise self._strange() from None
-        if not isinstance(body, dict) or not isinstance(body.get("count"), int):
-            raise self._strange()
-        return body
-
-    def _failure(self, reply: Reply) -> OperatorError:
-        what = reply.fault.value.replace("_", " ") if isinstance(reply, NoAnswer) else f"HTTP {reply.status}"
-        detail = f" ({reply.detail})" if isinstance(reply, NoAnswer) and reply.detail else ""
-        return OperatorError(
-            f"CUBE at {self.url}: {what}{detail}",
-            "check CHRIS_URL, CHRIS_USERNAME, CHRIS_PASSWORD and that CUBE runs",
-            ExitStatus.UNUSABLE,
-        )
-
-    def _strange(self) -> OperatorError:
-        return OperatorError(
-            f"CUBE at {self.url} answers a search with something else",
-            "check that CHRIS_URL is CUBE's API",
-            ExitStatus.UNUSABLE,
-        )
-
-
-async def _persistently(ask: Callable[[], Awaitable[Reply]], again: Callable[[int], bool]) -> Reply:
-    for pause in range(TRIES):
-        reply = await ask()
-        if isinstance(reply, Answer) and not again(reply.status):
-            return reply
-        if pause < TRIES - 1:
-            await asyncio.sleep(FIRST_PAUSE * 2**pause)
-    return reply
+            reply = await self.cube.search(parameters)
+            match reply:
+                case Answer(status=200) if isinstance(reply.fields.get("count"), int):
+                    return reply.fields
+                case Answer(status=500) if may_be_500:
+                    return {}
+                case Answer(status=status) if status not in _TRANSIENT:
+                    break
+        raise OperatorError(f"CUBE at {self.url}: {trouble(reply)}", _REMEDY)
 
 
 @asynccontextmanager

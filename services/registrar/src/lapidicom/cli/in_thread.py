@@ -4,11 +4,12 @@ A thread of asyncio's own pool would keep the process from ending.
 """
 
 import asyncio
-import contextlib
+import concurrent.futures
 import errno
 import threading
 import time
 from collections.abc import Callable
+from math import inf
 from typing import Final, TypeVar
 
 T = TypeVar("T")
@@ -48,29 +49,19 @@ async def in_thread(function: Callable[[], T], seconds: float, pulse: Pulse | No
     Raises:
         TimeoutError: it has not ended.
     """
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[T] = loop.create_future()
-    pulse = pulse or Pulse()
-    pulse.beat()
-
-    def settle(value: T | None, error: BaseException | None) -> None:
-        if done.cancelled():
-            return
-        if error is None:
-            done.set_result(value)  # type: ignore[arg-type]  # T may itself be None
-        else:
-            done.set_exception(error)
+    future: concurrent.futures.Future[T] = concurrent.futures.Future()
 
     def work() -> None:
-        value, error = None, None
-        try:
-            value = function()
-        except BaseException as raised:  # noqa: BLE001 (raised again where the result is awaited)
-            error = raised
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(settle, value, error)
+        if future.set_running_or_notify_cancel():
+            try:
+                future.set_result(function())
+            except BaseException as error:  # noqa: BLE001 (raised again where the result is awaited)
+                future.set_exception(error)
 
+    pulse = pulse or Pulse()
+    pulse.beat()
     threading.Thread(target=work, daemon=True, name="may-block").start()
+    done = asyncio.wrap_future(future)
     try:
         while not done.done():
             left = pulse.last + seconds - time.monotonic()
@@ -82,13 +73,13 @@ async def in_thread(function: Callable[[], T], seconds: float, pulse: Pulse | No
         done.cancel()
 
 
-async def of_volume(function: Callable[[], T], pulse: Pulse | None = None, seconds: float | None = None) -> T:
-    """Read the volume; VOLUME_SECONDS is the limit where none is given.
+async def of_volume(function: Callable[[], T], pulse: Pulse | None = None, seconds: float = inf) -> T:
+    """Read the volume; VOLUME_SECONDS is the limit where no lower one is given.
 
     Raises:
         OSError: as the function raises it, or that the volume does not answer.
     """
-    limit = VOLUME_SECONDS if seconds is None else min(seconds, VOLUME_SECONDS)
+    limit = min(seconds, VOLUME_SECONDS)
     try:
         return await in_thread(function, limit, pulse)
     except TimeoutError as error:

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import DeliveredMessage
@@ -50,26 +50,13 @@ class _Consumer:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """One message in our hands; it stays in its queue unless it is acknowledged.
-
-    Attributes:
-        body: as it came.
-        properties: AMQP's properties, headers included, as they came.
-        exchange: to which it was published, or dead-lettered.
-        routing_key: with which it came to its queue.
-    """
+    """One message in our hands, as it came; it stays in its queue unless it is acknowledged."""
 
     body: bytes
     properties: Basic.Properties
-    exchange: str
     routing_key: str
     _consumer: _Consumer = field(repr=False)
     _tag: int = field(repr=False)
-
-    @property
-    def headers(self) -> Mapping[str, Any]:
-        """All headers, the broker's included."""
-        return self.properties.headers or {}
 
     async def ack(self, *, wait: bool = True) -> None:
         """Take it out of its queue.
@@ -93,6 +80,7 @@ class _Unforgotten(dict[str, Any]):
         return self.get(tag, default)
 
 
+@dataclass
 class Reading:
     """Messages of one queue, oldest first: iterate over it once, for as many as there were at its start.
 
@@ -102,16 +90,15 @@ class Reading:
         is_silent: nothing came for SILENCE_SECONDS.
     """
 
-    def __init__(self, link: AbstractConnection, queue: str, depth: int, prefetch: int, reserve: int) -> None:
-        self.depth = depth
-        self.received = 0
-        self.is_silent = False
-        self._link = link
-        self._queue = queue
-        self._prefetch = prefetch
-        self._reserve = reserve
-        self._consumers: list[_Consumer] = []
-        self._arrived: asyncio.Queue[Held | None] = asyncio.Queue()
+    depth: int
+    _link: AbstractConnection
+    _queue: str
+    _prefetch: int
+    _reserve: int
+    received: int = 0
+    is_silent: bool = False
+    _consumers: list[_Consumer] = field(default_factory=list)
+    _arrived: asyncio.Queue[Held | None] = field(default_factory=asyncio.Queue)
 
     async def __aiter__(self) -> AsyncIterator[Held]:
         while self.received < self.depth:
@@ -162,16 +149,8 @@ class Reading:
 
         async def take(message: DeliveredMessage) -> None:
             consumer.unacknowledged += 1
-            self._arrived.put_nowait(
-                Held(
-                    message.body,
-                    message.header.properties,
-                    message.exchange or "",
-                    message.routing_key or "",
-                    consumer,
-                    message.delivery_tag or 0,
-                )
-            )
+            properties, tag = message.header.properties, message.delivery_tag or 0
+            self._arrived.put_nowait(Held(message.body, properties, message.routing_key or "", consumer, tag))
 
         self._consumers.append(consumer)
         async with boundary(CALL_SECONDS, ConnectionLost):
@@ -232,15 +211,14 @@ async def reading(
         BrokerError: the queue does not exist, may not be read, or the connection ended.
     """
     held = most or MOST_HELD
-    found = Reading(link, queue, depth, held if reserve else max(1, min(depth, held)), reserve)
+    found = Reading(depth, link, queue, held if reserve else max(1, min(depth, held)), reserve)
     try:
         yield found
     finally:
         await found.close()
 
 
-@dataclass(frozen=True, slots=True)
-class Count:
+class Count(NamedTuple):
     """What a passive declaration tells: messages that nobody holds, and consumers."""
 
     ready: int
@@ -271,12 +249,7 @@ async def ready(link: AbstractConnection, queue: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Messages that nobody holds; what a registrar has in its hands is not among them.
-
-    Attributes:
-        work: in the work queue.
-        delayed: in the delay queues: retried and parked ones.
-    """
+    """Messages in work queue and delay queues that nobody holds: none that a registrar has in its hands."""
 
     work: int
     delayed: int
@@ -290,11 +263,7 @@ class Waiting:
 async def waiting(link: AbstractConnection, delays: Iterable[int]) -> Waiting:
     """Count what waits; a queue that does not exist holds nothing.
 
-    The delay queues come first: what expires while we look is then seen in the work queue.
-
-    Args:
-        link: to RabbitMQ.
-        delays: seconds of the delay queues.
+    The delay queues, given by their seconds, come first: what expires meanwhile is seen in the work queue.
     """
     delayed = [await ready(link, delay_queue(seconds)) for seconds in sorted(set(delays))]
     return Waiting(await ready(link, WORK_QUEUE), sum(delayed))

@@ -3,21 +3,18 @@
 What is not set is *not visible from here*: the command says so and never guesses.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, ByteSize, Field, SecretStr
+from pydantic import BeforeValidator, ByteSize, Field, SecretStr, field_validator
 
 from lapidicom.common.settings import (
     AmqpSection,
     CubeSection,
     DelaySection,
     FilesSection,
-    SettingsError,
     UnitSection,
-    load,
     split_commas,
 )
 
@@ -84,6 +81,18 @@ class CommandSettings(AmqpSection, DelaySection, UnitSection):
         "that it must be set.",
     )
 
+    @field_validator("management_url")
+    @classmethod
+    def _look_at(cls, url: SecretStr) -> SecretStr:
+        try:
+            parts = urlsplit(url.get_secret_value())
+            is_usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            is_usable = False
+        if not is_usable:
+            raise ValueError("must look like http://user:password@host:15672")
+        return url
+
     @property
     def spool(self) -> Path | None:
         """The receiver's spool, if it can be seen from here."""
@@ -94,29 +103,9 @@ class CommandSettings(AmqpSection, DelaySection, UnitSection):
     @property
     def cube(self) -> CubeSection | None:
         """CUBE's address and account; None unless all three variables are set."""
-        if self.cube_url is None or self.cube_username is None or self.cube_password is None:
-            return None
         account = {
             "CHRIS_URL": self.cube_url,
             "CHRIS_USERNAME": self.cube_username,
             "CHRIS_PASSWORD": self.cube_password,
         }
-        return CubeSection.model_validate(account)
-
-
-def read_settings(environ: Mapping[str, str]) -> CommandSettings:
-    """Read the settings and check what the models cannot.
-
-    Raises:
-        SettingsError: with one line per fault.
-    """
-    settings = load(CommandSettings, environ)
-    if settings.management_url is not None:
-        try:
-            parts = urlsplit(settings.management_url.get_secret_value())
-            usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            usable = False
-        if not usable:
-            raise SettingsError("AMQP_MANAGEMENT_URL=***: must look like http://user:password@host:15672")
-    return settings
+        return None if None in account.values() else CubeSection.model_validate(account)

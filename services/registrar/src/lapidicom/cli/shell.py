@@ -23,11 +23,11 @@ from lapidicom.cli.audit import Act, audited, operator
 from lapidicom.cli.errors import OperatorError
 from lapidicom.cli.in_thread import in_thread
 from lapidicom.cli.output import Output
-from lapidicom.cli.settings import CommandSettings, read_settings
+from lapidicom.cli.settings import CommandSettings
 from lapidicom.cli.world import World
 from lapidicom.common.broker import BrokerError, ConnectionLost, Publisher, connection, redacted
 from lapidicom.common.broker.publisher import open_publisher
-from lapidicom.common.settings import SettingsError
+from lapidicom.common.settings import SettingsError, load
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -86,7 +86,7 @@ class Shell:
             OperatorError: one is missing or wrong.
         """
         try:
-            return read_settings(self.environ)
+            return load(CommandSettings, self.environ)
         except SettingsError as error:
             raise OperatorError("; ".join(str(error).splitlines()), "see docs/settings.md") from None
 

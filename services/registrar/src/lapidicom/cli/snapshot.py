@@ -83,7 +83,7 @@ class ReasonLook(Answer):
 
 
 class DeadLettersLook(Answer):
-    """The dead letters, the most frequent reason first; not told apart where another operator has them."""
+    """The dead letters, the most frequent reason first; not by reason where another operator has them."""
 
     count: Seen[int]
     reasons: Seen[list[ReasonLook]]

@@ -22,6 +22,7 @@ T = TypeVar("T")
 NO_VOLUME: Final = NotVisible("CHRIS_FILES_ROOT is not set")
 
 _AREA: Final = "volume"
+_SECONDS: Final = 5.0
 _MOUNT: Final = "set CHRIS_FILES_ROOT and mount the volume here, read-only at least"
 _SEEN_BY_ALL_SECONDS: Final = 120.0
 _MOST_FILES: Final = 1000
@@ -37,20 +38,17 @@ def sentinel(spool: Path) -> str:
         return ""
 
 
-async def seen_of_volume(
-    look: Callable[..., T | NotVisible], *places: Path | None, seconds: float | None = None
-) -> T | NotVisible:
+async def seen_of_volume(look: Callable[..., T | NotVisible], *places: Path | None) -> T | NotVisible:
     """What a look at the volume sees; what it raises is the reason why it sees nothing.
 
     Args:
         look: called with the places.
         places: CHRIS_FILES_ROOT or the spool, or both; None where it is not set.
-        seconds: for an answer, VOLUME_SECONDS by default.
     """
     if None in places:
         return NO_VOLUME
     try:
-        return await of_volume(partial(look, *places), seconds=seconds)
+        return await of_volume(partial(look, *places), seconds=_SECONDS)
     except OSError as error:
         return NotVisible(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror))
 

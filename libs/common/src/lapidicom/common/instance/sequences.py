@@ -28,7 +28,7 @@ _UNDECIDED = 8  # the first element of the item tells whether its VRs are explic
 
 
 class Witness(Protocol):
-    """Is told of what a walk reads; offsets are those into the piece that was fed."""
+    """Gets notice of what a walk reads; offsets are those into the piece that was fed."""
 
     def element(self, offset: int, size: int) -> None:
         """Take note of the header of an element at the top level."""
@@ -62,7 +62,7 @@ class SequenceWalk:
 
     Args:
         order: byte order of the data set.
-        witness: told of what is read.
+        witness: gets notice of what is read.
     """
 
     def __init__(self, order: ByteOrder, witness: Witness | None = None) -> None:

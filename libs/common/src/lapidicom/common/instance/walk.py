@@ -43,7 +43,7 @@ class ElementWalk:
     Args:
         implicit: implicit VR.
         order: byte order of the data set.
-        witness: told of what is read.
+        witness: gets notice of what is read.
 
     Attributes:
         in_tail: whether the head is behind.

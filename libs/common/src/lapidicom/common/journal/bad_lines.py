@@ -48,7 +48,7 @@ class BadLines:
 
 
 def look_around(folder: JournalFolder, segment: int, stretch: BadStretch) -> BadLines:
-    """What can be told of a bad place.
+    """What is known of a bad place.
 
     Args:
         folder: the journal.

@@ -1,4 +1,4 @@
-"""The last thing before a span leaves the process: only what may be told goes on to the collector."""
+"""The last thing before a span leaves the process: only what may leave it goes on to the collector."""
 
 from collections.abc import Sequence
 
@@ -6,11 +6,11 @@ import structlog
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from lapidicom.common.telemetry.told import told
+from lapidicom.common.telemetry.span_filter import filtered
 
 
 class GuardedExporter(SpanExporter):
-    """Exports what may be told of spans, and says when the collector stops or begins to take them.
+    """Exports what may leave the process of spans, and says when the collector stops or begins to take them.
 
     Args:
         exporter: sends them.
@@ -23,7 +23,7 @@ class GuardedExporter(SpanExporter):
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Send a batch."""
-        result = self._exporter.export([told(span) for span in spans])
+        result = self._exporter.export([filtered(span) for span in spans])
         is_lost = result is not SpanExportResult.SUCCESS
         if is_lost != self._is_lost:
             self._is_lost = is_lost

@@ -62,11 +62,11 @@ def start(service: str, environ: Mapping[str, str] | None = None) -> Tracing | N
         structlog.get_logger().warning("tracing_unsupported", setting=decision.unsupported)
     if not decision.on:
         return None
-    # OpenTelemetry's instrumentations write the stable names of HTTP attributes only if told so here.
+    # OpenTelemetry's instrumentations write the stable names of HTTP attributes only if it says so.
     os.environ.setdefault(_SEMCONV, "http")
     try:
         tracing = Tracing(_provider(service))
-    except Exception as error:  # noqa: BLE001 -- told; a service works without traces
+    except Exception as error:  # noqa: BLE001 -- logged; a service works without traces
         structlog.get_logger().error("tracing_failed", exc_info=error)
         return None
     _silence_exporter()

@@ -41,7 +41,6 @@ from lapidicom.common.topology import DEAD_LETTER_QUEUE, WORK_QUEUE, delay_queue
 from lapidicom.registrar.cube.client import Cube
 
 _PATIENCE_SECONDS: Final = 0.5
-_VOLUME_SECONDS: Final = 5.0
 _SAME: Final = timedelta(seconds=30)
 """For so long dead letters are not read again while their number stays the same."""
 
@@ -158,7 +157,7 @@ class Looking:
         found, (volume, cube), journals, receivers, registrars = await asyncio.gather(
             self._rabbitmq(),
             self._volume_and_cube(),
-            seen_of_volume(look_at_journals, settings.spool, seconds=_VOLUME_SECONDS),
+            seen_of_volume(look_at_journals, settings.spool),
             ask_services("receiver", settings.receiver_urls),
             ask_services("registrar", settings.registrar_urls),
         )
@@ -177,10 +176,10 @@ class Looking:
         """CUBE is asked for a file of the volume: does it see the same one?"""
         settings, section = self.shell.settings, self.section
         root, spool, needed = settings.files_root, settings.spool, int(settings.min_free_space)
-        volume = await seen_of_volume(partial(look_at_volume, needed), root, spool, seconds=_VOLUME_SECONDS)
+        volume = await seen_of_volume(partial(look_at_volume, needed), root, spool)
         if self.cube is None or section is None:
             return volume, NO_CUBE
-        stored = await seen_of_volume(stored_file, root, spool, seconds=_VOLUME_SECONDS)
+        stored = await seen_of_volume(stored_file, root, spool)
         return volume, await ask_cube(self.cube, section, stored)
 
     async def _rabbitmq(self) -> dict[str, Any]:

@@ -41,7 +41,7 @@ class Deliveries:
         publish: returns once the message is confirmed.
         topology: for the delay queues.
         settings: retries and delays.
-        readiness: is told what was registered and parked.
+        readiness: gets notice of what was registered and parked.
         registrar: name of this registrar.
         visible_seconds: after which a file that is not visible makes its message a dead letter.
     """

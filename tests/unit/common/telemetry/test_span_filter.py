@@ -40,7 +40,7 @@ def export() -> Export:
     return run
 
 
-def test_an_exception_is_told_by_its_type_alone(export: Export) -> None:
+def test_an_exception_is_exported_by_its_type_alone(export: Export) -> None:
     def fail(_: Span) -> None:
         raise FileNotFoundError(2, "No such file", f"SERVICES/PACS/{PATIENT['PatientID']}-DOE")
 
@@ -73,7 +73,7 @@ def test_events_and_link_attributes_stay_here(export: Export) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "exported"),
     [
         ("http://cube:8000/api/v1/pacsfiles/", "http://cube:8000/api/v1/pacsfiles/"),
         ("http://cube/api/v1/search/?PatientID=KRNK-7731-ZX", "http://cube/api/v1/search/"),
@@ -82,8 +82,8 @@ def test_events_and_link_attributes_stay_here(export: Export) -> None:
         ("http://cube?PatientID=KRNK-7731-ZX", "http://cube"),
     ],
 )
-def test_a_url_is_told_without_query_and_credentials(export: Export, url: str, told: str) -> None:
-    assert export(url__full=url).attributes == {"url.full": told}
+def test_a_url_is_exported_without_query_and_credentials(export: Export, url: str, exported: str) -> None:
+    assert export(url__full=url).attributes == {"url.full": exported}
 
 
 def test_a_publication_bears_the_names_of_todays_conventions(export: Export) -> None:

@@ -1,4 +1,4 @@
-"""What may be told of a span, under the names of OpenTelemetry's semantic conventions. Pure.
+"""What may leave the process of a span, under the names of OpenTelemetry's semantic conventions. Pure.
 
 Instrumentations record exceptions with their texts (which hold paths, and so a PatientID), URLs with their
 queries, and headers if a variable says so. So nothing goes on but attributes that are listed here; of an
@@ -67,7 +67,7 @@ _NAMES_OF_AIO_PIKA: Final = {
 """From the draft of the conventions that opentelemetry-instrumentation-aio-pika follows to today's."""
 
 
-def told(span: ReadableSpan) -> ReadableSpan:
+def filtered(span: ReadableSpan) -> ReadableSpan:
     """The span as it may leave the process."""
     events = [_event(event) for event in span.events if event.name == "exception"]
     attributes = _attributes(span.attributes or {})
