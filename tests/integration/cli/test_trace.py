@@ -195,7 +195,7 @@ def test_a_registered_file_that_is_gone_is_told_as_such(traced: WholePath) -> No
         file.write_bytes(content)
     assert ended.status == of_series.status == 0
     assert "registered, but CUBE does not find its file" in ended.out
-    assert "no file" in ended.out
+    assert "There is no file on the volume." in ended.out
     assert "registered, but CUBE does not find its file" in of_series.out
 
 

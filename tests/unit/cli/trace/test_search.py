@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from lapidicom.cli.trace.journals import Found, Subject, search
-from lapidicom.cli.trace.story import Kind, State
+from lapidicom.cli.trace.journals import Found, search
+from lapidicom.cli.trace.story import Kind, State, Subject
 from lapidicom.common.journal import records
 from lapidicom.common.journal.format import Position, encode_position, frame
 from lapidicom.common.journal.survey import Survey

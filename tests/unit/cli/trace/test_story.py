@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from lapidicom.cli.trace.story import (
-    EXIT_STATUSES,
-    MEANINGS,
     MOST_EVENTS,
+    Detail,
     Event,
     InCube,
     Instance,
@@ -85,19 +84,14 @@ def test_a_series_is_as_its_worst_instance() -> None:
 
 
 def test_each_state_has_an_exit_status_of_its_own_and_none_of_those_of_all_commands() -> None:
-    assert set(EXIT_STATUSES) == set(State)
-    assert len(set(EXIT_STATUSES.values())) == len(State)
-    assert not {2, 3, 130} & set(EXIT_STATUSES.values())
-
-
-def test_each_state_is_explained() -> None:
-    assert set(MEANINGS) == set(State)
+    statuses = {state.exit_status for state in State}
+    assert len(statuses) == len(State)
+    assert not {2, 3, 130} & statuses
+    assert all(state.meaning for state in State)
 
 
 def test_instances_are_counted_by_state_the_worst_first() -> None:
-    found = [known(cube=REGISTERED), known(event()), known(cube=REGISTERED), known(dead_letters=[LETTER])]
-    for one in found:
-        one.judge(sees_cube=True)
+    found = [State.REGISTERED, State.WAITING, State.REGISTERED, State.DEAD_LETTER]
     assert list(counts(found).items()) == [
         (State.DEAD_LETTER, 1),
         (State.WAITING, 1),
@@ -105,14 +99,27 @@ def test_instances_are_counted_by_state_the_worst_first() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("one", "line"),
+    [
+        (known(event(), size=10), "There is no file on the volume."),
+        (known(event(), size=10, file_size=7), "Its file has 7 bytes, 10 were recorded."),
+        (known(event(), events_omitted=3), "3 events in the middle are left out"),
+        (known(event(), cube=InCube()), "CUBE: registered, but CUBE does not find its file"),
+        (known(event(), cube=REGISTERED), "CUBE: http://cube/1/"),
+    ],
+)
+def test_what_is_odd_about_an_instance_is_said(one: Instance, line: str) -> None:
+    assert line in Detail(**dict(one), sees_volume=True).headline()
+
+
+def test_of_a_volume_that_is_not_visible_nothing_is_said() -> None:
+    lines = list(Detail(**dict(known(event(), size=10)), sees_volume=False).headline())
+    assert lines == ["SOP Instance 1.2 of PACS A: unknown", State.UNKNOWN.meaning]
+
+
 def test_of_endless_receptions_the_first_and_the_last_are_kept() -> None:
     one = known()
     for number in range(MOST_EVENTS + 50):
         one.add(event(second=number % 60))
     assert (len(one.events), one.events_omitted) == (MOST_EVENTS, 50)
-
-
-def test_events_of_several_journals_come_in_the_order_of_time() -> None:
-    one = known(event(second=3), event(second=1), event(second=2))
-    one.sort()
-    assert [event.when.second for event in one.events if event.when] == [1, 2, 3]

@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
-from lapidicom.cli.trace.story import AssociationEnd, Event, Instance, Kind
+from lapidicom.cli.trace.story import AssociationEnd, Event, Instance, Kind, Subject
 from lapidicom.common.instance.errors import PathError
 from lapidicom.common.instance.path import pacs_name
 from lapidicom.common.journal import records
@@ -20,22 +20,13 @@ _HEAD: Final = 80
 """Bytes of a record within which its kind stands."""
 
 
-class Subject(StrEnum):
-    """What is traced, as the journals, CUBE or a dead letter have it; the smallest thing first."""
-
-    INSTANCE = "SOPInstanceUID"
-    SERIES = "SeriesInstanceUID"
-    STUDY = "StudyInstanceUID"
-    ACCESSION = "AccessionNumber"
-    UNKNOWN = "UID"
-
-
 class _Message(BaseModel):
     """The fields of a record that are shown; each may be absent."""
 
     SOPInstanceUID: str | None = None
     SeriesInstanceUID: str | None = None
     pacs_name: str = ""
+    calling_ae_title: str = ""
     path: str = ""
     size: int | None = None
 
@@ -48,8 +39,7 @@ class Found:
         wanted: a UID, or an accession number.
         by_accession: whether it may be the latter, which is patient data.
         subject: what it is.
-        instances: that were received, by PACS, SOPInstanceUID and path.
-        refusals: of instances, by PACS and SOPInstanceUID (empty if unknown).
+        instances: by PACS, SOPInstanceUID (a refusal may not tell it) and path (no refusal does).
         associations: that brought the series, in the order of the journals.
         since: the oldest record of any journal; None if there is none.
         unreadable: segments with a bad line.
@@ -59,24 +49,26 @@ class Found:
     by_accession: bool = False
     subject: Subject = Subject.UNKNOWN
     instances: dict[tuple[str, str, str], Instance] = field(default_factory=dict)
-    refusals: dict[tuple[str, str], Instance] = field(default_factory=dict)
     associations: list[AssociationEnd] = field(default_factory=list)
     since: datetime | None = None
     unreadable: int = 0
 
     def merged(self) -> list[Instance]:
         """All: a refusal belongs to the instance that was received under the same UID, if any."""
-        for (pacs, uid), refused in self.refusals.items():
-            same = [one for key, one in self.instances.items() if key[:2] == (pacs, uid)] if uid else []
+        received: dict[tuple[str, str], list[Instance]] = {}
+        for (pacs, uid, path), one in self.instances.items():
+            if uid and path:
+                received.setdefault((pacs, uid), []).append(one)
+        for (pacs, uid, path), refused in list(self.instances.items()):
+            same = [] if path else received.get((pacs, uid), [])
             for one in same:
                 for event in refused.events:
                     one.add(event)
                 one.events_omitted += refused.events_omitted
-            if not same:
-                self.instances[pacs, uid, ""] = refused
-        self.refusals.clear()
-        for one in self.instances.values():
-            one.sort()
+            if same:
+                del self.instances[pacs, uid, path]
+        for one in self.instances.values():  # of several journals
+            one.events.sort(key=lambda event: event.when.timestamp() if event.when else 0.0)
         return sorted(self.instances.values(), key=lambda one: (one.pacs_name, one.path, one.SOPInstanceUID))
 
     def is_about(self, fields: Mapping[str, Any]) -> bool:
@@ -98,62 +90,36 @@ def search(survey: Survey, found: Found) -> Found:
     for entry in survey.entries(
         lambda line: any(text in line for text in texts) or _SEGMENT_OPENED in line[:_HEAD]
     ):
-        _add(found, entry)
-    found.unreadable = survey.bad_places
+        kind, fields = entry.record.kind, entry.record.fields()
+        if kind == records.SEGMENT_OPENED:
+            opened = records.time_of(entry.record)
+            found.since = min(filter(None, (found.since, opened)), default=None)
+        elif found.is_about(fields):
+            try:
+                if kind in {records.INSTANCE_RECEIVED, records.INSTANCE_REFUSED}:
+                    _add(found, entry, fields)
+                elif kind == records.SERIES_ENDED:
+                    found.associations.append(AssociationEnd.model_validate(fields))
+            except ValidationError:
+                found.unreadable += 1
+    found.unreadable += survey.bad_places
     return found
 
 
-def _add(found: Found, entry: SurveyedRecord) -> None:
-    kind, fields = entry.record.kind, entry.record.fields()
-    if kind == records.SEGMENT_OPENED:
-        opened = _time(fields.get("opened_at"))
-        if opened is not None and (found.since is None or opened < found.since):
-            found.since = opened
-        return
-    if not found.is_about(fields):
-        return
-    try:
-        if kind == records.INSTANCE_RECEIVED:
-            _received(found, entry, fields)
-        elif kind == records.INSTANCE_REFUSED:
-            _refused(found, entry, fields)
-        elif kind == records.SERIES_ENDED:
-            found.associations.append(AssociationEnd.model_validate(fields))
-    except ValidationError:
-        found.unreadable += 1
-
-
-def _received(found: Found, entry: SurveyedRecord, fields: Mapping[str, Any]) -> None:
-    message = _Message.model_validate(fields)
-    uid = message.SOPInstanceUID or ""
-    made = Instance(SOPInstanceUID=uid, pacs_name=message.pacs_name, path=message.path, events=[])
-    one = found.instances.setdefault((message.pacs_name, uid, message.path), made)
-    one.SeriesInstanceUID = message.SeriesInstanceUID or ""
+def _add(found: Found, entry: SurveyedRecord, fields: Mapping[str, Any]) -> None:
+    message, is_received = _Message.model_validate(fields), entry.record.kind == records.INSTANCE_RECEIVED
+    uid, pacs = message.SOPInstanceUID or "", message.pacs_name
+    if not is_received:
+        with suppress(PathError):
+            pacs = pacs_name(message.calling_ae_title)
+    made = Instance(SOPInstanceUID=uid, pacs_name=pacs, path=message.path, events=[])
+    one = found.instances.setdefault((pacs, uid, message.path), made)
+    one.SeriesInstanceUID = message.SeriesInstanceUID or one.SeriesInstanceUID
     one.size = message.size
-    one.add(_event(entry, fields, event=Kind.RECEIVED, when=fields.get("received_at"), relay=entry.relay))
-
-
-def _refused(found: Found, entry: SurveyedRecord, fields: Mapping[str, Any]) -> None:
-    message = _Message.model_validate(fields)
-    uid, pacs = message.SOPInstanceUID or "", _pacs(str(fields.get("calling_ae_title", "")))
-    one = found.refusals.setdefault((pacs, uid), Instance(SOPInstanceUID=uid, pacs_name=pacs, events=[]))
-    one.SeriesInstanceUID = one.SeriesInstanceUID or message.SeriesInstanceUID or ""
-    one.add(_event(entry, fields, event=Kind.REFUSED, when=fields.get("refused_at")))
-
-
-def _event(entry: SurveyedRecord, fields: Mapping[str, Any], **more: Any) -> Event:
-    return Event.model_validate({**fields, "receiver": entry.receiver_id, "relay": None, **more})
-
-
-def _pacs(calling_ae_title: str) -> str:
-    try:
-        return pacs_name(calling_ae_title)
-    except PathError:
-        return ""
-
-
-def _time(value: object) -> datetime | None:
-    try:
-        return datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
+    happened = {
+        "event": Kind.RECEIVED if is_received else Kind.REFUSED,
+        "when": fields.get("received_at" if is_received else "refused_at"),
+        "receiver": entry.receiver_id,
+        "relay": entry.relay if is_received else None,
+    }
+    one.add(Event.model_validate({**fields, **happened}))

@@ -1,14 +1,14 @@
 """What a trace answers: instances with what happened to them, and the state that follows from it. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from enum import StrEnum
-from types import MappingProxyType
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar, Final, Self
 
 from pydantic import ConfigDict, Field
 
-from lapidicom.cli.answers import HIDDEN, NUMBER, Answer, Display
+from lapidicom.cli.answers import HIDDEN, NUMBER, Answer, Display, NotVisible
+from lapidicom.cli.queues import Waiting
 from lapidicom.cli.times import moment
 from lapidicom.common.journal.survey import RelayState
 
@@ -16,54 +16,49 @@ MOST_EVENTS: Final = 200
 """Of one instance; what lies between the first and the last ones is only counted."""
 
 
+class Subject(StrEnum):
+    """What is traced, as the journals, CUBE or a dead letter have it; the smallest thing first."""
+
+    INSTANCE = "SOPInstanceUID"
+    SERIES = "SeriesInstanceUID"
+    STUDY = "StudyInstanceUID"
+    ACCESSION = "AccessionNumber"
+    UNKNOWN = "UID"
+
+
 class State(StrEnum):
-    """Where an instance is, in the order in which a series is as bad as its worst instance."""
+    """Where an instance is, in the order in which a series is as bad as its worst instance.
 
-    DEAD_LETTER = "dead letter"
-    SET_ASIDE = "set aside"
-    """Its record is such that no message could be made of it."""
-    REFUSED = "refused"
-    STORED = "stored"
-    """On the volume, but nothing tells that its registration was ever asked for."""
-    WAITING = "waiting"
-    """Relayed, not in CUBE, not a dead letter: in the work queue, a delay queue or a registrar's hands."""
-    NOT_RELAYED = "not relayed"
-    """In the journal; its message is not in RabbitMQ yet."""
-    UNSEEN = "not visible"
-    """Stored, and relayed as far as anybody tells; what became of it cannot be seen from here."""
-    REGISTERED = "registered"
-    UNKNOWN = "unknown"
+    Attributes:
+        exit_status: of `lapidicom trace`; 2 and 3 mean what they mean everywhere.
+        meaning: for people.
+    """
 
+    exit_status: int
+    meaning: str
 
-EXIT_STATUSES: Final = MappingProxyType(
-    {
-        State.REGISTERED: 0,
-        State.UNKNOWN: 1,
-        State.WAITING: 10,
-        State.NOT_RELAYED: 11,
-        State.DEAD_LETTER: 12,
-        State.REFUSED: 13,
-        State.SET_ASIDE: 14,
-        State.STORED: 15,
-        State.UNSEEN: 16,
-    }
-)
-"""Of `lapidicom trace`; 2 and 3 mean what they mean everywhere."""
+    def __new__(cls, value: str, exit_status: int, meaning: str) -> Self:
+        """A state, with what belongs to it."""
+        state = str.__new__(cls, value)
+        state._value_ = value
+        state.exit_status, state.meaning = exit_status, meaning
+        return state
 
-MEANINGS: Final = MappingProxyType(
-    {
-        State.REGISTERED: "CUBE has it.",
-        State.DEAD_LETTER: "It could not be registered.",
-        State.SET_ASIDE: "Its record is faulty: look at the .aside file of the journal.",
-        State.REFUSED: "The SCU got a failure; nothing is stored, and the SCU still has its copy.",
-        State.STORED: "It is on the volume, not in CUBE, and no record, message or dead letter names it: "
+    DEAD_LETTER = "dead letter", 12, "It could not be registered."
+    SET_ASIDE = "set aside", 14, "Its record is faulty: look at the .aside file of the journal."
+    REFUSED = "refused", 13, "The SCU got a failure; nothing is stored, and the SCU still has its copy."
+    STORED = (
+        "stored",
+        15,
+        "It is on the volume, not in CUBE, and no record, message or dead letter names it: "
         "`lapidicom reconcile` enqueues it.",
-        State.WAITING: "Relayed, not in CUBE, not a dead letter.",
-        State.NOT_RELAYED: "It is in the journal; the relay sends it when RabbitMQ takes it.",
-        State.UNSEEN: "It is stored; whether it is registered is not visible from here.",
-        State.UNKNOWN: "Nobody who could be asked knows it.",
-    }
-)
+    )
+    WAITING = "waiting", 10, "Relayed, not in CUBE, not a dead letter."
+    NOT_RELAYED = "not relayed", 11, "It is in the journal; the relay sends it when RabbitMQ takes it."
+    UNSEEN = "not visible", 16, "It is stored; whether it is registered is not visible from here."
+    REGISTERED = "registered", 0, "CUBE has it."
+    UNKNOWN = "unknown", 1, "Nobody who could be asked knows it."
+
 
 _RELAYS: Final = {
     RelayState.RELAYED: "relayed to RabbitMQ",
@@ -72,6 +67,9 @@ _RELAYS: Final = {
     RelayState.NEVER_ANSWERED_OR_RELAYED: "relayed if its file was whole, else never answered",
     RelayState.SET_ASIDE: "set aside: no message can be made of it",
 }
+
+
+_EXPLAINED: Final = (State.UNKNOWN, State.STORED, State.SET_ASIDE, State.NOT_RELAYED)
 
 
 class Kind(StrEnum):
@@ -134,18 +132,21 @@ class Instance(Answer):
     """
 
     model_config = ConfigDict(frozen=False)
+    shown: ClassVar[tuple[str, ...]] = (
+        *("SOPInstanceUID", "pacs_name", "state", "file_size", "cube", "dead_letters"),
+    )
 
     SOPInstanceUID: Annotated[str, Display("instance")]
-    SeriesInstanceUID: Annotated[str, HIDDEN] = ""
+    SeriesInstanceUID: Annotated[str, Display("series")] = ""
     pacs_name: Annotated[str, Display("PACS")] = ""
-    path: Annotated[str, HIDDEN] = Field(default="", repr=False)
+    path: str = Field(default="", repr=False)
     state: State = State.UNKNOWN
-    size: Annotated[int | None, HIDDEN] = None
+    size: int | None = None
     file_size: Annotated[int | None, Display("bytes on the volume", right=True)] = None
     cube: Annotated[InCube | None, Display("CUBE")] = None
     dead_letters: list[Letter] = []
-    events: Annotated[list[Event], HIDDEN] = []
-    events_omitted: Annotated[int, HIDDEN] = 0
+    events: Annotated[list[Event], Display("")] = []
+    events_omitted: int = 0
 
     def add(self, event: Event) -> None:
         """Note what happened; the first and the last events are kept."""
@@ -154,29 +155,47 @@ class Instance(Answer):
             del self.events[MOST_EVENTS // 2]
             self.events_omitted += 1
 
-    def sort(self) -> None:
-        """Bring the events of several journals into the order of time."""
-        self.events.sort(key=lambda event: event.when.timestamp() if event.when else 0.0)
-
     def judge(self, *, sees_cube: bool) -> None:
         """Say where it is now; without CUBE nobody guesses whether it is registered."""
-        self.state = self._judged(State.STORED if sees_cube else State.UNSEEN, sees_cube=sees_cube)
-
-    def _judged(self, stored: State, *, sees_cube: bool) -> State:
-        if self.cube is not None:
-            return State.REGISTERED
-        if self.dead_letters:
-            return State.DEAD_LETTER
         relays = {event.relay for event in self.events if event.event is Kind.RECEIVED}
-        if relays & {RelayState.NOT_RELAYED, RelayState.BEHIND_MARK}:
-            return State.NOT_RELAYED
-        if relays == {RelayState.SET_ASIDE}:
-            return State.SET_ASIDE
-        if relays:
-            return State.WAITING if sees_cube else State.UNSEEN
-        if self.events:
-            return State.REFUSED
-        return State.UNKNOWN if self.file_size is None else stored
+        if self.cube is not None:
+            self.state = State.REGISTERED
+        elif self.dead_letters:
+            self.state = State.DEAD_LETTER
+        elif relays & {RelayState.NOT_RELAYED, RelayState.BEHIND_MARK}:
+            self.state = State.NOT_RELAYED
+        elif relays == {RelayState.SET_ASIDE}:
+            self.state = State.SET_ASIDE
+        elif relays:
+            self.state = State.WAITING if sees_cube else State.UNSEEN
+        elif self.events:
+            self.state = State.REFUSED
+        elif self.file_size is not None:
+            self.state = State.STORED if sees_cube else State.UNSEEN
+
+
+class Detail(Instance):
+    """One instance by itself, as text."""
+
+    shown: ClassVar[tuple[str, ...]] = (
+        *("SeriesInstanceUID", "path", "file_size", "dead_letters", "events"),
+    )
+
+    sees_volume: bool
+
+    def headline(self) -> Iterator[str]:
+        """Which instance, its state, what that means, and what is odd about its file."""
+        uid, pacs = self.SOPInstanceUID or "unknown", self.pacs_name or "unknown"
+        yield f"SOP Instance {uid} of PACS {pacs}: {self.state}"
+        yield self.state.meaning
+        if self.cube is not None:
+            yield f"CUBE: {self.cube}"
+        if self.path and self.sees_volume and self.file_size is None:
+            yield "There is no file on the volume."
+        elif None not in (self.size, self.file_size) and self.size != self.file_size:
+            yield f"Its file has {self.file_size} bytes, {self.size} were recorded."
+        if self.events_omitted:
+            yield f"{self.events_omitted} events in the middle are left out"
 
 
 class AssociationEnd(Answer):
@@ -195,54 +214,87 @@ class AssociationEnd(Answer):
     ] = False
 
 
-class Detail(Answer):
-    """One instance by itself, as text."""
-
-    shown: ClassVar[tuple[str, ...]] = ("series", "path", "volume", "cube", "dead_letters", "events")
-
-    title: list[str]
-    series: str
-    path: str
-    volume: str
-    cube: Annotated[str, Display("CUBE")]
-    dead_letters: list[Letter]
-    events: Annotated[list[Event], Display("")]
-
-    def headline(self) -> list[str]:
-        """Which instance, its state, and what that means."""
-        return self.title
-
-    @classmethod
-    def of(cls, one: Instance, *, sees_volume: bool, sees_cube: bool) -> "Detail":
-        """Make the texts of an instance."""
-        uid, pacs = one.SOPInstanceUID or "unknown", one.pacs_name or "unknown"
-        title = [f"SOP Instance {uid} of PACS {pacs}: {one.state}", MEANINGS[one.state]]
-        if one.events_omitted:
-            title.append(f"{one.events_omitted} events in the middle are left out")
-        return cls(
-            title=title,
-            series=one.SeriesInstanceUID,
-            path=one.path,
-            volume=_volume(one) if one.path and sees_volume else "",
-            cube=str(one.cube or "not registered") if one.path and sees_cube else "",
-            dead_letters=one.dead_letters,
-            events=one.events,
-        )
-
-
-def _volume(one: Instance) -> str:
-    if one.file_size is None:
-        return "no file"
-    differs = one.size is not None and one.size != one.file_size
-    return f"{one.file_size} bytes" + (f", {one.size} were recorded" if differs else "")
-
-
 def worst(states: Iterable[State]) -> State:
     """The state of a series."""
     return min(states, key=list(State).index, default=State.UNKNOWN)
 
 
-def counts(instances: Iterable[Instance]) -> Mapping[State, int]:
-    """How many are in each state, the worst first."""
-    found = [one.state for one in instances]
-    return {state: found.count(state) for state in State if state in found}
+def counts(states: Sequence[State]) -> dict[State, int]:
+    """How many there are of each, the worst first."""
+    return {state: states.count(state) for state in State if state in states}
+
+
+class Series(Answer):
+    """A series of a study."""
+
+    SeriesInstanceUID: Annotated[str, Display("series")]
+    state: State
+    instances: Annotated[int, NUMBER]
+    counts: Annotated[dict[State, int], Display("states")]
+
+    @classmethod
+    def of(cls, instances: Iterable[Instance]) -> "list[Series]":
+        """All series of these instances."""
+        members: dict[str, list[State]] = {}
+        for one in instances:
+            members.setdefault(one.SeriesInstanceUID, []).append(one.state)
+        return [
+            cls(SeriesInstanceUID=uid, state=worst(found), instances=len(found), counts=counts(found))
+            for uid, found in members.items()
+        ]
+
+
+class Trace(Answer):
+    """The answer: a series or a study with its instances."""
+
+    shown: ClassVar[tuple[str, ...]] = (
+        *("counts", "associations", "dead_letters_of_series", "series", "instances"),
+    )
+
+    uid: str
+    subject: Annotated[Subject, Field(serialization_alias="is")]
+    state: State
+    counts: dict[State, int]
+    series: Annotated[list[Series], Display("Its series (`lapidicom trace SERIES` lists the instances)")]
+    instances: Annotated[list[Instance], Display("Instances")]
+    instances_not_shown: int
+    associations: Annotated[list[AssociationEnd], Display("Associations that brought it")]
+    dead_letters_of_series: Annotated[list[Letter], Display("Dead letters about the series as a whole")]
+    journals_since: datetime | None
+    journal_segments_with_bad_lines: int
+    waiting: Waiting | None
+    not_visible: dict[str, str]
+
+    def headline(self) -> Iterator[str]:
+        """What it is, its state, and what an operator should know."""
+        name = "unknown" if self.subject is Subject.UNKNOWN else self.subject.name.title()
+        yield f"{name} {self.uid}: {self.state}"
+        for state in self.counts or [self.state]:
+            if state in _EXPLAINED:
+                yield f"{state}: {state.meaning}"
+        yield from self.surroundings()
+
+    def surroundings(self) -> Iterator[str]:
+        """What waits, how far the journals reach, and who could not be asked."""
+        if State.WAITING in self.counts:
+            yield _waits(self.waiting)
+        yield from (f"{who}: {NotVisible(why)}" for who, why in self.not_visible.items())
+        if "journals" not in self.not_visible:
+            since = self.journals_since
+            yield f"The journals {'are empty' if since is None else f'reach back to {moment(since)}'}."
+        if bad := self.journal_segments_with_bad_lines:
+            yield f"{bad} journal segments have bad lines: what stood there is not known."
+
+
+def _waits(waiting: Waiting | None) -> str:
+    if waiting is None:
+        return "It waits; how many messages wait is not visible from here."
+    if waiting.total == 0:
+        return (
+            "No message waits in RabbitMQ: unless a registrar has it in its hands just now, its message is "
+            "lost, and `lapidicom reconcile` enqueues it again."
+        )
+    return (
+        f"It waits: {waiting.work} messages are in the work queue, {waiting.delayed} are delayed "
+        "(retried or parked)."
+    )

@@ -6,9 +6,8 @@ import typer
 
 from lapidicom.cli.errors import OperatorError
 from lapidicom.cli.shell import Because, Limit, Shell, ShowPhi, command
-from lapidicom.cli.trace.gathering import Gathering, Trace
-from lapidicom.cli.trace.journals import Subject
-from lapidicom.cli.trace.story import EXIT_STATUSES, Detail
+from lapidicom.cli.trace.gathering import Gathering
+from lapidicom.cli.trace.story import Detail, Subject, Trace
 from lapidicom.common.instance.tags import is_uid
 
 
@@ -44,15 +43,13 @@ def trace(
     found = shell.run(_trace(shell, uid, shell.rows(limit), because, show_phi=show_phi))
     if shell.output.json or found.subject is not Subject.INSTANCE:
         shell.output.show(found)
-        shell.more(found.instances_not_shown)
-        return EXIT_STATUSES[found.state]
-    for one in found.instances:
-        sees = {f"sees_{who.lower()}": who not in found.not_visible for who in ("volume", "CUBE")}
-        shell.output.show(Detail.of(one, **sees))
-    for line in found.surroundings():
-        shell.output.text(line)
+    else:
+        for one in found.instances:
+            shell.output.show(Detail(**dict(one), sees_volume="volume" not in found.not_visible))
+        for line in found.surroundings():
+            shell.output.text(line)
     shell.more(found.instances_not_shown)
-    return EXIT_STATUSES[found.state]
+    return found.state.exit_status
 
 
 async def _trace(shell: Shell, uid: str, limit: int, because: str, *, show_phi: bool) -> Trace:
