@@ -120,13 +120,16 @@ def test_an_export_never_replaces_a_file_and_leaves_nothing_half(amqp_url: str, 
     ("change", "said"),
     [
         (lambda lines: lines[1:], "does not say that it is an export"),
-        (lambda lines: [lines[0].replace('"version": 1', '"version": 2'), *lines[1:]], "of version 2"),
+        (lambda lines: [lines[0].replace('"version": 2', '"version": 3'), *lines[1:]], "of version 3"),
         (lambda lines: lines[:-1], "it was cut"),
         (lambda lines: [lines[0], lines[1], lines[-1]], "should hold 2 messages and holds 1"),
         (lambda lines: [*lines, lines[1]], "line 5 stands behind the last one"),
         (lambda lines: [lines[0], lines[1][:-2], *lines[2:]], "line 2 is no JSON"),
         (lambda lines: [lines[0], "{}", *lines[2:]], "line 2 is no message"),
-        (lambda lines: [lines[0], lines[1].replace("$time", "$bytes"), *lines[2:]], "line 2 is no message"),
+        (
+            lambda lines: [lines[0], lines[1].replace('"amqp": "', '"amqp": "?'), *lines[2:]],
+            "line 2 is no message",
+        ),
         (lambda lines: lines[:0], "line 1 is no JSON"),
     ],
 )

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from lapidicom.cli.verbs.dlq_list import KEYS, Gathered, GroupBy
+from lapidicom.cli.verbs.dlq_list import KEYS, Group, GroupBy
 from tests.support.letters import letter
 
 WHEN = datetime(2026, 11, 24, 3, 30, tzinfo=UTC)
@@ -32,10 +32,9 @@ def test_letters_are_grouped_by_what_they_have_in_common() -> None:
 
 def test_a_group_knows_its_oldest_its_reasons_and_an_example() -> None:
     first = letter(1, "no_answer", None, "", died=WHEN)
-    gathered = Gathered(first)
-    gathered.add(first)
-    gathered.add(letter(2, "http_500", 500, "", died=WHEN - timedelta(hours=1)))
-    group = gathered.group("ORTHANC", GroupBy.PACS)
+    group = Group.of("ORTHANC", first)
+    group.add(first)
+    group.add(letter(2, "http_500", 500, "", died=WHEN - timedelta(hours=1)))
     assert (group.oldest, group.youngest, group.count) == (WHEN - timedelta(hours=1), WHEN, 2)
     assert group.reasons == {"no_answer": 1, "http_500": 1}
     assert group.example.endswith(".1")

@@ -1,24 +1,26 @@
 """Exports: JSON lines, one per message, with all that AMQP carries; written whole and durable, or not at all.
 
-The first line says what it is, the last one how many lines stand between: a cut file is noticed. JSON's own
-types stand for AMQP's; what JSON lacks is an object with the one key `$bytes` (base64), `$time` (ISO 8601),
-`$decimal` or `$table` (a nested table). Real numbers in headers are published with single precision: the
-client library knows no other.
+The first line says what it is, the last one how many lines stand between: a cut file is noticed. In a line
+`amqp` holds properties and headers as they travel (a content header frame, AMQP 0-9-1 section 2.3.5.2, in
+base64), so that each keeps its type; the headers stand beside it for people, and the body as text where it
+is text. Real numbers in headers are published with single precision: the client library knows no other.
 """
 
 import base64
+import copy
 import json
 import os
+import struct
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
 from pamqp.commands import Basic
+from pamqp.header import ContentHeader
 
 from lapidicom.cli.errors import OperatorError
 
@@ -26,13 +28,7 @@ FORMAT: Final = "lapidicom dead letters"
 OF_QUEUE: Final = "lapidicom messages of {}"
 """Format of an export of another queue, which must not become dead letters."""
 
-VERSION: Final = 1
-
-PROPERTIES: Final = (
-    *("content_type", "content_encoding", "delivery_mode", "priority", "correlation_id", "reply_to"),
-    *("expiration", "message_id", "timestamp", "message_type", "user_id", "app_id"),
-)
-"""All of AMQP's basic properties but the headers and the reserved one."""
+VERSION: Final = 2
 
 OF_DELIVERIES: Final = frozenset({"x-delivery-count", "x-acquired-count"})
 """Headers that RabbitMQ adds to each delivery; they are no part of the message."""
@@ -49,40 +45,30 @@ class Exported:
     Attributes:
         routing_key: with which it came to its queue.
         body: as it came.
-        properties: those of PROPERTIES that are set.
-        headers: all of them, the broker's included.
+        properties: all that are set, with all headers, the broker's included.
     """
 
     routing_key: str
     body: bytes = field(repr=False)
-    properties: Mapping[str, Any] = field(repr=False)
-    headers: Mapping[str, Any] = field(repr=False)
+    properties: Basic.Properties = field(repr=False)
 
     @classmethod
     def of(cls, routing_key: str, body: bytes, properties: Basic.Properties) -> "Exported":
         """Take a message as it came."""
-        values = {name: getattr(properties, name) for name in PROPERTIES}
+        kept = copy.copy(properties)
         headers = properties.headers or {}
-        return cls(
-            routing_key,
-            body,
-            {name: value for name, value in values.items() if value is not None},
-            {name: value for name, value in headers.items() if name not in OF_DELIVERIES},
-        )
-
-    def amqp(self) -> Basic.Properties:
-        """The properties to publish it with."""
-        return Basic.Properties(**self.properties, headers=dict(self.headers))
+        kept.headers = {name: value for name, value in headers.items() if name not in OF_DELIVERIES}
+        return cls(routing_key, body, kept)
 
     def line(self) -> str:
         """As a line; a body that is text stays one, so that an operator may read it."""
+        frame = ContentHeader(0, len(self.body), self.properties).marshal()
+        fields = {"routing_key": self.routing_key, "headers": self.properties.headers, "amqp": _base64(frame)}
         try:
-            body = {"text": self.body.decode()}
+            fields["text"] = self.body.decode()
         except UnicodeDecodeError:
-            body = {"base64": base64.b64encode(self.body).decode()}
-        properties, headers = _encode(self.properties), _encode(self.headers)
-        fields = {"routing_key": self.routing_key, "properties": properties, "headers": headers, **body}
-        return json.dumps(fields, ensure_ascii=False)
+            fields["base64"] = _base64(self.body)
+        return json.dumps(fields, ensure_ascii=False, default=str)
 
 
 def read_export(path: Path) -> Iterator[Exported]:
@@ -172,51 +158,13 @@ def _object(text: bytes, number: int) -> dict[str, Any]:
 
 def _message(fields: Mapping[str, Any], number: int) -> Exported:
     try:
-        text = fields.get("text")
+        text, header = fields.get("text"), ContentHeader()
         body = text.encode() if text is not None else base64.b64decode(fields["base64"], validate=True)
-        properties, headers = _decode(fields["properties"]), _decode(fields["headers"])
-        message = Exported(fields["routing_key"], body, properties, headers)
-        message.amqp().marshal()
-        if not set(properties) <= set(PROPERTIES) or not isinstance(message.routing_key, str):
-            raise ValueError
-    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError):
+        header.unmarshal(base64.b64decode(fields["amqp"], validate=True))
+        return Exported(str(fields["routing_key"]), body, header.properties)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, struct.error):
         raise NoExport(f"line {number} is no message") from None
-    return message
 
 
-def _encode(value: Any) -> Any:
-    match value:
-        case None | bool() | int() | float() | str():
-            return value
-        case bytes() | bytearray():
-            return {"$bytes": base64.b64encode(value).decode()}
-        case datetime():
-            return {"$time": value.isoformat()}
-        case Decimal():
-            return {"$decimal": str(value)}
-        case list():
-            return [_encode(one) for one in value]
-        case dict() if any(name.startswith("$") for name in value):
-            return {"$table": [[name, _encode(one)] for name, one in value.items()]}
-        case Mapping():
-            return {name: _encode(one) for name, one in value.items()}
-        case _:
-            raise TypeError(f"AMQP has no {type(value).__name__}")
-
-
-def _decode(value: Any) -> Any:
-    match value:
-        case {"$bytes": str(text), **rest} if not rest:
-            return bytearray(base64.b64decode(text, validate=True))  # pamqp publishes bytes as this only
-        case {"$time": str(text), **rest} if not rest:
-            return datetime.fromisoformat(text)
-        case {"$decimal": str(text), **rest} if not rest:
-            return Decimal(text)
-        case {"$table": list(pairs), **rest} if not rest:
-            return {name: _decode(one) for name, one in pairs}
-        case dict():
-            return {name: _decode(one) for name, one in value.items()}
-        case list():
-            return [_decode(one) for one in value]
-        case _:
-            return value
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()

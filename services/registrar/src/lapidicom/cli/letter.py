@@ -178,14 +178,14 @@ def _text(value: object) -> str:
 
 
 def _time(value: object) -> datetime | None:
-    """AMQP and our headers tell UTC."""
+    """In UTC, which AMQP and our headers tell."""
     try:
         when = datetime.fromisoformat(value) if isinstance(value, str) else value
-    except ValueError:
+        if not isinstance(when, datetime):
+            return None
+        return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
-    if not isinstance(when, datetime):
-        return None
-    return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
 def _whole(value: object) -> int | None:

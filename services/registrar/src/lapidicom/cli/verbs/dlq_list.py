@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar, Final, Self
 
 import typer
+from pydantic import ConfigDict
 
 from lapidicom.cli.answers import HIDDEN, Answer, Display
 from lapidicom.cli.causes import cause_of, remedy
@@ -37,14 +37,29 @@ class Group(Answer):
     `example` is the first one's id; remedy and section of the runbook are the example's.
     """
 
-    count: Annotated[int, Display(style="bold", right=True)]
+    model_config = ConfigDict(frozen=False)
+
+    count: Annotated[int, Display(style="bold", right=True)] = 0
     key: Annotated[str, Display("group", style="red")]
-    reasons: dict[str, int]
-    oldest: Annotated[datetime | None, Display("oldest", right=True, form=age)]
-    youngest: Annotated[datetime | None, HIDDEN]
+    reasons: dict[str, int] = {}
+    oldest: Annotated[datetime | None, Display("oldest", right=True, form=age)] = None
+    youngest: Annotated[datetime | None, HIDDEN] = None
     example: Annotated[str, Display(short=short_id)]
     remedy: Annotated[str, Display("what to do")]
     runbook: Annotated[str, HIDDEN]
+
+    @classmethod
+    def of(cls, key: str, example: DeadLetter) -> Self:
+        """A group of none yet."""
+        what = remedy(example.reason, short_id(example.id), of_group=True)
+        return cls(key=key, example=example.id, remedy=what, runbook=cause_of(example.reason).section)
+
+    def add(self, letter: DeadLetter) -> None:
+        """Count one more."""
+        self.count += 1
+        self.reasons[letter.reason] = self.reasons.get(letter.reason, 0) + 1
+        times = [one for one in (self.oldest, self.youngest, letter.died_at) if one is not None]
+        self.oldest, self.youngest = min(times, default=None), max(times, default=None)
 
 
 class GroupOfOneReason(Group):
@@ -74,41 +89,14 @@ class GroupBy(StrEnum):
 
 
 KEYS: Final[Mapping[GroupBy, Callable[[DeadLetter], str]]] = {
-    GroupBy.REASON: lambda letter: _cause(letter),
+    GroupBy.REASON: lambda letter: (
+        f"{letter.reason} ({said})" if (said := known_answer(letter.answer)) else letter.reason
+    ),
     GroupBy.STATUS: lambda letter: "none" if letter.http_status is None else str(letter.http_status),
     GroupBy.SERIES: lambda letter: letter.uid("SeriesInstanceUID") or UNKNOWN,
     GroupBy.PACS: lambda letter: known_word(letter.pacs_name) or UNKNOWN,
-    GroupBy.HOUR: lambda letter: _hour(letter.died_at),
+    GroupBy.HOUR: lambda letter: f"{letter.died_at:%Y-%m-%d %H}:00Z" if letter.died_at else UNKNOWN,
 }
-
-
-@dataclass
-class Gathered:
-    """A group, while letters are looked at one by one; none of these is kept but the example."""
-
-    example: DeadLetter
-    reasons: Counter[str] = field(default_factory=Counter)
-    times: list[datetime] = field(default_factory=list)
-
-    def add(self, letter: DeadLetter) -> None:
-        """Count one more."""
-        self.reasons[letter.reason] += 1
-        if letter.died_at is not None:
-            self.times = [min([*self.times, letter.died_at]), max([*self.times, letter.died_at])]
-
-    def group(self, key: str, by: GroupBy) -> Group:
-        """What is shown of it."""
-        made = GroupOfOneReason if by is GroupBy.REASON else Group
-        return made(
-            key=key,
-            count=self.reasons.total(),
-            reasons=dict(self.reasons.most_common()),
-            oldest=self.times[0] if self.times else None,
-            youngest=self.times[-1] if self.times else None,
-            example=self.example.id,
-            remedy=remedy(self.example.reason, short_id(self.example.id), of_group=True),
-            runbook=cause_of(self.example.reason).section,
-        )
 
 
 @command(
@@ -138,7 +126,8 @@ async def _list(
     shell: Shell, filters: Filters, group_by: GroupBy | None, limit: int, *, show_phi: bool, because: str
 ) -> None:
     rows: list[Row] = []
-    groups: dict[str, Gathered] = {}
+    groups: dict[str, Group] = {}
+    made = GroupOfOneReason if group_by is GroupBy.REASON else Group
     total = matching = 0
     async with shell.seeing_patient_data(show_phi, because, str(filters)) as seen, shell.connection() as link:
         async with aclosing(look(link)) as letters:
@@ -149,7 +138,9 @@ async def _list(
                 matching += 1
                 if group_by is not None:
                     key = KEYS[group_by](letter)
-                    groups.setdefault(key, Gathered(letter.without_body())).add(letter)
+                    if key not in groups:
+                        groups[key] = made.of(key, letter)
+                    groups[key].add(letter)
                 elif not limit or len(rows) < limit:
                     rows.append(Row.of(letter, show_phi=show_phi))
         seen["letters"] = len(rows)
@@ -157,16 +148,8 @@ async def _list(
         shell.output.show(Letters(total=total, matching=matching, dead_letters=rows))
         shell.more(matching - len(rows))
         return
-    largest = sorted((one.group(key, group_by) for key, one in groups.items()), key=lambda one: -one.count)
-    shown = largest[: limit or None]
-    shell.output.show(Groups(total=total, matching=matching, group_by=group_by, groups=shown))
-    shell.more(len(groups) - len(shown))
-
-
-def _cause(letter: DeadLetter) -> str:
-    said = known_answer(letter.answer)
-    return f"{letter.reason} ({said})" if said else letter.reason
-
-
-def _hour(when: datetime | None) -> str:
-    return UNKNOWN if when is None else f"{when.astimezone(UTC):%Y-%m-%d %H}:00Z"
+    largest = sorted(groups.values(), key=lambda one: -one.count)[: limit or None]
+    for one in largest:
+        one.reasons = dict(Counter(one.reasons).most_common())
+    shell.output.show(Groups(total=total, matching=matching, group_by=group_by, groups=largest))
+    shell.more(len(groups) - len(largest))

@@ -130,14 +130,13 @@ async def _import(shell: Shell, path: Path, messages: int, because: str) -> None
 
             async def publish(message: Exported) -> None:
                 nonlocal stored
-                properties = message.amqp()
-                properties.expiration = properties.user_id = None
+                message.properties.expiration = message.properties.user_id = None
                 async with boundary(PUBLISH_SECONDS, UnknownOutcome):
                     await channel.basic_publish(
                         message.body,
                         exchange=DEAD_LETTER_EXCHANGE,
                         routing_key=message.routing_key,
-                        properties=properties,
+                        properties=message.properties,
                         mandatory=True,
                     )
                 stored += 1
