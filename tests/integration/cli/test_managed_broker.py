@@ -130,7 +130,7 @@ def test_messages_that_dead_lettering_holds_back_are_seen_though_amqp_counts_non
     _publish_only(managed.url, bare)
 
     def held_back() -> bool:
-        return bool(managed.run("status", "--json").document["held_back"] == 1)
+        return bool(managed.run("status", "--json").document["delayed"]["held_back"] == 1)
 
     eventually(held_back, 30, every=0.3, what="the message is seen")
     told = managed.run("status", "--json").document
@@ -138,8 +138,8 @@ def test_messages_that_dead_lettering_holds_back_are_seen_though_amqp_counts_non
     assert [one["level"] for one in told["findings"] if one["area"] == "delayed"] == ["note"]
     assert told["broker"]["alarms"] == []
     unseen = managed.run("status", "--json", AMQP_MANAGEMENT_URL="").document
-    assert unseen["held_back"] is None
-    assert unseen["not_visible"]["held_back"] == "AMQP_MANAGEMENT_URL is not set"
+    assert unseen["delayed"]["held_back"] is None
+    assert unseen["not_visible"]["delayed.held_back"] == "AMQP_MANAGEMENT_URL is not set"
 
 
 def test_behind_another_operator_dead_letters_are_counted_but_not_told_apart(managed: Managed) -> None:

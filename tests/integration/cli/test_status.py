@@ -71,7 +71,6 @@ def test_a_system_that_works_is_healthy(settings: dict[str, str]) -> None:
         "work.publish_rate",
         "work.ack_rate",
         "delayed.held_back",
-        "held_back",
     }
 
 
@@ -153,7 +152,7 @@ def test_a_service_that_does_not_answer_or_is_another_one_is_told(
 def test_a_cube_that_is_away_is_down_and_says_so(
     path: WholePath, settings: dict[str, str], how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lapidicom.cli.verbs.status.READ_SECONDS", 0.5)
+    monkeypatch.setattr("lapidicom.cli.cube_checks.READ_SECONDS", 0.5)
     if how == "hang":
         path.cube.pause()
     else:

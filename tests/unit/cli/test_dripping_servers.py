@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from lapidicom.cli import http, management, services
+from lapidicom.cli import by_http
 from lapidicom.cli.answers import NotVisible
 from lapidicom.cli.settings import CommandSettings
 from lapidicom.common.settings import load
@@ -47,22 +47,22 @@ def test_the_management_api_has_one_deadline_for_an_answer(monkeypatch: pytest.M
         async with (
             asyncio.timeout(60),
             dripping() as url,
-            management.management(settings(url)) as api,
+            by_http.management(settings(url)) as api,
         ):
             return await api.alarms()
 
-    monkeypatch.setattr(http, "SECONDS", 0.5)
+    monkeypatch.setattr(by_http, "SECONDS", 0.5)
     answer = asyncio.run(main())
     assert isinstance(answer, NotVisible)
     assert "no answer" in answer.reason
 
 
 def test_a_service_has_one_deadline_for_its_readiness(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def main() -> list[services.ServiceLook] | NotVisible:
+    async def main() -> list[by_http.ServiceLook] | NotVisible:
         async with asyncio.timeout(60), dripping() as url:
-            return await services.ask_services("receiver", [url])
+            return await by_http.ask_services("receiver", [url])
 
-    monkeypatch.setattr(http, "SECONDS", 0.5)
+    monkeypatch.setattr(by_http, "SECONDS", 0.5)
     looks = asyncio.run(main())
     assert not isinstance(looks, NotVisible)
     (look,) = looks

@@ -21,8 +21,8 @@ from aiormq.exceptions import (
 )
 
 from lapidicom.cli.answers import Check, NotVisible, checked
+from lapidicom.cli.by_http import Management, Queues
 from lapidicom.cli.dead_letters import AUDIT_QUEUE, REPLAY_QUEUE
-from lapidicom.cli.management import Management, Queues
 from lapidicom.cli.queues import broker_version, ready
 from lapidicom.common.broker import BrokerError
 from lapidicom.common.broker.connection import CALL_SECONDS, open_channel

@@ -7,11 +7,14 @@ request that lacks fields registers nothing.
 """
 
 import json
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Final
 
 from lapidicom.cli.answers import Check, NotVisible, Result, checked
+from lapidicom.cli.cube import cube_client
+from lapidicom.cli.settings import CommandSettings
+from lapidicom.cli.volume import seen_of_volume, stored_file
 from lapidicom.common.settings import CubeSection
 from lapidicom.registrar.cube.availability import (
     WRONG_ACCOUNT,
@@ -27,6 +30,22 @@ NO_CUBE: Final = NotVisible("CHRIS_URL, CHRIS_USERNAME and CHRIS_PASSWORD are no
 AREA: Final = "CUBE"
 READ_SECONDS: Final = 5.0
 _TO_DATABASE: Final = "see CUBE's log, and whether its database runs; messages wait meanwhile"
+
+
+@asynccontextmanager
+async def cube_of(settings: CommandSettings) -> AsyncIterator[Cube | None]:
+    """A client of CUBE, where its address and account are set; it keeps its token."""
+    async with AsyncExitStack() as stack:
+        section = settings.cube
+        yield await stack.enter_async_context(cube_client(section, READ_SECONDS)) if section else None
+
+
+async def check_cube(cube: Cube | None, settings: CommandSettings) -> list[Check] | NotVisible:
+    """Ask `cube_of` these settings; also for a file of the volume: does it see the same one?"""
+    if cube is None or settings.cube is None:
+        return NO_CUBE
+    stored = await seen_of_volume(stored_file, settings.files_root, settings.spool)
+    return await ask_cube(cube, settings.cube, stored)
 
 
 async def ask_cube(cube: Cube, section: CubeSection, stored: str | NotVisible) -> list[Check]:

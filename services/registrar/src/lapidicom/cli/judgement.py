@@ -142,15 +142,15 @@ def _work(work: QueueLook | None, _: Snapshot) -> Found:
         yield Level.DOWN if work.messages else Level.DEGRADED, what, remedy
 
 
-def _delayed(delayed: DelayedLook, _: Snapshot) -> Found:
+def _delayed(delayed: DelayedLook, snapshot: Snapshot) -> Found:
     if delayed.missing:
         remedy = f"set CHRIS_RETRY_DELAYS and CHRIS_PARK_DELAY as the services have them; {FIX}"
         yield Level.DEGRADED, f"missing: {', '.join(delayed.missing)}", remedy
-
-
-def _held_back(count: int, _: Snapshot) -> Found:
-    """RabbitMQ tries again within 180 s."""
-    if count:
+    held_back = [
+        one.held_back for one in (delayed, snapshot.work) if isinstance(one, DelayedLook | QueueLook)
+    ]
+    count = sum(one for one in held_back if not isinstance(one, NotVisible))
+    if count:  # RabbitMQ tries again within 180 s
         remedy = "if they stay for 5 minutes a binding or queue is missing: lapidicom doctor"
         yield Level.NOTE, f"{count} messages are held back on their way to another queue", remedy
 
@@ -216,7 +216,6 @@ _RULES: Final[Sequence[tuple[str, str, Callable[[Any, Snapshot], Found]]]] = (
     ("broker", "broker", _broker),
     ("work", "work", _work),
     ("delayed", "delayed", _delayed),
-    ("delayed", "held_back", _held_back),
     ("dead_letters", "dead_letters", _dead_letters),
     ("journals", "journals", _journals),
     ("journals", "left_alone", _left_alone),

@@ -165,7 +165,6 @@ class Snapshot(Answer):
     work: Seen[QueueLook | None]
     delayed: Seen[DelayedLook]
     dead_letters: Seen[DeadLettersLook | None]
-    held_back: Seen[int]
     journals: Seen[list[JournalLook]]
     left_alone: Seen[list[UnknownJournal]]
     cube: Seen[list[Check]]

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -26,8 +26,8 @@ _SECONDS: Final = 5.0
 _MOUNT: Final = "set CHRIS_FILES_ROOT and mount the volume here, read-only at least"
 _SEEN_BY_ALL_SECONDS: Final = 120.0
 _MOST_FILES: Final = 1000
-_DEPTH: Final = 4
-"""Folders between SERVICES/PACS and an instance."""
+_INSTANCES: Final = "*/*/*/*/*.dcm"
+"""Below SERVICES/PACS."""
 
 
 def sentinel(spool: Path) -> str:
@@ -61,22 +61,11 @@ def stored_file(files_root: Path, spool: Path) -> str | NotVisible:
     if not sentinel(spool):
         return NotVisible("the receivers' volume is not mounted here")
     before = time.time() - _SEEN_BY_ALL_SECONDS
-    for path in islice(_files_below(files_root / PACS_ROOT, _DEPTH), _MOST_FILES):
+    for path in islice((files_root / PACS_ROOT).glob(_INSTANCES), _MOST_FILES):
         with contextlib.suppress(OSError, UnicodeError):
             if path.stat().st_mtime < before:
                 return os.fsencode(path.relative_to(files_root)).decode()
     return NotVisible("no instance is stored yet, or all came just now")
-
-
-def _files_below(folder: Path, levels: int) -> Iterator[Path]:
-    try:
-        for path in folder.iterdir():
-            if levels == 0 and path.suffix == ".dcm":
-                yield path
-            elif levels and path.is_dir():
-                yield from _files_below(path, levels - 1)
-    except OSError:
-        return  # removed meanwhile, or not for us
 
 
 def look_at_volume(needed_bytes: int, root: Path, spool: Path) -> VolumeLook:

@@ -9,15 +9,14 @@ import typer
 from lapidicom.cli.answers import HIDDEN, Answer, Check, Display, NotVisible, Result, checked
 from lapidicom.cli.broker_checks import AREA as BROKER
 from lapidicom.cli.broker_checks import check_broker, check_topology
-from lapidicom.cli.cube import cube_client
+from lapidicom.cli.by_http import ask_services, management
 from lapidicom.cli.cube_checks import AREA as CUBE
-from lapidicom.cli.cube_checks import NO_CUBE, READ_SECONDS, ask_cube
+from lapidicom.cli.cube_checks import check_cube, cube_of
 from lapidicom.cli.errors import ExitStatus
-from lapidicom.cli.management import management
-from lapidicom.cli.services import ask_services
+from lapidicom.cli.settings import CommandSettings
 from lapidicom.cli.shell import Because, Shell, command
 from lapidicom.cli.snapshot import ServiceLook
-from lapidicom.cli.volume import check_volume, seen_of_volume, stored_file
+from lapidicom.cli.volume import check_volume
 from lapidicom.common.broker import BrokerError, declare, redacted
 from lapidicom.common.settings import Section, SettingsError, load
 from lapidicom.common.settings.unknown import names, unknown
@@ -71,7 +70,7 @@ async def _examine(shell: Shell, because: str | None) -> Examined:
     checks = [
         *await check_volume(settings.files_root, settings.spool, int(settings.min_free_space)),
         *await _broker(shell, because, declared),
-        *await _cube(shell),
+        *await _cube(settings),
         *_services(await ask_services("receiver", settings.receiver_urls), "receiver"),
         *_services(await ask_services("registrar", settings.registrar_urls), "registrar"),
         *check_settings(installed(), shell.environ),
@@ -98,13 +97,12 @@ async def _broker(shell: Shell, because: str | None, declared: list[str]) -> lis
         return [checked(BROKER, "reachable", seen, remedy="check AMQP_URL, its user, and that RabbitMQ runs")]
 
 
-async def _cube(shell: Shell) -> list[Check]:
-    section, settings = shell.settings.cube, shell.settings
-    if section is None:
-        return [checked(CUBE, "reachable", NO_CUBE, remedy="set them as the registrar has them")]
-    stored = await seen_of_volume(stored_file, settings.files_root, settings.spool)
-    async with cube_client(section, READ_SECONDS) as cube:
-        return await ask_cube(cube, section, stored)
+async def _cube(settings: CommandSettings) -> list[Check]:
+    async with cube_of(settings) as cube:
+        checks = await check_cube(cube, settings)
+    if isinstance(checks, NotVisible):
+        return [checked(CUBE, "reachable", checks, remedy="set them as the registrar has them")]
+    return checks
 
 
 def _services(found: Sequence[ServiceLook] | NotVisible, service: str) -> list[Check]:

@@ -2,8 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, aclosing, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -15,15 +14,13 @@ from pydantic import Field
 from rich.console import Group
 from rich.live import Live
 
-from lapidicom.cli.answers import Answer, Check, Display, NotVisible
-from lapidicom.cli.cube import cube_client
-from lapidicom.cli.cube_checks import NO_CUBE, READ_SECONDS, ask_cube
+from lapidicom.cli.answers import Answer, Display, NotVisible
+from lapidicom.cli.by_http import Management, Queues, ask_services, management, number
+from lapidicom.cli.cube_checks import check_cube, cube_of
 from lapidicom.cli.dead_letters import Busy, look
 from lapidicom.cli.journals import look_at_journals
 from lapidicom.cli.judgement import STYLES, Finding, Level, judge, level
-from lapidicom.cli.management import Management, Queues, management, number
 from lapidicom.cli.queues import broker_version, count
-from lapidicom.cli.services import ask_services
 from lapidicom.cli.shell import Shell, command
 from lapidicom.cli.snapshot import (
     BrokerLook,
@@ -32,11 +29,9 @@ from lapidicom.cli.snapshot import (
     QueueLook,
     ReasonLook,
     Snapshot,
-    VolumeLook,
 )
-from lapidicom.cli.volume import look_at_volume, seen_of_volume, stored_file
+from lapidicom.cli.volume import look_at_volume, seen_of_volume
 from lapidicom.common.broker import BrokerError, Refused, redacted
-from lapidicom.common.settings import CubeSection
 from lapidicom.common.topology import DEAD_LETTER_QUEUE, WORK_QUEUE, delay_queue, topology
 from lapidicom.registrar.cube.client import Cube
 
@@ -93,45 +88,37 @@ def status(
     Exit status: 0 healthy; 1 degraded, it works but somebody must see to it; 2 down, instances are not
     received or not registered. What cannot be seen from here is said, and not judged.
     """
-    return shell.run(_watch(shell, every) if watch else _once(shell))
+    return shell.run(_look(shell, every if watch else None))
 
 
-async def _once(shell: Shell) -> int:
-    async with _looking(shell) as looking:
-        answer = judged(await looking.look())
-        shell.output.show(answer)
-        return level(answer.findings)
-
-
-async def _watch(shell: Shell, seconds: float) -> int:
-    """Look until Ctrl-C, the ordinary end; returns the level of the last look.
+async def _look(shell: Shell, seconds: float | None) -> int:
+    """Look once, or every so many seconds until Ctrl-C, then the ordinary end; returns the last look's level.
 
     Where there is no terminal, one screen or JSON document follows the other.
     """
     found, output = 0, shell.output
-    screen = Live(console=output.console, auto_refresh=False, screen=True) if output.terminal else None
+    is_live = seconds is not None and output.terminal
+    screen = Live(console=output.console, auto_refresh=False, screen=True) if is_live else None
     try:
-        async with _looking(shell) as looking:
-            with screen or nullcontext():
-                while True:
-                    answer = judged(await looking.look())
-                    if screen is None:
-                        output.show(answer)
-                    else:
-                        screen.update(Group(*output.rendered(answer)), refresh=True)
-                    found = level(answer.findings)
-                    await asyncio.sleep(seconds)
+        async with AsyncExitStack() as stack:
+            api = await stack.enter_async_context(management(shell.settings))
+            cube = await stack.enter_async_context(cube_of(shell.settings))
+            looking = Looking(shell, api, cube)
+            stack.enter_context(screen or nullcontext())
+            while True:
+                answer = judged(await looking.look())
+                found = level(answer.findings)
+                if screen is None:
+                    output.show(answer)
+                else:
+                    screen.update(Group(*output.rendered(answer)), refresh=True)
+                if seconds is None:
+                    return found
+                await asyncio.sleep(seconds)
     except asyncio.CancelledError:
+        if seconds is None:
+            raise
         return found
-
-
-@asynccontextmanager
-async def _looking(shell: Shell) -> AsyncIterator["Looking"]:
-    section = shell.settings.cube
-    async with AsyncExitStack() as stack:
-        api = await stack.enter_async_context(management(shell.settings))
-        cube = await stack.enter_async_context(cube_client(section, READ_SECONDS)) if section else None
-        yield Looking(shell, api, cube, section)
 
 
 @dataclass
@@ -142,22 +129,22 @@ class Looking:
         shell: settings, and the way to RabbitMQ.
         api: RabbitMQ's management API.
         cube: a client of CUBE, where its address and account are set.
-        section: these.
     """
 
     shell: Shell
     api: Management
     cube: Cube | None
-    section: CubeSection | None
     _letters: tuple[datetime, DeadLettersLook] | None = None
 
     async def look(self) -> Snapshot:
         """Take a snapshot. What is away is not visible in it."""
         settings = self.shell.settings
-        found, (volume, cube), journals, receivers, registrars = await asyncio.gather(
+        root, spool, needed = settings.files_root, settings.spool, int(settings.min_free_space)
+        found, volume, cube, journals, receivers, registrars = await asyncio.gather(
             self._rabbitmq(),
-            self._volume_and_cube(),
-            seen_of_volume(look_at_journals, settings.spool),
+            seen_of_volume(partial(look_at_volume, needed), root, spool),
+            check_cube(self.cube, settings),
+            seen_of_volume(look_at_journals, spool),
             ask_services("receiver", settings.receiver_urls),
             ask_services("registrar", settings.registrar_urls),
         )
@@ -172,16 +159,6 @@ class Looking:
             registrars=registrars,
         )
 
-    async def _volume_and_cube(self) -> tuple[VolumeLook | NotVisible, list[Check] | NotVisible]:
-        """CUBE is asked for a file of the volume: does it see the same one?"""
-        settings, section = self.shell.settings, self.section
-        root, spool, needed = settings.files_root, settings.spool, int(settings.min_free_space)
-        volume = await seen_of_volume(partial(look_at_volume, needed), root, spool)
-        if self.cube is None or section is None:
-            return volume, NO_CUBE
-        stored = await seen_of_volume(stored_file, root, spool)
-        return volume, await ask_cube(self.cube, section, stored)
-
     async def _rabbitmq(self) -> dict[str, Any]:
         """The broker, its queues, and the dead letters."""
         address = redacted(self.shell.amqp_url)
@@ -191,26 +168,26 @@ class Looking:
         except BrokerError as error:
             away = NotVisible("RabbitMQ is not reachable")
             broker = BrokerLook(address=address, fault=str(error))
-            return {"broker": broker, "work": away, "delayed": away, "dead_letters": away, "held_back": away}
+            return {"broker": broker, "work": away, "delayed": away, "dead_letters": away}
 
     async def _on(self, link: AbstractConnection, address: str) -> dict[str, Any]:
         settings = self.shell.settings
         alarms, queues = await self.api.alarms(), await self.api.queues()
         names = [delay_queue(one) for one in topology(settings.retry_delays, settings.park_delay).delays]
-        work = await _queue(link, WORK_QUEUE, queues)
         looks = {name: await _queue(link, name, queues) for name in names}
         there = [one for one in looks.values() if one is not None]
         delayed = DelayedLook(
             messages=sum(one.messages for one in there),
             missing=[name for name, one in looks.items() if one is None],
-            held_back=_total(queues, there),
+            held_back=queues
+            if isinstance(queues, NotVisible)
+            else sum(one.held_back for one in there if not isinstance(one.held_back, NotVisible)),
         )
         return {
             "broker": BrokerLook(address=address, version=broker_version(link), alarms=alarms),
-            "work": work,
+            "work": await _queue(link, WORK_QUEUE, queues),
             "delayed": delayed,
             "dead_letters": await self._dead_letters(link, queues),
-            "held_back": _total(queues, [*there, *([] if work is None else [work])]),
         }
 
     async def _dead_letters(
@@ -248,13 +225,6 @@ async def _queue(link: AbstractConnection, name: str, queues: Queues | NotVisibl
         publish_rate=number(queues, name, "message_stats", "publish_details", "rate"),
         ack_rate=number(queues, name, "message_stats", "ack_details", "rate"),
     )
-
-
-def _total(queues: Queues | NotVisible, looks: Sequence[QueueLook]) -> int | NotVisible:
-    """How many messages of these queues are held back."""
-    if isinstance(queues, NotVisible):
-        return queues
-    return sum(one.held_back for one in looks if not isinstance(one.held_back, NotVisible))
 
 
 async def _by_reason(link: AbstractConnection) -> DeadLettersLook:

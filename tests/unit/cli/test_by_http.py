@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from lapidicom.cli.answers import NotVisible
-from lapidicom.cli.management import UNSET, Management, management, number
+from lapidicom.cli.by_http import UNSET, Management, management, number
 from lapidicom.cli.settings import CommandSettings
 from lapidicom.common.settings import load
 

@@ -1,0 +1,191 @@
+"""Looks by HTTP at RabbitMQ's management API and at /readyz: one deadline for each whole answer.
+
+httpx's own time-out begins anew with every byte, and its own TLS context does not honour SSL_CERT_FILE.
+
+The management API is optional (AMQP_MANAGEMENT_URL); its answers are given as they come. A user with the tag
+`monitoring` sees all that is asked here but the feature flags, which need `administrator`; rights on the
+vhost are needed too. Counts are up to 5 s old, and absent right after a queue was declared.
+"""
+
+import asyncio
+import functools
+import socket
+import ssl
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from lapidicom.cli.answers import NotVisible
+from lapidicom.cli.settings import CommandSettings
+from lapidicom.cli.snapshot import ServiceLook
+from lapidicom.common.network_errors import describe_network_error
+
+SECONDS: Final = 5.0
+"""For a whole answer, and for each step of a connection."""
+
+UNSET: Final = NotVisible("AMQP_MANAGEMENT_URL is not set")
+_MOST_REASON: Final = 200
+_MOST_PROCESSES: Final = 50
+"""Of one address."""
+
+Queues = Mapping[str, Mapping[str, Any]]
+"""What the API says of each queue, by its name."""
+
+
+def number(queues: Queues | NotVisible, queue: str, *keys: str) -> Any:
+    """A number, by its keys; 0 where the API has none, as of a queue that nobody ever used."""
+    if isinstance(queues, NotVisible):
+        return queues
+    value: Any = queues.get(queue, {})
+    if "messages_ready" not in value:
+        return NotVisible("RabbitMQ has not counted it yet")
+    for key in keys:
+        value = value.get(key) or {}
+    return value or 0
+
+
+@dataclass(frozen=True)
+class Management:
+    """The API for one vhost. Every answer may be NotVisible, with the reason.
+
+    Attributes:
+        http: a client whose base is the API's address, with credentials; None where that is not set.
+        vhost: name of the vhost.
+    """
+
+    http: httpx.AsyncClient | None
+    vhost: str
+
+    async def of_vhost(self, what: str) -> Any:
+        """All `queues` or `bindings` of the vhost."""
+        return await self.get(f"{what}/{quote(self.vhost, safe='')}")
+
+    async def queues(self) -> Queues | NotVisible:
+        """The queues by name."""
+        found = await self.of_vhost("queues")
+        return found if isinstance(found, NotVisible) else {one["name"]: one for one in found}
+
+    async def alarms(self) -> list[str] | NotVisible:
+        """What is in alarm anywhere in the cluster (`memory`, `disk`): publishing stands still meanwhile."""
+        found = await self.get("health/checks/alarms", failing=503)
+        if isinstance(found, NotVisible):
+            return found
+        listed = found.get("alarms") or []
+        return sorted({f"{alarm.get('resource')} on {alarm.get('node')}" for alarm in listed})
+
+    async def get(self, path: str, failing: int = 200) -> Any:
+        """The JSON of an answer.
+
+        Args:
+            path: below /api/.
+            failing: a status beside 200 that is an answer, too.
+        """
+        if self.http is None:
+            return UNSET
+        try:
+            response = await _get(self.http, f"api/{path}")
+        except (httpx.HTTPError, TimeoutError) as error:
+            why = describe_network_error(error, str(self.http.base_url))
+            return NotVisible(f"the management API does not answer: {why}")
+        try:
+            answer = response.json()
+        except ValueError:
+            answer = None
+        if response.status_code not in {200, failing}:
+            reason = str(answer.get("reason", "")) if isinstance(answer, dict) else ""
+            refuses = response.status_code == 401
+            what = "refuses AMQP_MANAGEMENT_URL's user" if refuses else f"answers {response.status_code}"
+            what += f" ({' '.join(reason.split())[:_MOST_REASON]})" if reason else ""
+            return NotVisible(f"the management API {what}: /api/{path}")
+        what = "what answers at AMQP_MANAGEMENT_URL is not RabbitMQ's management API"
+        return NotVisible(what) if answer is None else answer
+
+
+@asynccontextmanager
+async def management(settings: CommandSettings) -> AsyncIterator[Management]:
+    """The management API; without a user of its own with that of AMQP_URL."""
+    amqp = urlsplit(settings.amqp_url.get_secret_value())
+    vhost = unquote(amqp.path.removeprefix("/")) or "/"
+    if settings.management_url is None:
+        yield Management(None, vhost)
+        return
+    parts = urlsplit(settings.management_url.get_secret_value())
+    login = parts if parts.username is not None else amqp
+    address = parts._replace(netloc=parts.netloc.rpartition("@")[2], path=f"{parts.path.rstrip('/')}/")
+    account = unquote(login.username or "guest"), unquote(login.password or "guest")
+    async with _client(base_url=urlunsplit(address), auth=account) as http:
+        yield Management(http, vhost)
+
+
+class _Readiness(BaseModel):
+    ready: bool
+    reasons: list[str]
+    degraded: list[str] = []
+
+
+async def ask_services(service: str, urls: Sequence[str]) -> list[ServiceLook] | NotVisible:
+    """Ask all of one service at the same time.
+
+    Args:
+        service: `receiver` or `registrar`.
+        urls: such as `http://receiver:8080`; a name with several addresses stands for as many processes.
+    """
+    if not urls:
+        return NotVisible(f"CHRIS_{service.upper()}_URL is not set")
+    async with _client() as http:
+        asked = await asyncio.gather(*(_ask(http, service, httpx.URL(url)) for url in urls))
+    return [one for found in asked for one in found]
+
+
+async def _ask(http: httpx.AsyncClient, service: str, url: httpx.URL) -> list[ServiceLook]:
+    try:
+        hosts = await _addresses(url)
+    except OSError as error:
+        reason = f"/readyz does not answer: {describe_network_error(error, str(url))}"
+        return [ServiceLook(service=service, address=url.netloc.decode(), ready=False, reasons=[reason])]
+    return await asyncio.gather(*(_readiness(http, service, url, host) for host in hosts))
+
+
+async def _addresses(url: httpx.URL) -> list[str]:
+    """All addresses of a name, of one family: the second one would be the same processes again."""
+    if url.scheme != "http":
+        return [url.host]  # by its address alone no server's certificate fits
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(SECONDS):
+        found = await loop.getaddrinfo(url.host, url.port or 80, type=socket.SOCK_STREAM)
+    family = min(entry[0] for entry in found)
+    return sorted({str(entry[4][0]) for entry in found if entry[0] == family})[:_MOST_PROCESSES]
+
+
+async def _readiness(http: httpx.AsyncClient, service: str, url: httpx.URL, host: str) -> ServiceLook:
+    target = url.copy_with(host=host)
+    try:
+        response = await _get(http, target.join("/readyz"), headers={"Host": url.netloc.decode()})
+        answer = _Readiness.model_validate_json(response.content)
+        ready, reasons = answer.ready, answer.reasons + answer.degraded
+    except (httpx.HTTPError, TimeoutError) as error:
+        ready, reasons = False, [f"/readyz does not answer: {describe_network_error(error, str(url))}"]
+    except ValidationError:
+        ready, reasons = False, [f"what answers there is no {service}"]
+    return ServiceLook(service=service, address=target.netloc.decode(), ready=ready, reasons=reasons)
+
+
+def _client(**options: Any) -> httpx.AsyncClient:
+    """A client without the environment's proxies and passwords, to be used as a context."""
+    return httpx.AsyncClient(timeout=SECONDS, trust_env=False, verify=_tls(), **options)
+
+
+async def _get(http: httpx.AsyncClient, url: httpx.URL | str, **options: Any) -> httpx.Response:
+    async with asyncio.timeout(SECONDS):
+        return await http.get(url, **options)
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """One for all: to read the CAs takes as long as many requests, and --watch asks every two seconds."""
+    return ssl.create_default_context()
