@@ -1,4 +1,4 @@
-"""The rest of an ended life once its records are published: open series, temporary files, a note."""
+"""The rest of an ended life once its records are published: its open series and temporary files."""
 
 import contextlib
 import posixpath
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lapidicom.common.broker.publisher import Envelope
+from lapidicom.common.file_system import FileSystem
 from lapidicom.common.journal import records
 from lapidicom.common.journal.chunk import Reached, read_chunk
-from lapidicom.common.journal.format import FINISHED, Position
+from lapidicom.common.journal.format import Position
 from lapidicom.common.journal.reader import JournalFolder
 from lapidicom.common.journal.records import Record, SeriesKey, UnknownRecord
 from lapidicom.receiver.journal.observer import Observer
 from lapidicom.receiver.relay.messages import broken_off
-from lapidicom.receiver.relay.reader import write_position
 
 _LINES_AT_ONCE: Final = 256
 
@@ -170,58 +170,34 @@ def _read_segment(folder: JournalFolder, number: int, mark: Position | None, tab
         folder.fs.close(fd)
 
 
-class JournalFinisher:
-    """Finishes one journal.
+def messages_of(life: str, left_open: Iterable[LeftOpen], observe: Observer) -> list[Envelope]:
+    """The messages that end the series left open.
 
     Args:
-        folder: the journal.
-        life: its life, for the ids of its messages.
-        incoming: folder of the life's temporary files.
-        relay_id: of this relay: makes names of temporary files unique.
+        life: of the journal, for the ids of its messages.
+        left_open: the series.
         observe: called for series of which no message can be made.
     """
+    envelopes = []
+    for series in left_open:
+        try:
+            envelopes.append(
+                broken_off(life, series.sequence, series.fields, series.received, series.refused)
+            )
+        except ValueError:
+            observe("series_not_ended", life=life, sequence=series.sequence)
+    return envelopes
 
-    def __init__(
-        self, folder: JournalFolder, life: str, incoming: str, *, relay_id: str, observe: Observer
-    ) -> None:
-        self._folder = folder
-        self._life = life
-        self._incoming = incoming
-        self._relay_id = relay_id
-        self._observe = observe
 
-    def is_finished_at(self, end: Position) -> bool:
-        """Whether it was noted, by any relay, that the journal is finished and ends there."""
-        return self._folder.position(FINISHED) == end
+def remove_incoming(fs: FileSystem, incoming: str, *, is_known_dead: bool) -> None:
+    """Remove the temporary files of the dead.
 
-    def note_finished(self, end: Position) -> None:
-        """Note that it is finished and ends there. Need not succeed."""
-        write_position(self._folder, FINISHED, end, self._relay_id)
-
-    def messages_of(self, left_open: Iterable[LeftOpen]) -> list[Envelope]:
-        """The messages that end the series left open."""
-        envelopes = []
-        for series in left_open:
-            try:
-                envelope = broken_off(
-                    self._life, series.sequence, series.fields, series.received, series.refused
-                )
-            except ValueError:
-                self._observe("series_not_ended", life=self._life, sequence=series.sequence)
-            else:
-                envelopes.append(envelope)
-        return envelopes
-
-    def remove_incoming(self, *, is_known_dead: bool) -> None:
-        """Remove the temporary files of the dead.
-
-        Should the owner live, it answers 0xA700 for what it was about to rename. It needs the folder
-        for the next: that goes only if the owner is known to be dead, else with its journal.
-        """
-        fs = self._folder.fs
-        with contextlib.suppress(OSError):
-            for name in fs.listdir(self._incoming):
-                with contextlib.suppress(OSError):
-                    fs.unlink(f"{self._incoming}/{name}")
-            if is_known_dead:
-                fs.rmdir(self._incoming)
+    Should the owner live, it answers 0xA700 for what it was about to rename. It needs the folder for the
+    next: that goes only if the owner is known to be dead, else with its journal.
+    """
+    with contextlib.suppress(OSError):
+        for name in fs.listdir(incoming):
+            with contextlib.suppress(OSError):
+                fs.unlink(f"{incoming}/{name}")
+        if is_known_dead:
+            fs.rmdir(incoming)

@@ -13,14 +13,14 @@ from typing import Final, Protocol, TypeVar
 
 from lapidicom.common.broker.publisher import Envelope
 from lapidicom.common.journal.chunk import Reached
-from lapidicom.common.journal.format import BEGINNING, Line, Position, segment_name
+from lapidicom.common.journal.format import BEGINNING, FINISHED, Line, Position, segment_name
 from lapidicom.common.journal.reader import Extent, JournalFolder
 from lapidicom.common.journal.records import SEGMENT_OPENED, Record, UnknownRecord
 from lapidicom.receiver.journal.observer import Observer
 from lapidicom.receiver.relay.behind_mark import BehindMark, StoredFiles
-from lapidicom.receiver.relay.ended_life import JournalFinisher, find_left_open
+from lapidicom.receiver.relay.ended_life import find_left_open, messages_of, remove_incoming
 from lapidicom.receiver.relay.messages import Outgoing, envelope_of
-from lapidicom.receiver.relay.reader import Corruption, Counts, Cursor, JournalReader
+from lapidicom.receiver.relay.reader import Corruption, Counts, Cursor, JournalReader, write_position
 
 T = TypeVar("T")
 
@@ -83,7 +83,8 @@ class Follower:
         self._behind_mark = BehindMark(life, files, clock=clock, counts=counts, observe=observe)
         self._corruption = Corruption(folder, life, counts=counts, observe=observe)
         self._torn_at: Position | None = None
-        self._ended_life = JournalFinisher(folder, life, incoming, relay_id=relay_id, observe=observe)
+        self._incoming = incoming
+        self._relay_id = relay_id
         self._resumes = False
         self._is_known_dead = False
 
@@ -255,13 +256,13 @@ class Follower:
             extent: of the journal before its end was read: if it has grown since, this is not the end.
         """
         end = self._reader.position or BEGINNING
-        if not self._ended_life.is_finished_at(end):
+        if self.folder.position(FINISHED) != end:  # noted by any relay
             await self._publish_left_open(publish, end)
         if self._resumes or self.folder.extent() != extent:
             return
-        self._ended_life.note_finished(end)
+        write_position(self.folder, FINISHED, end, self._relay_id)
         self.write_cursor()
-        self._ended_life.remove_incoming(is_known_dead=self._is_known_dead)
+        remove_incoming(self.folder.fs, self._incoming, is_known_dead=self._is_known_dead)
         self._reader.close_segment()
         self.relayed_extent = extent
         self._observe("journal_finished", life=self.life)
@@ -269,7 +270,8 @@ class Follower:
     async def _publish_left_open(self, publish: Publish, end: Position) -> None:
         never_answered, mark = self._behind_mark.never_answered, self._reader.mark
         left = await self._offload(lambda: find_left_open(self.folder, mark, never_answered))
-        outgoing = [Outgoing(end.offset, envelope) for envelope in self._ended_life.messages_of(left)]
+        envelopes = messages_of(self.life, left, self._observe)
+        outgoing = [Outgoing(end.offset, envelope) for envelope in envelopes]
         for start in range(0, len(outgoing), IN_FLIGHT):
             await self._publish(publish, end.segment, outgoing[start : start + IN_FLIGHT])
 

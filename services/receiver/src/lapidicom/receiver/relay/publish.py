@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from typing import Final, Never, Protocol
 
 from lapidicom.common.broker.errors import BrokerError, ConnectionLost
@@ -79,17 +80,15 @@ class JournalPublisher:
         """Look at the volume for as long as the relay lives, whether RabbitMQ is there or not."""
         retained = 0.0
         while True:
-            with self._volume_may_fail("relay_cannot_look"):
+            try:
                 self._journals.look()
                 self._journals.write_cursors()
                 if self._clock() - retained >= _RETENTION_SECONDS:
                     retained = self._clock()
-                    await self._retain()
+                    await self._offload(partial(self._retention.run, self.candidates()))
+            except OSError as error:
+                self._observe("relay_cannot_look", errno=error.errno)
             await asyncio.sleep(self._look_seconds)
-
-    async def _retain(self) -> None:
-        candidates = self.candidates()
-        await self._offload(lambda: self._retention.run(candidates))
 
     def candidates(self) -> list[Candidate]:
         """Of which journals something may be deleted."""
@@ -150,10 +149,3 @@ class JournalPublisher:
         self._passes_before = self._passes
         self._at_rest.clear()
         await self._at_rest.wait()
-
-    @contextlib.contextmanager
-    def _volume_may_fail(self, event: str) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            self._observe(event, errno=error.errno)

@@ -1,15 +1,13 @@
 """Series folders: made, made durable up to the storage root, and held open for the stores that follow."""
 
 import contextlib
-import os
 import threading
 from collections import OrderedDict
 
 from lapidicom.common.file_system import GONE, FileSystem
 from lapidicom.common.volume import PACS_FOLDERS
-from lapidicom.receiver.storage.volume import FOLDER_MODE, Volume
-
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+from lapidicom.receiver.storage.pacs_folder import DIRECTORY, FOLDER_MODE
+from lapidicom.receiver.storage.volume import Volume
 
 
 class SeriesFolder:
@@ -89,7 +87,7 @@ class SeriesFolders:
 
     def _make(self, path: str) -> SeriesFolder:
         self._volume.check()
-        self._volume.ensure_pacs_folder()
+        self._volume.pacs.ensure()
         names = path.split("/")
         chain = ["/".join(names[:depth]) for depth in range(len(PACS_FOLDERS), len(names) + 1)]
         for folder in chain[1:]:
@@ -97,5 +95,5 @@ class SeriesFolders:
                 self._fs.mkdir(folder, FOLDER_MODE, dir_fd=self._volume.root)
         # Whoever made them: another listener may have made a folder and not yet synced its parent.
         for folder in reversed(chain[:-1]):
-            self._volume.sync_folder(folder)
-        return SeriesFolder(path, self._fs.open(path, _DIRECTORY, dir_fd=self._volume.root), self._fs)
+            self._volume.pacs.sync(folder)
+        return SeriesFolder(path, self._fs.open(path, DIRECTORY, dir_fd=self._volume.root), self._fs)

@@ -7,21 +7,18 @@ mount point. A sentinel file with an identity tells whether the path still leads
 import contextlib
 import errno
 import os
-import threading
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from lapidicom.common.file_system import GONE, FileSystem
-from lapidicom.common.instance.path import PACS_ROOT
+from lapidicom.common.file_system import FileSystem
 from lapidicom.common.spool import SENTINEL
-from lapidicom.common.volume import NO_SPACE, PACS_FOLDERS, Finding, try_volume
+from lapidicom.common.volume import NO_SPACE, Finding, try_volume
 from lapidicom.receiver.errors import OutOfResources
+from lapidicom.receiver.storage.pacs_folder import DIRECTORY, FOLDER_MODE, PacsFolder
 
-FOLDER_MODE = 0o775
 FILE_MODE = 0o664
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class VolumeUnusable(Exception):
@@ -87,8 +84,6 @@ class Volume:
         self._incoming = spool / "incoming" / life
         self._sentinel = os.fspath(spool / SENTINEL)
         self._min_free_space = min_free_space
-        self._pacs = -1
-        self._pacs_lock = threading.Lock()
         self.fault: Fault | None = None
         """Why instances are refused now, or None; a plain attribute, read once per instance."""
         self.hang: Fault | None = None
@@ -105,11 +100,12 @@ class Volume:
         self.watch()
 
     def _open(self) -> None:
-        self.root = self._fs.open(self._files_root, _DIRECTORY)
+        self.root = self._fs.open(self._files_root, DIRECTORY)
+        self.pacs = PacsFolder(self._fs, self.root, fsync=self._fsync)
         for folder in (self._spool, self._spool / "incoming", self._incoming):
             with contextlib.suppress(FileExistsError):
                 self._fs.mkdir(folder, FOLDER_MODE)
-        self.incoming = self._fs.open(self._incoming, _DIRECTORY)
+        self.incoming = self._fs.open(self._incoming, DIRECTORY)
 
     def _claim_identity(self) -> str:
         """Read the sentinel, or make it; of two receivers that make it at once, one wins by link()."""
@@ -144,52 +140,17 @@ class Volume:
         Raises:
             OSError, VolumeUnusable: it failed.
         """
-        self._make_pacs_folder()
+        self.pacs.make()
         unmet = [found for found in self._findings() if found.fault is not None]
         if unmet:
             faults = "; ".join(f"{found.fault}: {found.remedy}" for found in unmet)
             raise VolumeUnusable(f"CHRIS_FILES_ROOT={self._files_root}, spool {self._spool}: {faults}")
-        self._hold_pacs_folder()
+        self.pacs.hold()
         if self.space().inodes == 0:
             raise OSError(errno.ENOSPC, "no free inodes")
 
     def _findings(self) -> list[Finding]:
         return try_volume(self._fs, spool=self.incoming, root=self.root, fsync=self._fsync)
-
-    def _make_pacs_folder(self) -> None:
-        for folder in PACS_FOLDERS:
-            with contextlib.suppress(FileExistsError):
-                self._fs.mkdir(folder, FOLDER_MODE, dir_fd=self.root)
-
-    def _hold_pacs_folder(self) -> None:
-        """Make SERVICES/PACS durable under its name, and hold it so that its inode is given to no other."""
-        pacs = self._fs.open(PACS_ROOT, _DIRECTORY, dir_fd=self.root)
-        try:
-            for folder in (*reversed(PACS_FOLDERS), "."):
-                self.sync_folder(folder)
-        except OSError:
-            self._fs.close(pacs)
-            raise
-        pacs, self._pacs = self._pacs, pacs
-        if pacs >= 0:
-            self._fs.close(pacs)
-
-    def ensure_pacs_folder(self) -> None:
-        """See that SERVICES/PACS is still the folder that was made durable; make it anew if it is not.
-
-        Raises:
-            OSError: it cannot be made, or not made durable.
-        """
-        with self._pacs_lock:
-            try:
-                found, held = self._fs.stat(PACS_ROOT, dir_fd=self.root), self._fs.fstat(self._pacs)
-                if (found.st_dev, found.st_ino) == (held.st_dev, held.st_ino):
-                    return
-            except OSError as error:
-                if error.errno not in GONE:
-                    raise
-            self._make_pacs_folder()
-            self._hold_pacs_folder()
 
     def try_store(self) -> None:
         """Do what a store does, with scratch files that are removed again.
@@ -199,22 +160,12 @@ class Volume:
         """
         self.check()
         try:
-            self.ensure_pacs_folder()
+            self.pacs.ensure()
             for found in self._findings():
                 if found.fault is not None:
                     raise OutOfResources(f"volume: {found.fault}", is_shared=found.errno in NO_SPACE)
         except OSError as error:
             raise cannot_write(error) from error
-
-    def sync_folder(self, path: str) -> None:
-        """Make the entries of a folder below the root durable."""
-        if not self._fsync:
-            return
-        fd = self._fs.open(path, _DIRECTORY, dir_fd=self.root)
-        try:
-            self._fs.fsync(fd)
-        finally:
-            self._fs.close(fd)
 
     def space(self) -> Space:
         """Ask the file system what is free for us."""
@@ -281,7 +232,7 @@ class Volume:
         """Remove the folder of temporary files and let go of the volume."""
         self._remove_incoming()
         self._fs.close(self.incoming)
-        self._fs.close(self._pacs)
+        self.pacs.close()
         self._fs.close(self.root)
 
     def _remove_incoming(self) -> None:
