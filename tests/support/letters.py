@@ -1,10 +1,11 @@
 """Dead letters as the command reads them, without a broker."""
 
 from datetime import datetime
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
-from lapidicom.cli.letter import DeadLetter, Properties, read_letter
+from pamqp.commands import Basic
+
+from lapidicom.cli.letter import DeadLetter, read_letter
 from lapidicom.common.messages import HEADER_ID, HEADER_VERSION
 from tests.support.dead_letters import dead_letter
 
@@ -14,12 +15,11 @@ def properties(
     message_id: str | None = "m1",
     message_type: str | None = "InstanceStored",
     timestamp: datetime | None = None,
-) -> Properties:
+) -> Basic.Properties:
     """AMQP's properties of a message."""
-    found = SimpleNamespace(
+    return Basic.Properties(
         headers=headers, message_id=message_id, message_type=message_type, timestamp=timestamp
     )
-    return cast(Properties, found)
 
 
 def letter(*arguments: Any, **changes: Any) -> DeadLetter:

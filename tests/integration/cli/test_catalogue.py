@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from lapidicom.cli import cube as asking
-from lapidicom.cli.cube import Catalogue, Listing, catalogue
+from lapidicom.cli.cube import Catalogue, Listing
 from lapidicom.cli.errors import ExitStatus, OperatorError
 from lapidicom.common.settings import CubeSection
 from lapidicom.registrar.cube.mending import Request, request
@@ -44,8 +44,8 @@ def ask(cube: CubeProcess, question: Callable[[Catalogue], Awaitable[T]], *, url
     )
 
     async def run() -> T:
-        async with catalogue(section, 0) as known:
-            return await question(known)
+        async with asking.cube_client(section, asking.READ_SECONDS) as client:
+            return await question(Catalogue(client, section.cube_url, asking.Rate(0)))
 
     return asyncio.run(run())
 

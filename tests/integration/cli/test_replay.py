@@ -163,8 +163,8 @@ def test_what_an_edit_makes_invalid_stays_a_dead_letter(amqp_url: str) -> None:
         (("--all", "--set", "Modality"), "'Modality' is not of its form"),
         (("--all", "--unset", "Modality", "--set", "Modality=MR"), "edited twice"),
         (("--all", "--rate", "fast"), "'fast' is no rate"),
-        (("--all", "--canary", "1"), "need CHRIS_URL"),
-        (("--all", "--wait"), "need CHRIS_URL"),
+        (("--all", "--canary", "1"), "set CHRIS_URL"),
+        (("--all", "--wait"), "set CHRIS_URL"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_is_asked(options: tuple[str, ...], said: str) -> None:

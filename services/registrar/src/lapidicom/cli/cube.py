@@ -169,15 +169,23 @@ class Catalogue:
 
 
 @asynccontextmanager
-async def catalogue(section: CubeSection, rate: float) -> AsyncIterator[Catalogue]:
+async def catalogue(section: CubeSection | None, rate: float) -> AsyncIterator[Catalogue]:
     """CUBE's registered files, for as long as a command asks.
 
     Args:
-        section: CUBE's address and account.
+        section: CUBE's address and account, if they are set.
         rate: requests a second; 0: no limit.
+
+    Raises:
+        OperatorError: CUBE is not visible from here, does not answer, or does not register single files.
     """
+    if section is None:
+        what = "CUBE is not visible from here"
+        raise OperatorError(what, "set CHRIS_URL, CHRIS_USERNAME and CHRIS_PASSWORD")
     async with cube_client(section, READ_SECONDS) as cube:
-        yield Catalogue(cube, section.cube_url, Rate(rate))
+        files = Catalogue(cube, section.cube_url, Rate(rate))
+        await files.check_generation()
+        yield files
 
 
 @asynccontextmanager

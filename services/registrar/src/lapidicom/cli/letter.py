@@ -6,10 +6,12 @@ Whatever is wrong with it there is a letter: an undecodable body or a foreign me
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any, Final, Protocol
+from typing import Any, Final
+
+from pamqp.commands import Basic
 
 from lapidicom.cli.causes import BY_BROKER, DELIVERY_LIMIT, known_reason
 from lapidicom.common.headers import HEADER_ID, HEADER_VERSION, Header, own_headers
@@ -40,15 +42,6 @@ def short_id(letter_id: str) -> str:
     """A short form that `is_named` understands."""
     life, dot, sequence = letter_id.partition(".")
     return f"{life[:_SHORT]}.{sequence}" if dot else life[: 2 * _SHORT]
-
-
-class Properties(Protocol):
-    """AMQP's properties of a message, as far as they are read here."""
-
-    headers: dict[str, Any] | None
-    message_id: str | None
-    message_type: str | None
-    timestamp: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +104,8 @@ class DeadLetter:
         text = _text(self.fields.get(keyword))
         return text if _UID.fullmatch(text) else ""
 
-    def without_body(self) -> "DeadLetter":
-        """The same without the body, where many are kept."""
-        return replace(self, body=b"")
 
-
-def read_letter(body: bytes, properties: Properties) -> DeadLetter:
+def read_letter(body: bytes, properties: Basic.Properties) -> DeadLetter:
     """Read a message of the dead-letter queue; never fails.
 
     Args:

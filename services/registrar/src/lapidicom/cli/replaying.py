@@ -111,7 +111,9 @@ async def replay_letters(shell: Shell, plan: Plan, options: Options, because: st
     """
     done = Sent()
     async with AsyncExitStack() as stack:
-        cube = await _cube(shell, stack) if options.canary or options.wait else None
+        cube = None
+        if options.canary or options.wait:
+            cube = await stack.enter_async_context(catalogue(shell.settings.cube, CUBE_RATE))
         link = await stack.enter_async_context(shell.connection())
         publisher = await stack.enter_async_context(shell.publishing())
         locked = await stack.enter_async_context(AsyncExitStack())
@@ -150,20 +152,11 @@ async def see(link: AbstractConnection, plan: Plan) -> None:
             plan.take(letter)
 
 
-async def _cube(shell: Shell, stack: AsyncExitStack) -> Catalogue:
-    section = shell.settings.cube
-    if section is None:
-        needs = "--canary and --wait need CHRIS_URL, CHRIS_USERNAME and CHRIS_PASSWORD"
-        raise OperatorError("CUBE is not visible from here", needs)
-    cube = await stack.enter_async_context(catalogue(section, CUBE_RATE))
-    await cube.check_generation()
-    return cube
-
-
+@dataclass
 class _Replay:
     """One replay.
 
-    Args:
+    Attributes:
         shell: of the command.
         link: the connection that has the lock.
         publisher: on another connection.
@@ -172,30 +165,26 @@ class _Replay:
         options: of the operator.
         advance: told how many more are sent.
         done: what became of them; right at any moment.
+        new: dead letters that came since the start, as far as is known.
     """
 
-    def __init__(
-        self,
-        shell: Shell,
-        link: AbstractConnection,
-        publisher: Publisher,
-        cube: Catalogue | None,
-        plan: Plan,
-        options: Options,
-        advance: Advance,
-        done: Sent,
-    ) -> None:
-        self._shell, self._link, self._publisher, self._cube = shell, link, publisher, cube
-        self._plan, self._again, self._options = plan, plan.anew(), options
-        self._advance, self._done = advance, done
-        self._rate = Rate(options.rate or 0.0)
-        self._expects = True
-        self._new = 0
-        """Dead letters that came since the start, as far as is known."""
+    shell: Shell
+    link: AbstractConnection
+    publisher: Publisher
+    cube: Catalogue | None
+    plan: Plan
+    options: Options
+    advance: Advance
+    done: Sent
+    new: int = 0
+
+    def __post_init__(self) -> None:
+        """Nothing is sent yet."""
+        self._again, self._rate, self._expects = self.plan.anew(), Rate(self.options.rate or 0.0), True
 
     async def send(self) -> bool:
         """The canary, then the rest; whether there is an outcome to wait for."""
-        done, options = self._done, self._options
+        done, options = self.done, self.options
         if options.canary:
             await self._send(first=options.canary)
             await self.wait(self.returned)
@@ -207,18 +196,18 @@ class _Replay:
         while True:
             stop_at = None if options.keep_going else STOP_AT + excused
             await self._send(stop_at=stop_at)
-            if self._new:
+            if self.new:
                 self._came_back(await self.returned())
-            if stop_at is None or self._new < stop_at:
+            if stop_at is None or self.new < stop_at:
                 return options.wait
             if len(done.returned) >= STOP_AT:
                 done.stopped = True
                 return options.wait
-            excused = self._new - len(done.returned)  # these have nothing to do with this replay
+            excused = self.new - len(done.returned)  # these have nothing to do with this replay
 
     async def _send(self, first: int = 0, stop_at: int | None = None) -> None:
         """Send so many of the rest, or all, until so many new dead letters have come."""
-        goal = min(self._done.sent + first, self._plan.selected) if first else self._plan.selected
+        goal = min(self.done.sent + first, self.plan.selected) if first else self.plan.selected
         while not await self._session(goal, stop_at):
             pass
 
@@ -226,9 +215,9 @@ class _Replay:
         """Walk through what remains; false if the letters were only given back for a moment."""
         loop = asyncio.get_running_loop()
         began = looked = loop.time()
-        taken, remaining = self._done.sent, self._plan.letters - self._done.sent
-        depth = await ready(self._link, DEAD_LETTER_QUEUE)
-        async with reading(self._link, DEAD_LETTER_QUEUE, depth, most=HELD, reserve=HELD // 2) as letters:
+        taken, remaining = self.done.sent, self.plan.letters - self.done.sent
+        depth = await ready(self.link, DEAD_LETTER_QUEUE)
+        async with reading(self.link, DEAD_LETTER_QUEUE, depth, most=HELD, reserve=HELD // 2) as letters:
             async with InFlight(BATCHES) as flight:
                 while taken < goal and letters.received < remaining and not letters.is_silent:
                     batch = await self._gather(letters, remaining, goal - taken)
@@ -238,7 +227,7 @@ class _Replay:
                         continue
                     looked = loop.time()
                     await self._count_new(letters, remaining)
-                    if stop_at is not None and self._new >= stop_at:
+                    if stop_at is not None and self.new >= stop_at:
                         break
                     if looked >= began + HELD_SECONDS:
                         return False
@@ -248,7 +237,7 @@ class _Replay:
     async def _gather(self, letters: Reading, remaining: int, most: int) -> list[Chosen]:
         """The next batch; with a rate what goes in a second."""
         batch: list[Chosen] = []
-        most = min(most, BATCH, max(1, int(self._options.rate or BATCH)))
+        most = min(most, BATCH, max(1, int(self.options.rate or BATCH)))
         while len(batch) < most and letters.received < remaining:
             held = await letters.next()
             if held is None:
@@ -266,21 +255,21 @@ class _Replay:
         What is on its way to us is counted as ready no more: too few may be seen, never too many.
         """
         arrived = letters.arrived
-        self._new = max(self._new, await ready(self._link, DEAD_LETTER_QUEUE) - (remaining - arrived))
+        self.new = max(self.new, await ready(self.link, DEAD_LETTER_QUEUE) - (remaining - arrived))
 
     async def _send_batch(self, batch: Sequence[Chosen]) -> None:
-        publishes = (self._publisher.publish(envelope) for _, _, envelope in batch)
+        publishes = (self.publisher.publish(envelope) for _, _, envelope in batch)
         results = await asyncio.gather(*publishes, return_exceptions=True)
         for (held, letter, _), error in zip(batch, results, strict=True):
             if error is not None:
                 continue
             await held.ack(wait=False)
-            self._done.sent += 1
+            self.done.sent += 1
             if self._expects and letter.type == InstanceStored.TYPE and letter.path:
-                self._done.waiting[letter.id] = letter.path
+                self.done.waiting[letter.id] = letter.path
             elif self._expects:
-                self._done.no_files += 1
-        self._advance(results.count(None))
+                self.done.no_files += 1
+        self.advance(results.count(None))
         for error in filter(None, results):
             raise error
 
@@ -290,13 +279,13 @@ class _Replay:
         Args:
             look: which are dead letters again; asked only where the depth of their queue has changed.
         """
-        loop, done, cube = asyncio.get_running_loop(), self._done, self._cube
+        loop, done, cube = asyncio.get_running_loop(), self.done, self.cube
         if cube is None:
             return
-        until, depth = loop.time() + self._options.wait_seconds, -1
-        with self._shell.output.progress("registered", len(done.waiting)) as advance:
+        until, depth = loop.time() + self.options.wait_seconds, -1
+        with self.shell.output.progress("registered", len(done.waiting)) as advance:
             while True:
-                seen = await ready(self._link, DEAD_LETTER_QUEUE)
+                seen = await ready(self.link, DEAD_LETTER_QUEUE)
                 if seen != depth:
                     self._came_back(await look())
                     depth = seen
@@ -316,22 +305,22 @@ class _Replay:
 
     async def returned(self) -> dict[str, str]:
         """Which messages of this replay are dead letters again, with reasons; the lock is the caller's."""
-        async with walk(self._link) as letters:
+        async with walk(self.link) as letters:
             return {
                 letter.id: letter.reason
                 async for letter, _ in each(letters)
-                if letter.headers.get(REPLAY) == self._plan.replay
+                if letter.headers.get(REPLAY) == self.plan.replay
             }
 
     async def returned_under_lock(self) -> dict[str, str]:
         """The same, if no other operator is at the dead letters; else what is known already."""
         try:
-            async with lock(self._link):
+            async with lock(self.link):
                 return await self.returned()
         except Busy:
-            return self._done.returned
+            return self.done.returned
 
     def _came_back(self, returned: dict[str, str]) -> None:
-        self._done.returned |= returned
+        self.done.returned |= returned
         for name in returned:
-            self._done.waiting.pop(name, None)
+            self.done.waiting.pop(name, None)

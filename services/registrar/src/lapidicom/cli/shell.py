@@ -171,6 +171,7 @@ def command(*examples: str) -> Callable[[Callable[Concatenate[Shell, P], T]], Ca
     """Make a command of a function; its docstring is the help.
 
     Its first parameter is the Shell; the others are typer's. It returns an exit status, or nothing for 0.
+    `Shell.run` runs what is asynchronous.
 
     Args:
         examples: whole command lines for --help.
@@ -184,12 +185,13 @@ def command(*examples: str) -> Callable[[Callable[Concatenate[Shell, P], T]], Ca
         }
 
         @wraps(function)
-        def run(context: typer.Context, as_json: bool, no_color: bool, **given: Any) -> T:
+        def run(context: typer.Context, as_json: bool, no_color: bool, **given: Any) -> Any:
             verb = context.command_path.removeprefix("lapidicom").strip()
             shell = Shell(context.find_root().obj, verb, as_json=as_json, no_color=no_color)
             for name, several in dataclasses.items():
                 given[name] = several(**{one.name: given.pop(one.name) for one in fields(several)})
-            return function(shell, **given)  # type: ignore[call-arg]  # they are those of its signature
+            done: Any = function(shell, **given)  # type: ignore[call-arg]  # they are those of its signature
+            return shell.run(done) if inspect.iscoroutine(done) else done
 
         common = [
             _parameter("context", annotation=typer.Context),

@@ -91,10 +91,11 @@ class Options:
     ] = None
 
 
+@dataclass
 class Run:
     """One run.
 
-    Args:
+    Attributes:
         shell: the way to RabbitMQ, to the audit log and to the operator.
         options: of the operator.
         because: the operator's reason.
@@ -106,24 +107,20 @@ class Run:
         window: missing files that are settled together.
     """
 
-    def __init__(
-        self,
-        shell: Shell,
-        options: Options,
-        because: str,
-        *,
-        root: Path,
-        spool: Path | None,
-        cube: Catalogue,
-        state: StateFile,
-        findings: Findings,
-        window: int = WINDOW,
-    ) -> None:
-        self._shell, self._options, self._because = shell, options, because
-        self._root, self._spool, self._cube, self._state = root, spool, cube, state
-        self._findings = findings
-        self._window_size = window
-        self._after, findings.left_before = state.after, state.state.left
+    shell: Shell
+    options: Options
+    because: str
+    root: Path
+    spool: Path | None
+    cube: Catalogue
+    state: StateFile
+    findings: Findings
+    window: int = WINDOW
+
+    def __post_init__(self) -> None:
+        """Begin where the run before has ended."""
+        options, findings = self.options, self.findings
+        self._after, findings.left_before = self.state.after, self.state.state.left
         self._since = options.since.timestamp() if options.since else 0.0
         self._is_whole = not self._after and options.since is None
         self._pacs = ""
@@ -131,8 +128,8 @@ class Run:
         self._is_settled = True
         self._may_ask = not options.dry_run
         add = partial(findings.add, findings.in_journal_without_file)
-        vanished = VanishedFiles(root, options.pacs, options.since, options.older_than, add)
-        self._look_once = None if spool is None else vanished.look
+        vanished = VanishedFiles(self.root, options.pacs, options.since, options.older_than, add)
+        self._look_once = None if self.spool is None else vanished.look
 
     async def run(self) -> None:
         """Look at everything, and enqueue what is lost.
@@ -146,22 +143,22 @@ class Run:
         folders, is_over = self._walk(), False
         while not is_over:
             window: dict[str, Missing] = {}
-            with self._shell.output.progress("series folders", None) as advance:
+            with self.shell.output.progress("series folders", None) as advance:
                 is_over = await self._fill(window, folders, advance)
             await self._settle(window)
             self._note_progress()
         if self._rows_elsewhere > 0:
-            self._findings.not_on_volume.in_other_folders[OTHER_PACS] = self._rows_elsewhere
+            self.findings.not_on_volume.in_other_folders[OTHER_PACS] = self._rows_elsewhere
         if self._is_settled:
-            self._state.remove()
+            self.state.remove()
 
     def _note_progress(self) -> None:
         """The next run begins at the first folder in which something was left that may still be enqueued."""
         if self._is_settled:
-            self._state.write(self._after, self._findings.unsound)
+            self.state.write(self._after, self.findings.unsound)
 
     async def _walk(self) -> AsyncIterator[SeriesFolder]:
-        steps = series_folders(self._root, pacs=self._options.pacs, since=self._since, after=self._after)
+        steps = series_folders(self.root, pacs=self.options.pacs, since=self._since, after=self._after)
         while (folder := await of_volume(partial(next, steps, _OVER))) is not _OVER:
             if folder is not None:
                 yield folder
@@ -175,7 +172,7 @@ class Run:
             await self._compare(folder, window)
             self._after = folder.path
             advance(1)
-            if len(window) >= self._window_size:
+            if len(window) >= self.window:
                 return False
             if not window:
                 self._note_progress()
@@ -184,13 +181,13 @@ class Run:
 
     async def _enter_root(self) -> None:
         """Count the rows of all PACS, or see that there is such a PACS: else nothing seems to be missing."""
-        pacs, cube = self._options.pacs, self._cube
-        if pacs is not None and not await of_volume((self._root / PACS_ROOT / pacs).is_dir):
+        pacs, cube = self.options.pacs, self.cube
+        if pacs is not None and not await of_volume((self.root / PACS_ROOT / pacs).is_dir):
             rows = await cube.count(fname=f"{PACS_ROOT}/{pacs}/")
             if not rows:
                 what = f"there is no folder {pacs} below {PACS_ROOT}, and CUBE has no file there"
                 raise OperatorError(what, "give --pacs as it stands in paths", ExitStatus.UNUSABLE)
-            self._findings.not_on_volume.in_other_folders[pacs] = rows
+            self.findings.not_on_volume.in_other_folders[pacs] = rows
         elif pacs is None and self._is_whole:
             all_rows = await cube.count(fname=f"{PACS_ROOT}/")
             self._rows_elsewhere = all_rows - await cube.count(fname=f"{PACS_ROOT}/{PROGRESS_FILES}/")
@@ -200,15 +197,15 @@ class Run:
         if name == self._pacs or not self._is_whole:
             return
         if self._pacs and self._rows_of_pacs > 0:
-            self._findings.not_on_volume.in_other_folders[self._pacs] = self._rows_of_pacs
+            self.findings.not_on_volume.in_other_folders[self._pacs] = self._rows_of_pacs
         self._pacs = name
         can_be_asked = name and _is_utf_8(name)
-        self._rows_of_pacs = await self._cube.count(fname=f"{PACS_ROOT}/{name}/") if can_be_asked else 0
+        self._rows_of_pacs = await self.cube.count(fname=f"{PACS_ROOT}/{name}/") if can_be_asked else 0
         self._rows_elsewhere -= self._rows_of_pacs
 
     async def _compare(self, folder: SeriesFolder, window: dict[str, Missing]) -> None:
         """Ask CUBE for the rows of one folder; of paths that are not UTF-8 it can have none."""
-        findings, cube = self._findings, self._cube
+        findings, cube = self.findings, self.cube
         findings.folders += 1
         unreadable = findings.not_in_cube[Fate.UNREADABLE]
         if folder.fault:
@@ -229,7 +226,7 @@ class Run:
             else:
                 window[path] = Missing(path, file.modified)
         for path in listing.files.keys() - {f"{folder.path}/{name}" for name in folder.files}:
-            if not await of_volume((self._root / path).exists):
+            if not await of_volume((self.root / path).exists):
                 findings.add(findings.not_on_volume, path)
 
     async def _settle(self, window: dict[str, Missing]) -> None:
@@ -237,11 +234,11 @@ class Run:
         await self._read_journals(window)
         if not window:
             return
-        async with self._shell.connection() as link:
+        async with self.shell.connection() as link:
             await _read_letters(link, window)
-            may_wait = not self._options.even_if_waiting and await self._may_wait(link)
+            may_wait = not self.options.even_if_waiting and await self._may_wait(link)
         lost: list[Registration] = []
-        settled_before = self._options.older_than.timestamp()
+        settled_before = self.options.older_than.timestamp()
         for missing in window.values():
             fate = missing.fate(settled_before=settled_before, may_wait=may_wait)
             why = ""
@@ -250,14 +247,14 @@ class Run:
             elif fate is Fate.LOST:
                 why = "no journal tells of it" if missing.record is None else ""
                 try:
-                    lost.append(await of_volume(partial(message_of, self._root, missing)))
+                    lost.append(await of_volume(partial(message_of, self.root, missing)))
                 except NoMessage as error:
                     fate, why = Fate.UNREADABLE, str(error)
                 except FileNotFoundError:
                     continue  # removed meanwhile: no file is missing in CUBE
                 except PermissionError:
                     fate, why = Fate.UNREADABLE, "it may not be read from here"
-            self._findings.add(self._findings.not_in_cube[fate], missing.path, why)
+            self.findings.add(self.findings.not_in_cube[fate], missing.path, why)
             self._is_settled &= fate not in UNSETTLED
         if lost:
             self._may_ask = self._may_ask and await self._may_enqueue(len(lost))
@@ -267,19 +264,19 @@ class Run:
 
     async def _read_journals(self, window: Mapping[str, Missing]) -> None:
         """Once for each window; the first time all records are looked at."""
-        spool, pulse = self._spool, Pulse()
+        spool, pulse = self.spool, Pulse()
         if spool is None or not (window or self._look_once):
             return
         total = await of_volume(Survey(spool).size)
-        with self._shell.output.progress("reading journals", total) as advance:
+        with self.shell.output.progress("reading journals", total) as advance:
             survey = Survey(spool, pulse.beating(advance))
             await of_volume(partial(attach, survey, window, self._look_once), pulse)
         self._look_once = None
 
     async def _may_wait(self, link: AbstractConnection) -> bool:
         """Whether messages wait at each look: one moment without any is enough, for ours are older."""
-        settings = self._shell.settings
-        until = time.monotonic() + self._options.wait
+        settings = self.shell.settings
+        until = time.monotonic() + self.options.wait
         while (await waiting(link, (*settings.retry_delays, settings.park_delay))).total:
             if time.monotonic() >= until:
                 return True
@@ -288,13 +285,13 @@ class Run:
 
     async def _may_enqueue(self, count: int) -> bool:
         """Ask the operator. After a no the rest is only looked at, and the next run looks at it again."""
-        found, at_most = self._findings, self._options.at_most
+        found, at_most = self.findings, self.options.at_most
         known = f"CUBE has {found.registered} of the {found.files} instances looked at so far"
-        if not self._options.yes:
-            return await self._shell.is_wanted(f"{known}. Enqueue {count} registrations?")
+        if not self.options.yes:
+            return await self.shell.is_wanted(f"{known}. Enqueue {count} registrations?")
         if found.enqueued + count <= at_most:
             return True
-        self._shell.output.warn(
+        self.shell.output.warn(
             f"{count} registrations are lost, {found.enqueued} were enqueued before: more than --at-most "
             f"{at_most}, so that no more are enqueued. {known}: if this is the right CUBE and the right "
             "volume, give a higher --at-most"
@@ -306,13 +303,13 @@ class Run:
 
         CUBE is asked once more for each folder: since the first look minutes may have passed.
         """
-        findings, options = self._findings, self._options
+        findings, options = self.findings, self.options
         before, what = findings.enqueued, f"run {findings.run} --pacs {options.pacs} --since {options.since}"
         async with (
-            self._shell.publishing() as publisher,
-            self._shell.audited(self._because, what, len(lost)) as after,
+            self.shell.publishing() as publisher,
+            self.shell.audited(self.because, what, len(lost)) as after,
         ):
-            with self._shell.output.progress("enqueued", len(lost)) as advance:
+            with self.shell.output.progress("enqueued", len(lost)) as advance:
 
                 async def publish(registration: Registration) -> None:
                     await publisher.publish(registration.envelope(findings.run))
@@ -321,7 +318,7 @@ class Run:
 
                 try:
                     for folder, made in groupby(lost, lambda one: one.message.path.rpartition("/")[0]):
-                        taken = (await self._cube.list(fname=f"{folder}/")).files
+                        taken = (await self.cube.list(fname=f"{folder}/")).files
                         async with InFlight(IN_FLIGHT) as flight:
                             for registration in made:
                                 if registration.message.path not in taken:

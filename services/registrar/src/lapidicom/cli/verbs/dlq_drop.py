@@ -56,7 +56,7 @@ class Dropped(Answer):
     "lapidicom dlq drop --reason file-missing --export gone.jsonl --because 'study was deleted'",
     "lapidicom dlq drop --id 0b3f62c1.17 --no-export --yes",
 )
-def drop(
+async def drop(
     shell: Shell,
     filters: Filters,
     export: Annotated[
@@ -78,14 +78,6 @@ def drop(
         )
     if not yes and not sys.stdin.isatty():
         raise OperatorError("nobody can be asked: this is no terminal", "give --yes to drop without asking")
-    selected, dropped = shell.run(_drop(shell, filters, export, because, yes=yes))
-    shell.output.show(Dropped(selected=selected, dropped=dropped, export=str(export) if export else None))
-    return ExitStatus.OK if dropped == selected else ExitStatus.FAILED
-
-
-async def _drop(
-    shell: Shell, filters: Filters, export: Path | None, because: str, *, yes: bool
-) -> tuple[int, int]:
     kept = f"--export {export}" if export else "--no-export"
     async with (
         shell.audited(because, f"{filters} {kept}") as after,
@@ -93,17 +85,19 @@ async def _drop(
         lock(link),
     ):
         copies, found = await _find(link, filters, export)
-        after["selected"] = found.selected
+        after["selected"] = selected = found.selected
         if not shell.output.json:
             shell.output.show(found)
-        if not found.selected or not (yes or await shell.is_wanted(f"Drop these {found.selected} for good?")):
-            return found.selected, 0
-        with shell.output.progress("dropped", found.selected) as advance:
-            try:
-                await _take_out(link, found.letters, copies, advance)
-            finally:
-                after["dropped"] = found.selected - copies.total()
-    return found.selected, found.selected - copies.total()
+        is_wanted = selected and (yes or await shell.is_wanted(f"Drop these {selected} for good?"))
+        if is_wanted:
+            with shell.output.progress("dropped", selected) as advance:
+                try:
+                    await _take_out(link, found.letters, copies, advance)
+                finally:
+                    after["dropped"] = selected - copies.total()
+    dropped = selected - copies.total()
+    shell.output.show(Dropped(selected=selected, dropped=dropped, export=str(export) if export else None))
+    return ExitStatus.OK if dropped == selected else ExitStatus.FAILED
 
 
 async def _find(

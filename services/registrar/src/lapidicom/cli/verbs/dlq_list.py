@@ -104,7 +104,7 @@ KEYS: Final[Mapping[GroupBy, Callable[[DeadLetter], str]]] = {
     "lapidicom dlq list --since 2h --reason refused --where Modality=MR",
     "lapidicom dlq list --pacs PACS1 --limit 20 --json",
 )
-def list_letters(
+async def list_letters(
     shell: Shell,
     filters: Filters,
     group_by: Annotated[
@@ -119,12 +119,7 @@ def list_letters(
 
     Looking changes nothing: the messages keep their place, and no count that could end them goes up.
     """
-    shell.run(_list(shell, filters, group_by, shell.rows(limit), show_phi=show_phi, because=because))
-
-
-async def _list(
-    shell: Shell, filters: Filters, group_by: GroupBy | None, limit: int, *, show_phi: bool, because: str
-) -> None:
+    most = shell.rows(limit)
     rows: list[Row] = []
     groups: dict[str, Group] = {}
     made = GroupOfOneReason if group_by is GroupBy.REASON else Group
@@ -141,14 +136,14 @@ async def _list(
                     if key not in groups:
                         groups[key] = made.of(key, letter)
                     groups[key].add(letter)
-                elif not limit or len(rows) < limit:
+                elif not most or len(rows) < most:
                     rows.append(Row.of(letter, show_phi=show_phi))
         seen["letters"] = len(rows)
     if group_by is None:
         shell.output.show(Letters(total=total, matching=matching, dead_letters=rows))
         shell.more(matching - len(rows))
         return
-    largest = sorted(groups.values(), key=lambda one: -one.count)[: limit or None]
+    largest = sorted(groups.values(), key=lambda one: -one.count)[: most or None]
     for one in largest:
         one.reasons = dict(Counter(one.reasons).most_common())
     shell.output.show(Groups(total=total, matching=matching, group_by=group_by, groups=largest))

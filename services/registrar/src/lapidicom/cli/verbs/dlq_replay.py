@@ -73,7 +73,7 @@ class Replayed(Answer):
     "lapidicom dlq replay --all --rate 50 --keep-going",
     "lapidicom dlq replay --where Modality=XX --set Modality=OT",
 )
-def replay(
+async def replay(
     shell: Shell,
     filters: Filters,
     options: Options,
@@ -105,10 +105,12 @@ def replay(
     plan, done = Plan(filters.matches, edits, run_id(), first), Sent()
     what = f"{filters or '--all'} {' '.join(f'--set {name}' for name in edits)}"
     if dry_run:
-        shell.run(_see(shell, plan, because, f"{what} --dry-run", show_phi=show_phi))
+        seeing = shell.seeing_patient_data(show_phi, because, f"{what} --dry-run")
+        async with seeing, shell.connection() as link, lock(link):
+            await see(link, plan)
     else:
         what += " --show-phi" * show_phi
-        done = shell.run(replay_letters(shell, plan, options, because, what))
+        done = await replay_letters(shell, plan, options, because, what)
     waited = not dry_run and bool(options.wait or options.canary)
     answer = Replayed(
         replay=plan.replay,
@@ -132,11 +134,6 @@ def replay(
     )
     shell.output.show(answer)
     return ExitStatus.OK if dry_run or answer.is_good else ExitStatus.FAILED
-
-
-async def _see(shell: Shell, plan: Plan, because: str, what: str, *, show_phi: bool) -> None:
-    async with shell.seeing_patient_data(show_phi, because, what), shell.connection() as link, lock(link):
-        await see(link, plan)
 
 
 def _value(value: object, *, show_phi: bool) -> str:

@@ -2,8 +2,7 @@
 
 import posixpath
 from collections.abc import Mapping
-from contextlib import aclosing
-from enum import StrEnum
+from contextlib import aclosing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -43,18 +42,8 @@ class Shown(Row):
     headers: dict[str, Any]
 
 
-class FileState(StrEnum):
-    """What is known of the file."""
-
-    THERE = "on the volume"
-    ABSENT = "not on the volume"
-    NO_PATH = "the message names no path below SERVICES/PACS"
-    NO_FILE = "a message about a series, not about a file"
-    INVISIBLE = "not visible from here"
-
-
 @command("lapidicom dlq show 0b3f62c1.17", "lapidicom dlq show 0b3f62c1.17 --show-phi")
-def show(
+async def show(
     shell: Shell,
     letter_id: Annotated[
         str, typer.Argument(metavar="ID", help="Its id; a beginning will do, of `life.17` that of the life.")
@@ -66,15 +55,11 @@ def show(
 
     Patient data is masked unless --show-phi is given.
     """
-    shell.output.show(shell.run(_show(shell, letter_id, show_phi=show_phi, because=because)))
-
-
-async def _show(shell: Shell, wanted: str, *, show_phi: bool, because: str) -> Shown:
-    async with shell.seeing_patient_data(show_phi, because, wanted):
-        letter, copies = await _find(shell, wanted)
+    async with shell.seeing_patient_data(show_phi, because, letter_id):
+        letter, copies = await _find(shell, letter_id)
         file = await _sight(shell.settings.files_root, letter)
     fields, cause = letter.fields, cause_of(letter.reason)
-    return Shown.of(
+    shown = Shown.of(
         letter,
         show_phi=show_phi,
         meaning=cause.meaning,
@@ -88,6 +73,7 @@ async def _show(shell: Shell, wanted: str, *, show_phi: bool, because: str) -> S
         message=dict(fields) if show_phi else masked_fields(fields),
         headers=_texts(letter.headers if show_phi else masked_headers(letter.headers)),
     )
+    shell.output.show(shown)
 
 
 async def _find(shell: Shell, wanted: str) -> tuple[DeadLetter, int]:
@@ -114,20 +100,19 @@ async def _find(shell: Shell, wanted: str) -> tuple[DeadLetter, int]:
             raise OperatorError(f"{len(found)} dead letters begin with {wanted!r}", remedy, ExitStatus.FAILED)
 
 
-async def _sight(files_root: Path | None, letter: DeadLetter) -> FileState:
+async def _sight(files_root: Path | None, letter: DeadLetter) -> str:
     """Whether the file is on this process's mount of CUBE's storage root, as far as that can be seen."""
     if letter.type == SeriesReceived.TYPE:
-        return FileState.NO_FILE
+        return "a message about a series, not about a file"
     path = letter.path
     if not path.startswith(PATH_PREFIX) or posixpath.normpath(path) != path or "\0" in path:
-        return FileState.NO_PATH
-    if files_root is None:
-        return FileState.INVISIBLE
-    try:
-        found = await of_volume(partial(look_at_file, files_root, path), seconds=LOOK_SECONDS)
-    except TimeoutError:
-        return FileState.INVISIBLE
-    return {Sight.THERE: FileState.THERE, Sight.ABSENT: FileState.ABSENT}.get(found, FileState.INVISIBLE)
+        return f"the message names no path below {PATH_PREFIX.rstrip('/')}"
+    seen = "not visible from here"
+    if files_root is not None:
+        with suppress(TimeoutError):
+            found = await of_volume(partial(look_at_file, files_root, path), seconds=LOOK_SECONDS)
+            seen = {Sight.THERE: "on the volume", Sight.ABSENT: "not on the volume"}.get(found, seen)
+    return seen
 
 
 def _texts(headers: Mapping[str, Any]) -> dict[str, Any]:

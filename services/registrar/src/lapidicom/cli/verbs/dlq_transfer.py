@@ -56,7 +56,7 @@ class ImportAnswer(Answer):
 
 
 @command("lapidicom dlq export letters.jsonl", "lapidicom dlq export mr.jsonl --where Modality=MR")
-def export(
+async def export(
     shell: Shell,
     path: Annotated[Path, typer.Argument(metavar="FILE", help="A new file, JSON lines, mode 0600.")],
     filters: Filters,
@@ -71,13 +71,7 @@ def export(
     because: Because = "",
 ) -> None:
     """Write dead letters to a file: whole messages, patient data included. They stay dead letters."""
-    exported = shell.run(_export(shell, path, filters, queue, because))
-    shell.output.show(ExportAnswer(file=str(path), exported=exported, queue=queue))
-
-
-async def _export(shell: Shell, path: Path, filters: Filters, queue: str, because: str) -> int:
-    count = 0
-    is_former = queue != DEAD_LETTER_QUEUE
+    count, is_former = 0, queue != DEAD_LETTER_QUEUE
     what = f"{path} {filters}" + (f" --queue {queue}" if is_former else "")
     async with shell.audited(because, what) as after, shell.connection() as link:
         with written(path, OF_QUEUE.format(queue) if is_former else FORMAT) as add:
@@ -87,14 +81,14 @@ async def _export(shell: Shell, path: Path, filters: Filters, queue: str, becaus
                         add(Exported.of(held.routing_key, held.body, held.properties))
                         count += 1
         after["count"] = count
-    return count
+    shell.output.show(ExportAnswer(file=str(path), exported=count, queue=queue))
 
 
 @command(
     "lapidicom dlq import letters.jsonl --dry-run",
     "lapidicom dlq import letters.jsonl --because 'dropped by mistake'",
 )
-def import_letters(
+async def import_letters(
     shell: Shell,
     path: Annotated[Path, typer.Argument(metavar="FILE", help="Written by `lapidicom dlq export`.")],
     dry_run: DryRun = False,
@@ -112,7 +106,7 @@ def import_letters(
     except OSError as error:
         raise OperatorError(f"{path} cannot be read ({error.strerror})", "name an export") from None
     if not dry_run:
-        shell.run(_import(shell, path, messages, because))
+        await _import(shell, path, messages, because)
     imported = 0 if dry_run else messages
     shell.output.show(ImportAnswer(file=str(path), messages=messages, imported=imported, dry_run=dry_run))
 

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lapidicom.cli.cube import catalogue
-from lapidicom.cli.cube_checks import NO_CUBE
 from lapidicom.cli.errors import ExitStatus, OperatorError
 from lapidicom.cli.in_thread import of_volume
 from lapidicom.cli.reconcile.findings import MOST_SHOWN, Findings
@@ -16,7 +15,6 @@ from lapidicom.cli.shell import Because, Limit, Shell, ShowPhi, command, run_id
 from lapidicom.common.file_system import FileSystem
 from lapidicom.common.instance.path import PACS_ROOT
 from lapidicom.common.journal.reader import has_journals
-from lapidicom.common.settings import CubeSection
 
 
 @command(
@@ -24,7 +22,7 @@ from lapidicom.common.settings import CubeSection
     "lapidicom reconcile --since 2d --pacs MY_PACS",
     "lapidicom reconcile --yes --rate 5/s --state reconcile.json --because 'queue purged'",
 )
-def reconcile(
+async def reconcile(
     shell: Shell, options: Options, because: Because = "", limit: Limit = None, show_phi: ShowPhi = False
 ) -> ExitStatus:
     """Find what is on the volume, in the journals and in CUBE, and enqueue registrations that were lost.
@@ -46,7 +44,7 @@ def reconcile(
     most = min(shell.rows(limit) or MOST_SHOWN, MOST_SHOWN)
     findings = Findings(run=run_id(), dry_run=options.dry_run, show_phi=show_phi, most=most)
     try:
-        shell.run(_run(shell, options, because, findings))
+        await _run(shell, options, because, findings)
     except BaseException as error:
         if findings.enqueued:
             done = f"run {findings.run} had enqueued {findings.enqueued} registrations"
@@ -61,34 +59,25 @@ def reconcile(
 
 
 async def _run(shell: Shell, options: Options, because: str, findings: Findings) -> None:
-    section, root, spool = await _places(shell, without_journals=options.without_journals)
-    scope = {"root": str(root), "cube": section.cube_url, "pacs": options.pacs or ""}
-    path = None if options.dry_run else options.state
-    state = StateFile(path, State(scope=scope, since=options.since))
-    options = replace(options, since=state.state.since)
-    what = f"run {findings.run} --pacs {options.pacs} --since {options.since}"
-    async with (
-        shell.seeing_patient_data(findings.show_phi, because, what),
-        catalogue(section, options.rate) as cube,
-    ):
-        await cube.check_generation()
-        run = Run(shell, options, because, root=root, spool=spool, cube=cube, state=state, findings=findings)
-        await run.run()
+    async with catalogue(shell.settings.cube, options.rate) as cube:
+        root, spool = await _places(shell, without_journals=options.without_journals)
+        scope = {"root": str(root), "cube": cube.url, "pacs": options.pacs or ""}
+        path = None if options.dry_run else options.state
+        state = StateFile(path, State(scope=scope, since=options.since))
+        options = replace(options, since=state.state.since)
+        what = f"run {findings.run} --pacs {options.pacs} --since {options.since}"
+        async with shell.seeing_patient_data(findings.show_phi, because, what):
+            await Run(shell, options, because, root, spool, cube, state, findings).run()
 
 
-async def _places(shell: Shell, *, without_journals: bool) -> tuple[CubeSection, Path, Path | None]:
-    settings = shell.settings
-    section, root, spool = settings.cube, settings.files_root, settings.spool
-    if section is None:
-        raise OperatorError("CUBE is not visible from here", NO_CUBE.reason)
+async def _places(shell: Shell, *, without_journals: bool) -> tuple[Path, Path | None]:
+    root, spool = shell.settings.files_root, shell.settings.spool
     if root is None or not await of_volume((root / PACS_ROOT).is_dir):
-        what = (
-            "the volume is not visible from here" if root is None else f"there is no {PACS_ROOT} below {root}"
-        )
+        what = f"there is no {PACS_ROOT} below {root}" if root else "the volume is not visible from here"
         raise OperatorError(what, "set CHRIS_FILES_ROOT to CUBE's storage root as it is mounted here")
-    if spool is None or not await of_volume(lambda: has_journals(FileSystem(), str(spool))):
-        if not without_journals:
-            remedy = "set CHRIS_SPOOL_DIR; or --without-journals, where what is not relayed yet seems lost"
-            raise OperatorError(f"there are no journals below {spool}", remedy)
-        spool = None
-    return section, root, spool
+    if spool is not None and await of_volume(lambda: has_journals(FileSystem(), str(spool))):
+        return root, spool
+    if without_journals:
+        return root, None
+    remedy = "set CHRIS_SPOOL_DIR; or --without-journals, where what is not relayed yet seems lost"
+    raise OperatorError(f"there are no journals below {spool}", remedy)

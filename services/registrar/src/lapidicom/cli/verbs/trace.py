@@ -1,14 +1,54 @@
-"""`lapidicom trace`: where an instance, a series or a study is."""
+"""`lapidicom trace`: where an instance, a series or a study is.
 
-from typing import Annotated
+Journals, dead letters, queues, CUBE and volume are asked; whoever cannot be asked is not visible, and the
+answer says so.
+"""
+
+import errno
+import os
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import aclosing
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Final
 
 import typer
 
+from lapidicom.cli.causes import cause_of, remedy
+from lapidicom.cli.cube import Catalogue, catalogue
+from lapidicom.cli.dead_letters import look
 from lapidicom.cli.errors import OperatorError
+from lapidicom.cli.in_thread import Pulse, of_volume
+from lapidicom.cli.letter import DeadLetter, short_id
+from lapidicom.cli.masking import masked_path
+from lapidicom.cli.queues import Waiting, waiting
 from lapidicom.cli.shell import Because, Limit, Shell, ShowPhi, command
-from lapidicom.cli.trace.gathering import Gathering
-from lapidicom.cli.trace.story import Detail, Subject, Trace
+from lapidicom.cli.trace.journals import Found, search
+from lapidicom.cli.trace.story import (
+    Detail,
+    InCube,
+    Instance,
+    Letter,
+    Series,
+    State,
+    Subject,
+    Trace,
+    counts,
+    worst,
+)
+from lapidicom.common.broker import BrokerError
+from lapidicom.common.instance.path import PACS_ROOT
 from lapidicom.common.instance.tags import is_uid
+from lapidicom.common.journal.survey import Survey
+from lapidicom.common.messages import SeriesReceived
+from lapidicom.common.settings import CubeSection
+
+_FILE: Final = re.compile(r"[^/]*?-([0-9.]{1,64})\.dcm", re.ASCII)
+_MOST_BY_NAME: Final = 20
+"""Files in CUBE that are named after one SOPInstanceUID: one for each PACS that sent it."""
+
+_REQUESTS_A_SECOND: Final = 20.0
 
 
 @command(
@@ -16,7 +56,7 @@ from lapidicom.common.instance.tags import is_uid
     "lapidicom trace 1.2.840.113619.2.5 --limit 0",
     "lapidicom trace A12345 --show-phi --because 'the ward asks'",
 )
-def trace(
+async def trace(
     shell: Shell,
     uid: Annotated[
         str,
@@ -40,7 +80,9 @@ def trace(
     """
     if not (is_uid(uid) or show_phi):
         raise OperatorError("this is no UID", "an accession number is patient data: it needs --show-phi")
-    found = shell.run(_trace(shell, uid, shell.rows(limit), because, show_phi=show_phi))
+    what = uid if "." in uid and is_uid(uid) else "an accession number"
+    async with shell.seeing_patient_data(show_phi, because, what):
+        found = await _Gathering(shell, uid, show_phi=show_phi).trace(shell.rows(limit))
     if shell.output.json or found.subject is not Subject.INSTANCE:
         shell.output.show(found)
     else:
@@ -52,7 +94,184 @@ def trace(
     return found.state.exit_status
 
 
-async def _trace(shell: Shell, uid: str, limit: int, because: str, *, show_phi: bool) -> Trace:
-    what = uid if "." in uid and is_uid(uid) else "an accession number"
-    async with shell.seeing_patient_data(show_phi, because, what):
-        return await Gathering(shell, uid, show_phi=show_phi).trace(limit)
+class _Gathering:
+    """All that becomes known of a UID or accession number.
+
+    Args:
+        shell: settings, and the way to RabbitMQ.
+        wanted: which.
+        show_phi: whether paths are shown, and an accession number is looked for.
+    """
+
+    def __init__(self, shell: Shell, wanted: str, *, show_phi: bool) -> None:
+        self._shell = shell
+        self._show_phi = show_phi
+        self._found = Found(wanted, by_accession=show_phi)
+        self._instances: list[Instance] = []
+        self._by_path: dict[str, Instance] = {}
+        self._letters: list[Letter] = []
+        self._waiting: Waiting | None = None
+        self._not_visible: dict[str, str] = {}
+
+    async def trace(self, limit: int) -> Trace:
+        """Ask everybody.
+
+        Args:
+            limit: of the instances that are shown; 0: all.
+        """
+        settings, found = self._shell.settings, self._found
+        spool, cube, root = settings.spool, settings.cube, settings.files_root
+        await self._ask("journals", spool, "set CHRIS_FILES_ROOT or CHRIS_SPOOL_DIR", self._read_journals)
+        await self._ask("dead letters", settings.retry_delays, "", self._ask_rabbitmq)
+        await self._ask("CUBE", cube, "set CHRIS_URL, CHRIS_USERNAME and CHRIS_PASSWORD", self._ask_cube)
+        await self._ask("volume", root, "set CHRIS_FILES_ROOT", self._look_at_volume)
+        if self._waiting is None:
+            self._not_visible["queues"] = self._not_visible["dead letters"]
+        for one in self._instances:
+            one.judge(sees_cube="CUBE" not in self._not_visible)
+            if not self._show_phi and one.path:
+                one.path = masked_path(one.path)
+        self._instances.sort(key=lambda one: (one.pacs_name, one.path, one.SOPInstanceUID))
+        is_several = found.subject in {Subject.STUDY, Subject.ACCESSION}
+        shown, states = self._instances[: limit or None], [one.state for one in self._instances]
+        return Trace(
+            uid=found.wanted,
+            subject=found.subject,
+            state=State.DEAD_LETTER if self._letters else worst(states),
+            counts=counts(states),
+            series=Series.of(self._instances) if is_several else [],
+            instances=shown,
+            instances_not_shown=len(self._instances) - len(shown),
+            associations=found.associations,
+            dead_letters_of_series=self._letters,
+            journals_since=found.since,
+            journal_segments_with_bad_lines=found.unreadable,
+            waiting=self._waiting,
+            not_visible=self._not_visible,
+        )
+
+    async def _ask(self, who: str, setting: Any, remedy: str, ask: Callable[[Any], Awaitable[None]]) -> None:
+        """Ask one of them, if it can be asked from here."""
+        if setting is None:
+            self._not_visible[who] = remedy
+            return
+        try:
+            await ask(setting)
+        except (BrokerError, OperatorError) as error:
+            self._not_visible[who] = str(error)
+        except OSError as error:  # of other files the names are patient data
+            place = f": {error.filename}" if error.filename and who == "journals" else ""
+            self._not_visible[who] = f"{error.strerror or 'unreadable'}{place}"
+
+    def _at(self, path: str, series_uid: str) -> Instance:
+        """The instance of a file; a new one if nobody has named it yet."""
+        if path not in self._by_path:
+            folders = path.split("/")
+            name = _FILE.fullmatch(folders[-1])
+            one = Instance(
+                SOPInstanceUID=name[1] if name else "",
+                SeriesInstanceUID=series_uid,
+                pacs_name=folders[2] if len(folders) > 3 else "",
+                path=path,
+            )
+            self._instances.append(one)
+            self._by_path[path] = one
+        return self._by_path[path]
+
+    async def _read_journals(self, spool: Path) -> None:
+        pulse = Pulse()
+        if not await of_volume(spool.is_dir):
+            raise FileNotFoundError(errno.ENOENT, "there is no folder", str(spool))
+        total = await of_volume(Survey(spool).size)
+        with self._shell.output.progress("reading journals", total) as advance:
+            survey = Survey(spool, pulse.beating(advance))
+            await of_volume(partial(search, survey, self._found), pulse)
+        self._instances = self._found.merged()
+        self._by_path = {one.path: one for one in self._instances if one.path}
+
+    async def _ask_rabbitmq(self, retry_delays: tuple[int, ...]) -> None:
+        async with self._shell.connection() as link:
+            self._waiting = await waiting(link, (*retry_delays, self._shell.settings.park_delay))
+            async with aclosing(look(link)) as letters:
+                async for letter, _ in letters:
+                    if not self._found.is_about(letter.fields):
+                        continue
+                    told = _letter(letter)
+                    if letter.type == SeriesReceived.TYPE or not letter.path:
+                        self._letters.append(told)
+                    else:
+                        self._at(letter.path, letter.uid("SeriesInstanceUID")).dead_letters.append(told)
+
+    async def _ask_cube(self, section: CubeSection) -> None:
+        async with catalogue(section, _REQUESTS_A_SECOND) as cube:
+            found, filed = self._found, list(self._by_path)
+            if found.subject is Subject.INSTANCE and filed:
+                for path in filed:
+                    await self._take(cube, {path}, {"fname_exact": path})
+                return
+            if found.subject in {Subject.INSTANCE, Subject.UNKNOWN}:
+                if await self._take(cube, (), {"fname_icontains": f"-{found.wanted}.dcm"}, _MOST_BY_NAME):
+                    found.subject = Subject.INSTANCE
+                if found.subject is Subject.INSTANCE:
+                    return
+            kinds = [Subject.SERIES, Subject.STUDY, *([Subject.ACCESSION] if found.by_accession else [])]
+            for kind in kinds if found.subject is Subject.UNKNOWN else [found.subject]:
+                if await self._take(cube, filed, {kind.value: found.wanted}):
+                    found.subject = kind
+                    return
+
+    async def _take(
+        self, cube: Catalogue, known: Iterable[str], search: dict[str, str], most: int | None = None
+    ) -> bool:
+        """Note what CUBE has; whether it has anything. It cannot list a row whose file it does not find."""
+        listing = await cube.list(most, **search)
+        for row in listing.files.values():
+            self._at(row.path, row.series_uid).cube = InCube(url=row.url, registered_at=row.registered_at)
+        for path in known if listing.unlistable else ():
+            one = self._by_path[path]
+            if one.cube is None and await cube.is_registered(path):
+                one.cube = InCube()
+        return bool(listing.files or listing.unlistable)
+
+    async def _look_at_volume(self, root: Path) -> None:
+        pulse = Pulse()
+        if not await of_volume((root / PACS_ROOT).is_dir):
+            raise OperatorError(f"there is no {PACS_ROOT} below CHRIS_FILES_ROOT={root}")
+        await of_volume(partial(self._look_at_files, root, pulse), pulse)
+
+    def _look_at_files(self, root: Path, pulse: Pulse) -> None:
+        if self._found.subject is Subject.SERIES:
+            for folder in sorted({path.rpartition("/")[0] for path in self._by_path}):
+                for name in _files(root / folder):
+                    self._at(f"{folder}/{name}", self._found.wanted)
+        for path, one in self._by_path.items():
+            one.file_size = _size(root / path)
+            pulse.beat()
+
+
+def _letter(letter: DeadLetter) -> Letter:
+    return Letter(
+        id=letter.id,
+        died_at=letter.died_at,
+        reason=letter.reason,
+        http_status=letter.http_status,
+        attempts=letter.attempts,
+        meaning=cause_of(letter.reason).meaning,
+        remedy=remedy(letter.reason, short_id(letter.id)),
+    )
+
+
+def _files(folder: Path) -> list[str]:
+    """Files of a series folder; some of them nobody has named: their journal is deleted."""
+    try:
+        with os.scandir(folder) as entries:
+            return [one.name for one in entries if _FILE.fullmatch(one.name) and one.is_file()]
+    except FileNotFoundError:
+        return []
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except (FileNotFoundError, NotADirectoryError):
+        return None
