@@ -16,7 +16,7 @@ from lapidicom.receiver.journal.entry import MOST_END_RECORDS, Entry, KeptEndRec
 from lapidicom.receiver.journal.folder import OwnedJournal
 from lapidicom.receiver.journal.mark import Mark
 from lapidicom.receiver.journal.observer import Observer
-from lapidicom.receiver.journal.segment import JournalSuccession, SegmentWriter
+from lapidicom.receiver.journal.segment import SegmentWriter
 
 _MOST_REFUSALS: Final = 4096
 """Refusals that wait while the disk does not answer. Nobody waits for their records: more are left out."""
@@ -59,8 +59,9 @@ class GroupCommit:
         """The last of the refusals that were written since the last sync: they need no more than the mark."""
         self._kept = KeptEndRecords(observe)
         self._mark = Mark(observe)
-        self._journals = JournalSuccession(make_journal, self._mark, observe=observe, on_next=on_next)
-        self._segments = SegmentWriter(self._journals, receiver_id, segment_limit)
+        self._segments = SegmentWriter(
+            make_journal, self._mark, receiver_id, segment_limit, observe=observe, on_next=on_next
+        )
         self.fault: str | None = None
         self.lacks_space = False
         self._write(())
@@ -68,12 +69,12 @@ class GroupCommit:
     @property
     def life_id(self) -> str:
         """Of the present or last life."""
-        return self._journals.last.life
+        return self._segments.last.life
 
     @property
     def folder(self) -> str:
         """Name of its folder."""
-        return self._journals.last.name
+        return self._segments.last.name
 
     @property
     def needs_probe(self) -> bool:
@@ -173,8 +174,7 @@ class GroupCommit:
         with self._commit_lock:
             if self._unsynced is not None or self._kept.entries:
                 self._commit((Entry((), ends=()),))
-            self._segments.close_segment()
-            self._journals.end()
+            self._segments.end()
 
     def _commit(self, batch: Sequence[Entry]) -> None:
         if self._kept.entries:
@@ -213,7 +213,7 @@ class GroupCommit:
     def _fail(self, batch: Sequence[Entry], error: OSError) -> None:
         self.fault = f"the journal takes no writes ({error.strerror or type(error).__name__})"
         self.lacks_space = error.errno in NO_SPACE
-        journal = self._journals.present
+        journal = self._segments.journal
         self._observe(
             "journal_write_failed",
             life=None if journal is None else journal.name,
@@ -224,7 +224,7 @@ class GroupCommit:
         self._segments.close_segment()
         self._unsynced = None
         if error.errno in GONE:
-            self._journals.leave()
+            self._segments.leave()
         self._kept.keep(batch)
         for entry in batch:
             if entry.ends is None:

@@ -42,10 +42,11 @@ class Segment:
 
     __slots__ = ("durable", "fd", "full_at", "number", "size")
 
-    def __init__(self, number: int, fd: int) -> None:
+    def __init__(self, number: int, fd: int, full_at: int) -> None:
         self.number = number
         self.fd = fd
-        self.size = self.durable = self.full_at = 0
+        self.full_at = full_at
+        self.size = self.durable = 0
 
 
 class OwnedJournal:
@@ -60,6 +61,7 @@ class OwnedJournal:
         fsync: whether anything is synced.
 
     Attributes:
+        segment: the open one; None if there is none.
         durable: everything in closed segments up to here is durable.
 
     Raises:
@@ -74,6 +76,7 @@ class OwnedJournal:
         self.life = life
         self.name = folder_name(receiver_id, life)
         self.path = os.fspath(spool / FOLDERS[FORMAT] / self.name)
+        self.segment: Segment | None = None
         self.durable = BEGINNING
         self._segments = 0
         self._beats = Heartbeat(0)
@@ -122,33 +125,51 @@ class OwnedJournal:
         finally:
             self._fs.close(fd)
 
-    def open_segment(self) -> Segment:
-        """Make the next segment. It counts once `sync_new` has succeeded."""
-        self._segments += 1
-        return Segment(self._segments, self._create(segment_name(self._segments)))
+    def begin_segment(self, data: bytes, full_at: int) -> Segment:
+        """Make the next segment and its first lines durable under its name; the one before is closed.
 
-    def write(self, segment: Segment, data: bytes) -> None:
-        """Append with one call; a short write is a failure."""
+        Args:
+            data: the first lines.
+            full_at: size beyond which nothing is written to it.
+
+        Raises:
+            OSError: there is none then: one that never counted is removed, lest a full disk fill with them.
+        """
+        self._segments += 1
+        name = segment_name(self._segments)
+        segment = self.segment = Segment(self._segments, self._create(name), full_at)
+        try:
+            self.write(data)
+            self.sync()
+            if self._fsync:
+                self._fs.fsync(self._folder)
+        except OSError:
+            self.segment = None
+            self._close(segment.fd)
+            with contextlib.suppress(OSError):
+                self._fs.unlink(f"{self.path}/{name}")
+            raise
+        return segment
+
+    def write(self, data: bytes) -> None:
+        """Append to the open segment with one call; a short write is a failure."""
+        segment = self.segment
+        if segment is None:
+            raise OSError(errno.EBADF, "no segment is open")
         written = self._fs.write(segment.fd, data)
         if written != len(data):
             raise OSError(errno.ENOSPC, "short write")
         segment.size += written
 
-    def sync(self, segment: Segment) -> None:
-        """Make what was appended durable, and see that readers still reach it."""
-        if not self._fsync:
-            return
-        self._fs.fdatasync(segment.fd)
-        self.check(segment)
-        segment.durable = segment.size
+    def sync(self) -> None:
+        """Make what was appended to the open segment durable, and see that readers still reach it."""
+        segment = self.segment
+        if self._fsync and segment is not None:
+            self._fs.fdatasync(segment.fd)
+            self._check(segment)
+            segment.durable = segment.size
 
-    def sync_new(self, segment: Segment) -> None:
-        """Make a new segment durable under its name."""
-        self.sync(segment)
-        if self._fsync:
-            self._fs.fsync(self._folder)
-
-    def check(self, segment: Segment) -> None:
+    def _check(self, segment: Segment) -> None:
         """See that the segment has a name.
 
         Raises:
@@ -157,27 +178,29 @@ class OwnedJournal:
         if self._fs.fstat(segment.fd).st_nlink == 0:
             raise OSError(errno.ESTALE, "the segment was deleted")
 
-    def close_segment(self, segment: Segment) -> None:
-        """Write no more to it."""
-        self.durable = Position(segment.number, segment.durable if self._fsync else segment.size)
-        self._close(segment.fd)
-
-    def discard_segment(self, segment: Segment) -> None:
-        """Remove a segment that never counted, so that a full disk does not fill with empty ones."""
-        self._close(segment.fd)
-        with contextlib.suppress(OSError):
-            self._fs.unlink(f"{self.path}/{segment_name(segment.number)}")
+    def close_segment(self) -> None:
+        """Write no more to the open segment, if there is one."""
+        segment, self.segment = self.segment, None
+        if segment is not None:
+            self.durable = Position(segment.number, segment.durable if self._fsync else segment.size)
+            self._close(segment.fd)
 
     def mark(self, position: Position) -> None:
         """Tell readers how far they may publish. Not synced: a reader of an ended life looks beyond it."""
         self._fs.pwrite(self._committed, encode_position(position), 0)
 
     def beat(self) -> None:
-        """Show that the owner lives."""
+        """Show that the owner lives.
+
+        Raises:
+            OSError: it cannot be shown, or the journal was deleted.
+        """
         self._beats = Heartbeat(self._beats.count + 1)
         self._fs.pwrite(self._heartbeat, self._beats.encode(), 0)
         if self._fs.fstat(self._heartbeat).st_nlink == 0:
             raise OSError(errno.ESTALE, "the journal was deleted")
+        if self.segment is not None:
+            self._check(self.segment)
 
     def close(self) -> None:
         """Close the descriptors; the folder stays for the relay."""

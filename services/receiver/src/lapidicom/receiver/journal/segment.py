@@ -19,17 +19,19 @@ _LINE_OVERHEAD: Final = 48
 """CRC, separators, sequence number and newline of a line, at most."""
 
 
-class JournalSuccession:
-    """The journals of one owner, one after the other; the first is made at once.
+class SegmentWriter:
+    """Numbers and frames the records of one owner, and writes them to its journals, one after the other.
 
     Args:
-        make_journal: makes one, of a new life.
+        make_journal: makes one, of a new life; the first is made at once.
         mark: is moved in the present one, and closes it.
+        receiver_id: CHRIS_RECEIVER_ID.
+        limit: bytes of records in a segment, behind its list of open series.
         observe: called for each journal after the first.
         on_next: called with the folder name of each journal after the first.
 
     Attributes:
-        present: None while none could be made, and after the end.
+        journal: the present one; None while none could be made, and after the end.
         last: the present one, or the one before.
 
     Raises:
@@ -40,68 +42,34 @@ class JournalSuccession:
         self,
         make_journal: Callable[[], OwnedJournal],
         mark: Mark,
+        receiver_id: str,
+        limit: int,
         *,
         observe: Observer,
         on_next: Callable[[str], None],
     ) -> None:
         self._make_journal = make_journal
         self._mark = mark
+        self._receiver_id = receiver_id
+        self._limit = limit
         self._observe = observe
         self._on_next = on_next
         self._is_over = False
-        self.last = make_journal()
-        self.present: OwnedJournal | None = self.last
-        mark.begin(self.last)
-
-    def current(self) -> OwnedJournal:
-        """The present journal, a new one if the last was left.
-
-        Raises:
-            OSError: none can be made; ESHUTDOWN after the end.
-        """
-        if self._is_over:
-            raise OSError(errno.ESHUTDOWN, "closed")
-        if self.present is None:
-            journal = self._make_journal()
-            self.present = self.last = journal
-            self._mark.begin(journal)
-            self._observe("journal_life_began", life=journal.name)
-            self._on_next(journal.name)
-            return journal
-        return self.present
-
-    def leave(self) -> None:
-        """Close the present journal, which was deleted; `current` begins the next."""
-        self.present = None
-        self._mark.leave()
-
-    def end(self) -> None:
-        """Close the present journal; there will be no other."""
-        self.leave()
-        self._is_over = True
-
-
-class SegmentWriter:
-    """Numbers and frames the records of one owner, and writes them.
-
-    Args:
-        journals: whose present one holds the segment.
-        receiver_id: CHRIS_RECEIVER_ID.
-        limit: bytes of records in a segment, behind its list of open series.
-    """
-
-    def __init__(self, journals: JournalSuccession, receiver_id: str, limit: int) -> None:
-        self._journals = journals
-        self._receiver_id = receiver_id
-        self._limit = limit
         self._sequence = 0
         self._series = OpenSeriesList()
-        self._segment: Segment | None = None
+        self.last = make_journal()
+        self.journal: OwnedJournal | None = self.last
+        mark.begin(self.last)
 
     @property
     def number(self) -> int | None:
         """Of the open segment; None if there is none."""
-        return None if self._segment is None else self._segment.number
+        segment = self._segment
+        return None if segment is None else segment.number
+
+    @property
+    def _segment(self) -> Segment | None:
+        return None if self.journal is None else self.journal.segment
 
     def is_full_for(self, batch: Sequence[Entry]) -> bool:
         """Whether the open segment cannot take this batch."""
@@ -120,18 +88,17 @@ class SegmentWriter:
         Raises:
             OSError: it is not known to be durable; the segment must not be written again.
         """
-        segment = self._segment
-        if segment is None:
+        journal = self.journal
+        if journal is None or journal.segment is None:
             self._write_new(batch)
             return True
-        journal = self._journals.current()
-        lines, ends = self._lines(batch, segment.size)
+        lines, ends = self._lines(batch, journal.segment.size)
         if lines:
-            journal.write(segment, b"".join(lines))
+            journal.write(b"".join(lines))
         is_awaited = not all(entry.refused for entry in batch)
         if is_awaited:
-            journal.sync(segment)
-        self._written(batch, segment, ends)
+            journal.sync()
+        self._written(batch, journal.segment, ends)
         return is_awaited
 
     def append(self, entry: Entry) -> bool:
@@ -146,22 +113,20 @@ class SegmentWriter:
         Raises:
             OSError: the segment must not be written again.
         """
-        segment, journal = self._segment, self._journals.present
-        if (
-            segment is None
-            or journal is None
-            or segment.size + entry.length() + 4 * _LINE_OVERHEAD > segment.full_at
-        ):
+        journal = self.journal
+        if journal is None or (segment := journal.segment) is None:
             return False
-        journal.write(segment, b"".join(map(self._line, entry.bodies)))
+        if segment.size + entry.length() + 4 * _LINE_OVERHEAD > segment.full_at:
+            return False
+        journal.write(b"".join(map(self._line, entry.bodies)))
         self._series.take(entry)
         entry.end = Position(segment.number, segment.size)
         return True
 
     def sync(self) -> None:
         """Make what was written to the open segment durable."""
-        if self._segment is not None:
-            self._journals.current().sync(self._segment)
+        if self.journal is not None:
+            self.journal.sync()
 
     def beat(self) -> None:
         """Show that the owner lives.
@@ -169,22 +134,43 @@ class SegmentWriter:
         Raises:
             OSError: it cannot be shown, or the journal was deleted.
         """
-        journal = self._journals.present
-        if journal is not None:
-            journal.beat()
-            if self._segment is not None:
-                journal.check(self._segment)
+        if self.journal is not None:
+            self.journal.beat()
 
     def close_segment(self) -> None:
         """Write no more to the open segment; the next batch begins a new one."""
-        segment, self._segment = self._segment, None
-        journal = self._journals.present
-        if segment is not None and journal is not None:
-            journal.close_segment(segment)
+        if self.journal is not None:
+            self.journal.close_segment()
+
+    def leave(self) -> None:
+        """Close the present journal, which was deleted; the next batch begins another."""
+        self.journal = None
+        self._mark.leave()
+
+    def end(self) -> None:
+        """Close the present journal; there will be no other."""
+        self.close_segment()
+        self.leave()
+        self._is_over = True
+
+    def _present(self) -> OwnedJournal:
+        """The present journal, a new one if the last was left.
+
+        Raises:
+            OSError: none can be made; ESHUTDOWN after the end.
+        """
+        if self._is_over:
+            raise OSError(errno.ESHUTDOWN, "closed")
+        if self.journal is None:
+            self.journal = self.last = self._make_journal()
+            self._mark.begin(self.last)
+            self._observe("journal_life_began", life=self.last.name)
+            self._on_next(self.last.name)
+        return self.last
 
     def _write_new(self, batch: Sequence[Entry]) -> None:
         """Write the batch behind the list of open series, as the beginning of a new segment."""
-        journal = self._journals.current()
+        journal = self._present()
         listed = self._series.listed()
         opened = segment_opened(
             journal.life,
@@ -195,16 +181,8 @@ class SegmentWriter:
         )
         head = [self._line(opened), *(self._line(series_open(series)) for series in listed)]
         begin = sum(map(len, head))
-        segment = journal.open_segment()
-        try:
-            lines, ends = self._lines(batch, begin)
-            journal.write(segment, b"".join((*head, *lines)))
-            journal.sync_new(segment)
-        except OSError:
-            journal.discard_segment(segment)
-            raise
-        segment.full_at = begin + self._limit
-        self._segment = segment
+        lines, ends = self._lines(batch, begin)
+        segment = journal.begin_segment(b"".join((*head, *lines)), begin + self._limit)
         self._written(batch, segment, ends)
 
     def _line(self, record: bytes) -> bytes:
