@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.support.cube import contract
 from tests.support.cube.under_test import CubeUnderTest
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -15,10 +16,8 @@ def test_unauthorised_answers_name_the_scheme(cube: CubeUnderTest) -> None:
 
 def test_the_home_shows_the_generation_without_credentials(cube: CubeUnderTest) -> None:
     links = cube.json("GET", "", headers={"Authorization": None})["collection_links"]
-    assert ("pacsseries" in links) is (cube.generation == 6)
-    assert links["pacsfiles"].endswith(
-        "/api/v1/pacs/files/" if cube.generation == 6 else "/api/v1/pacsfiles/"
-    )
+    expected = contract.LINKS | (contract.LINKS_V6 if cube.generation == 6 else contract.LINKS_V5)
+    assert {name: link.partition("/api/v1/")[2] for name, link in links.items()} == expected
 
 
 def test_the_home_and_the_users_stay_well_while_the_database_is_down(switches: CubeUnderTest) -> None:
@@ -82,3 +81,9 @@ def test_parameters_that_are_no_filters_give_everything(cube: CubeUnderTest) -> 
 
 def test_a_date_that_is_none_is_refused_by_the_search(cube: CubeUnderTest) -> None:
     assert cube.ask("GET", f"{cube.route}search/", query="StudyDate=x").status == 400
+
+
+def test_a_number_that_nothing_has_is_a_404(cube: CubeUnderTest) -> None:
+    expected = contract.no_such("PACSSeries") if cube.generation == 6 else contract.NO_SUCH_FILE
+    answered = cube.ask("GET", f"{cube.route}99999999/")
+    assert (answered.status, answered.text) == (404, expected.body)

@@ -68,12 +68,35 @@ SERIES_FIELDS = (
 )
 """Of `POST pacs/series/` (v6)."""
 
-_COMMON_LINKS = (
-    "files", "computeresources", "plugin_metas", "plugins", "plugin_instances", "pipelines", "workflows",
-    "tags", "filebrowser", "user",
-)  # fmt: skip
-LINKS = {"chrisinstance": "chrisinstance/1/", **{name: f"{name}/" for name in _COMMON_LINKS}}
-"""Of the API's home, whatever the generation."""
+LINKS = {
+    "chrisinstance": "chrisinstance/1/",
+    "public_feeds": "publicfeeds/",
+    "compute_resources": "computeresources/",
+    "plugin_metas": "plugins/metas/",
+    "plugins": "plugins/",
+    "plugin_instances": "plugins/instances/",
+    "pipelines": "pipelines/",
+    "workflows": "pipelines/workflows/",
+    "tags": "tags/",
+    "pipelinesourcefiles": "pipelines/sourcefiles/",
+    "filebrowser": "filebrowser/",
+}
+"""Of the API's home without a login, in every generation."""
+
+LINKS_V5 = {
+    "files": "files/",
+    "pipeline_instances": "pipelines/instances/",
+    "uploadedfiles": "uploadedfiles/",
+    "pacsfiles": "pacsfiles/",
+    "servicefiles": "servicefiles/",
+}
+LINKS_V6 = {
+    "userfiles": "userfiles/",
+    "pacs": "pacs/",
+    "pacsqueries": "pacs/queries/",
+    "pacsfiles": "pacs/files/",
+    "pacsseries": "pacs/series/",
+}
 
 LONGEST_PATH = 512
 """Characters; a longer path is a 500, not a 400 (section 3)."""
@@ -130,13 +153,28 @@ WRONG_PASSWORD = detail(401, "Invalid username/password.", _CHALLENGE)
 INVALID_TOKEN = detail(401, "Invalid token.", _CHALLENGE)
 FORBIDDEN = detail(403, "You do not have permission to perform this action.")
 CANNOT_LOG_IN = Answer(400, JSON, '{"non_field_errors":["Unable to log in with provided credentials."]}')
+NO_SUCH_FILE = detail(404, "Not found.")
 NOT_ACCEPTABLE = detail(406, "Could not satisfy the request Accept header.")
 SERVER_ERROR = Answer(500, JSON, '{"error":"Internal server error"}')
-HOST_NOT_ALLOWED = Answer(
-    400, HTML, "\n<!doctype html>\n<html><body><h1>Bad Request (400)</h1></body></html>\n"
-)
-NOT_FOUND_HERE = detail(404, "Not found.")
-NO_SUCH_PAGE = Answer(404, HTML, "\n<!doctype html>\n<html><body><h1>Not Found</h1></body></html>\n")
+
+
+def _page(status: int, title: str, text: str) -> Answer:
+    """A page of Django's for an error that the framework has not seen."""
+    head = f'<html lang="en">\n<head>\n  <title>{title}</title>\n</head>'
+    return Answer(
+        status,
+        HTML,
+        f"\n<!doctype html>\n{head}\n<body>\n  <h1>{title}</h1><p>{text}</p>\n</body>\n</html>\n",
+    )
+
+
+HOST_NOT_ALLOWED = _page(400, "Bad Request (400)", "")
+NO_SUCH_PAGE = _page(404, "Not Found", "The requested resource was not found on this server.")
+
+
+def no_such(model: str) -> Answer:
+    """404 of a route of v6 whose number nothing has."""
+    return detail(404, f"No {model} matches the given query.")
 
 
 def method_not_allowed(method: str) -> Answer:

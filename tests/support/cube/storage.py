@@ -191,8 +191,12 @@ class Volume:
         return renamed
 
     def remove(self, folder: str) -> None:
-        """Delete a folder with all that is in it."""
-        shutil.rmtree(Path(self.root, folder), ignore_errors=True)
+        """Delete a folder with all that is in it, or a single file."""
+        path = Path(self.root, folder)
+        if path.is_file():
+            path.unlink()
+        else:
+            shutil.rmtree(path, ignore_errors=True)
 
     def swap(self, *, other: bool) -> None:
         """Put another folder in its place, which all who share the path then see.

@@ -13,8 +13,6 @@ from tests.support.cube.routes import Route, Routes
 from tests.support.cube.search import FILES, BadParameter, search
 from tests.support.cube.storage import Registration, Registrations, UniqueViolation, Volume
 
-LINKS = {name: f"{name}/" for name in ("pipeline_instances", "uploadedfiles", "pacsfiles", "servicefiles")}
-
 
 class GenerationV5(Generation):
     """CUBE up to v5: a registration is one file.
@@ -29,7 +27,7 @@ class GenerationV5(Generation):
     def __init__(
         self, registrations: Registrations, volume: Volume, accounts: Accounts, faults: Callable[[], Faults]
     ) -> None:
-        super().__init__(volume, accounts, faults, LINKS)
+        super().__init__(volume, accounts, faults, contract.LINKS_V5)
         self._registrations = registrations
 
     def routes(self) -> Routes:
@@ -46,7 +44,7 @@ class GenerationV5(Generation):
     def _pacs_file(self, request: Request, key: str) -> Answer:
         rows = self._registrations.rows
         if not 1 <= int(key) <= len(rows):
-            return contract.NOT_FOUND_HERE
+            return contract.NO_SUCH_FILE
         try:
             return json_answer(self._described(rows[int(key) - 1], request))
         except OSError:

@@ -18,17 +18,6 @@ from tests.support.cube.search import FILES_OF_SERIES, PACS, SERIES, BadParamete
 from tests.support.cube.series import File, Pacs, Series, SeriesDatabase
 from tests.support.cube.storage import UniqueViolation, Volume
 
-LINKS = {
-    "pipelinesourcefiles": "pipelines/sourcefiles/",
-    "userfiles": "userfiles/",
-    "pacs": "pacs/",
-    "pacsqueries": "pacs/queries/",
-    "pacsfiles": "pacs/files/",
-    "pacsseries": "pacs/series/",
-    "download_tokens": "downloadtokens/",
-    "groups": "groups/",
-}
-
 COUNTS = 30
 """How often CUBE counts a folder's files before it gives up."""
 
@@ -49,7 +38,7 @@ class GenerationV6(Generation):
     def __init__(
         self, database: SeriesDatabase, volume: Volume, accounts: Accounts, faults: Callable[[], Faults]
     ) -> None:
-        super().__init__(volume, accounts, faults, LINKS)
+        super().__init__(volume, accounts, faults, contract.LINKS_V6)
         self.second = 1.0
         self._database = database
 
@@ -92,12 +81,12 @@ class GenerationV6(Generation):
 
     def _one_pacs(self, request: Request, key: str) -> Answer:
         found = next((one for one in self._database.pacs.values() if one.id == int(key)), None)
-        return json_answer(_described_pacs(found, request)) if found else contract.NOT_FOUND_HERE
+        return json_answer(_described_pacs(found, request)) if found else contract.no_such("PACS")
 
     def _series_of_pacs(self, request: Request, key: str) -> Answer:
         pacs = next((one for one in self._database.pacs.values() if one.id == int(key)), None)
         if pacs is None:
-            return contract.NOT_FOUND_HERE
+            return contract.no_such("PACS")
         rows = [one for one in self._database.series if one.tags["pacs_name"] == pacs.identifier]
         return self._page(request, rows, lambda row: self._described(row, request))
 
@@ -109,7 +98,7 @@ class GenerationV6(Generation):
 
     def _one_series(self, request: Request, key: str) -> Answer:
         series = self._series(key)
-        return json_answer(self._described(series, request)) if series else contract.NOT_FOUND_HERE
+        return json_answer(self._described(series, request)) if series else contract.no_such("PACSSeries")
 
     def _all_files(self, request: Request, _key: str) -> Answer:
         return self._page(request, self._database.files, lambda row: self._described_file(row, request))
@@ -120,7 +109,7 @@ class GenerationV6(Generation):
     def _one_file(self, request: Request, key: str) -> Answer:
         file = self._file(key)
         if file is None:
-            return contract.NOT_FOUND_HERE
+            return contract.no_such("PACSFile")
         try:
             return json_answer(self._described_file(file, request))
         except OSError:
@@ -134,7 +123,7 @@ class GenerationV6(Generation):
     def _files_of_folder(self, request: Request, key: str) -> Answer:
         folder = next((path for path, id_ in self._database.folders.items() if id_ == int(key)), None)
         if folder is None:
-            return contract.NOT_FOUND_HERE
+            return contract.no_such("ChrisFolder")
         rows = [file for file in self._database.files if file.folder == folder]
         return self._page(request, rows, lambda row: self._described_file(row, request))
 
@@ -195,7 +184,7 @@ class GenerationV6(Generation):
     def _delete_series(self, request: Request, key: str) -> Answer:
         series = self._series(key)
         if series is None:
-            return contract.NOT_FOUND_HERE
+            return contract.no_such("PACSSeries")
         if series.deletion_status != "pending":
             series = self._database.mark_pending(series)
             if self._faults().no_broker:
@@ -205,7 +194,7 @@ class GenerationV6(Generation):
     def _delete_file(self, _request: Request, key: str) -> Answer:
         file = self._file(key)
         if file is None:
-            return contract.NOT_FOUND_HERE
+            return contract.no_such("ChrisFile")
         self._database.delete_file(file)  # the bytes stay
         return Answer(204, contract.JSON, "")
 
