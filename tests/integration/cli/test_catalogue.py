@@ -1,4 +1,4 @@
-"""Questions to the stand-in CUBE: the traps of its search are avoided, and faults are told in one line."""
+"""Questions to the stand-in CUBE: the traps of its search are avoided, and faults are named in one line."""
 
 import asyncio
 import base64

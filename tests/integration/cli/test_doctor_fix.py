@@ -117,8 +117,8 @@ def test_the_steps_of_the_runbook_keep_every_dead_letter(
 def test_queues_of_earlier_versions_are_exported_and_no_dead_letters(amqp_url: str, tmp_path: Path) -> None:
     publish(amqp_url, DECLARED, [])
     asyncio.run(_declare(amqp_url, AUDIT_QUEUE, {"x-queue-type": "quorum"}))
-    (told,) = topology_checks(doctor(amqp_url)).values()
-    assert told == "left over, with 1 messages"
+    (seen,) = topology_checks(doctor(amqp_url)).values()
+    assert seen == "left over, with 1 messages"
     file = tmp_path / "audit.jsonl"
     exported = in_process("dlq", "export", str(file), "--queue", AUDIT_QUEUE, "--json", AMQP_URL=amqp_url)
     assert (exported.status, exported.document["exported"]) == (0, 1)

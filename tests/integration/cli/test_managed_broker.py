@@ -133,10 +133,10 @@ def test_messages_that_dead_lettering_holds_back_are_seen_though_amqp_counts_non
         return bool(managed.run("status", "--json").document["delayed"]["held_back"] == 1)
 
     eventually(held_back, 30, every=0.3, what="the message is seen")
-    told = managed.run("status", "--json").document
-    assert told["delayed"]["messages"] == 0
-    assert [one["level"] for one in told["findings"] if one["area"] == "delayed"] == ["note"]
-    assert told["broker"]["alarms"] == []
+    document = managed.run("status", "--json").document
+    assert document["delayed"]["messages"] == 0
+    assert [one["level"] for one in document["findings"] if one["area"] == "delayed"] == ["note"]
+    assert document["broker"]["alarms"] == []
     unseen = managed.run("status", "--json", AMQP_MANAGEMENT_URL="").document
     assert unseen["delayed"]["held_back"] is None
     assert unseen["not_visible"]["delayed.held_back"] == "AMQP_MANAGEMENT_URL is not set"
@@ -178,13 +178,13 @@ def test_rights_are_found_out_without_using_them(managed: Managed) -> None:
     before = _definitions(managed)
     doctor = managed.run("doctor", "--json", AMQP_URL=url, AMQP_MANAGEMENT_URL=management_url)
     assert doctor.status == 1
-    told = {check["name"]: check for check in doctor.document["checks"]}
-    assert told["right to consume"]["result"] == "pass"
-    assert told["right to publish"]["seen"] == "refused: lapidicom, lapidicom.dead-letter"
-    assert told["right to configure"]["seen"].startswith(f"refused: {WORK_QUEUE}, ")
-    assert told["right to bind"]["result"] == "fail"
-    assert told["exchanges and queues"]["result"] == "not visible"  # AMQP compares for the rightful only
-    assert told["feature flags"]["result"] == "not visible"
+    checks = {check["name"]: check for check in doctor.document["checks"]}
+    assert checks["right to consume"]["result"] == "pass"
+    assert checks["right to publish"]["seen"] == "refused: lapidicom, lapidicom.dead-letter"
+    assert checks["right to configure"]["seen"].startswith(f"refused: {WORK_QUEUE}, ")
+    assert checks["right to bind"]["result"] == "fail"
+    assert checks["exchanges and queues"]["result"] == "not visible"  # AMQP compares for the rightful only
+    assert checks["feature flags"]["result"] == "not visible"
     assert _definitions(managed) == before
     assert managed.run("status", "--json").document["dead_letters"]["count"] == 1
 
@@ -198,8 +198,8 @@ def test_an_administrator_passes_every_check_of_rabbitmq(managed: Managed) -> No
 
 def _definitions(managed: Managed) -> object:
     """Everything that is declared in the virtual host."""
-    told = managed.api.get(f"definitions/{managed.vhost}").json()
-    return {name: told[name] for name in ("queues", "exchanges", "bindings")}
+    definitions = managed.api.get(f"definitions/{managed.vhost}").json()
+    return {name: definitions[name] for name in ("queues", "exchanges", "bindings")}
 
 
 def _publish_only(url: str, envelope: Envelope) -> None:

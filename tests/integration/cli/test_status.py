@@ -52,19 +52,19 @@ def results(ended: Ended) -> dict[tuple[str, str], str]:
 
 def test_a_system_that_works_is_healthy(settings: dict[str, str]) -> None:
     def is_healthy() -> dict[str, Any] | None:
-        exit_status, told = status(settings)
-        return told if exit_status == 0 and told["oldest_unrelayed"] is None else None
+        exit_status, document = status(settings)
+        return document if exit_status == 0 and document["oldest_unrelayed"] is None else None
 
-    told = eventually(is_healthy, 30, what="healthy")
-    assert told["status"] == "healthy"
-    assert told["work"]["consumers"] == 1
-    assert told["dead_letters"] == {"count": 0, "reasons": []}
+    document = eventually(is_healthy, 30, what="healthy")
+    assert document["status"] == "healthy"
+    assert document["work"]["consumers"] == 1
+    assert document["dead_letters"] == {"count": 0, "reasons": []}
     steps = ["reachable", "generation", "login", "database", "right to register", "storage"]
-    assert [(one["name"], one["result"]) for one in told["cube"]] == [(step, "pass") for step in steps]
-    assert told["volume"]["sentinel"]
-    assert [one["ready"] for one in (*told["receivers"], *told["registrars"])] == [True, True]
-    assert [one["finished"] for one in told["journals"]] == [False]
-    assert set(told["not_visible"]) == {
+    assert [(one["name"], one["result"]) for one in document["cube"]] == [(step, "pass") for step in steps]
+    assert document["volume"]["sentinel"]
+    assert [one["ready"] for one in (*document["receivers"], *document["registrars"])] == [True, True]
+    assert [one["finished"] for one in document["journals"]] == [False]
+    assert set(document["not_visible"]) == {
         "broker.alarms",
         "work.unacknowledged",
         "work.held_back",
@@ -91,21 +91,21 @@ def test_dead_letters_are_told_by_reason_and_looking_leaves_them_as_they_are(
         dead_letter(number, f"refused: {'StudyDate' if number % 3 else 'path'}") for number in range(30)
     ]
     bury(url, letters)
-    exit_status, told = status(settings)
+    exit_status, document = status(settings)
     assert exit_status == 1
-    assert [(one["reason"], one["count"]) for one in told["dead_letters"]["reasons"]] == [
+    assert [(one["reason"], one["count"]) for one in document["dead_letters"]["reasons"]] == [
         ("refused: StudyDate", 20),
         ("refused: path", 10),
     ]
-    assert told["dead_letters"]["count"] == 30
+    assert document["dead_letters"]["count"] == 30
     taken = take_all(url, DEAD_LETTER_QUEUE)
     assert [message.headers["lapidicom-id"] for message in taken] == [one.lapidicom_id for one in letters]
 
 
 def test_what_is_wrong_with_the_way_to_cube_is_named_and_nothing_else(settings: dict[str, str]) -> None:
-    exit_status, told = status(settings, CHRIS_PASSWORD="wrong")
+    exit_status, document = status(settings, CHRIS_PASSWORD="wrong")
     assert exit_status == 2
-    (finding,) = [one for one in told["findings"] if one["area"] == "cube"]
+    (finding,) = [one for one in document["findings"] if one["area"] == "cube"]
     assert "CUBE knows no such user and password" in finding["what"]
     assert "database" not in f"{finding['what']} {finding['remedy']}"
 
@@ -113,24 +113,24 @@ def test_what_is_wrong_with_the_way_to_cube_is_named_and_nothing_else(settings: 
 def test_a_cube_that_looks_at_another_storage_is_named(path: WholePath, settings: dict[str, str]) -> None:
     path.cube.control.volume_gone()
     try:
-        exit_status, told = status(settings)
+        exit_status, document = status(settings)
         checks = in_process("doctor", "--json", **settings)
     finally:
         path.cube.control.heal()
     assert exit_status == 2
-    assert [one["name"] for one in told["cube"] if one["result"] == "fail"] == ["storage"]
-    assert "it looks at another storage" in told["findings"][0]["what"]
+    assert [one["name"] for one in document["cube"] if one["result"] == "fail"] == ["storage"]
+    assert "it looks at another storage" in document["findings"][0]["what"]
     assert [name for name, result in results(checks).items() if result == "fail"] == [("CUBE", "storage")]
 
 
 def test_a_database_that_is_stopped_is_named(path: WholePath, settings: dict[str, str]) -> None:
     path.cube.control.database_down()
     try:
-        exit_status, told = status(settings)
+        exit_status, document = status(settings)
     finally:
         path.cube.control.heal()
     assert exit_status == 2
-    (finding,) = [one for one in told["findings"] if one["area"] == "cube"]
+    (finding,) = [one for one in document["findings"] if one["area"] == "cube"]
     assert "database" in finding["remedy"]
     assert "PASSWORD" not in finding["remedy"]
 
@@ -138,11 +138,11 @@ def test_a_database_that_is_stopped_is_named(path: WholePath, settings: dict[str
 def test_a_service_that_does_not_answer_or_is_another_one_is_told(
     path: WholePath, settings: dict[str, str]
 ) -> None:
-    exit_status, told = status(
+    exit_status, document = status(
         settings, CHRIS_RECEIVER_URL=f"{path.cube.url.partition('api/')[0]},http://127.0.0.1:1"
     )
     assert exit_status == 2
-    assert [one["what"].partition(": ")[2] for one in told["findings"] if one["area"] == "receivers"] == [
+    assert [one["what"].partition(": ")[2] for one in document["findings"] if one["area"] == "receivers"] == [
         "what answers there is no receiver",
         "/readyz does not answer: 127.0.0.1:1: connection refused: nothing listens there",
     ]
@@ -158,33 +158,33 @@ def test_a_cube_that_is_away_is_down_and_says_so(
     else:
         path.cube.stop()
     try:
-        exit_status, told = status(settings)
+        exit_status, document = status(settings)
     finally:
         path.cube.resume()
         path.cube.start()
     assert exit_status == 2
-    assert [one["result"] for one in told["cube"]] == ["fail"]
-    assert next(one["area"] for one in told["findings"] if one["level"] == "down") == "cube"
+    assert [one["result"] for one in document["cube"]] == ["fail"]
+    assert next(one["area"] for one in document["findings"] if one["level"] == "down") == "cube"
 
 
 def test_a_broker_that_is_away_is_down_and_the_rest_is_told_all_the_same(settings: dict[str, str]) -> None:
-    exit_status, told = status(settings, AMQP_URL="amqp://user:geheim@127.0.0.1:1/v")
+    exit_status, document = status(settings, AMQP_URL="amqp://user:geheim@127.0.0.1:1/v")
     assert exit_status == 2
-    assert told["broker"]["fault"]
-    assert "geheim" not in json.dumps(told)
-    assert told["work"] is None
-    assert told["not_visible"]["work"] == "RabbitMQ is not reachable"
-    assert told["cube"][-1]["result"] == "pass"
-    assert told["volume"]["sentinel"]
+    assert document["broker"]["fault"]
+    assert "geheim" not in json.dumps(document)
+    assert document["work"] is None
+    assert document["not_visible"]["work"] == "RabbitMQ is not reachable"
+    assert document["cube"][-1]["result"] == "pass"
+    assert document["volume"]["sentinel"]
 
 
 def test_what_is_not_set_is_not_visible(settings: dict[str, str]) -> None:
-    exit_status, told = status(
+    exit_status, document = status(
         {"AMQP_URL": settings["AMQP_URL"], "CHRIS_RETRY_DELAYS": "1", "CHRIS_PARK_DELAY": "1"}
     )
     assert exit_status == 0
-    assert [told["cube"], told["volume"], told["journals"]] == [None, None, None]
-    assert told["not_visible"]["volume"] == "CHRIS_FILES_ROOT is not set"
+    assert [document["cube"], document["volume"], document["journals"]] == [None, None, None]
+    assert document["not_visible"]["volume"] == "CHRIS_FILES_ROOT is not set"
 
 
 def test_a_watch_at_a_terminal_refreshes_in_place_and_gives_the_screen_back(settings: dict[str, str]) -> None:
@@ -221,10 +221,10 @@ def test_the_doctor_finds_everything_well_and_leaves_no_trace(
     ended = in_process("doctor", "--json", **settings)
     assert ended.status == 0, ended.out
     assert ended.document["passed"] is True
-    told = results(ended)
-    assert told["CUBE", "right to register"] == "pass"
-    assert told["volume", "atomic rename"] == "pass"
-    assert {name for name, result in told.items() if result == "not visible"} == {
+    document = results(ended)
+    assert document["CUBE", "right to register"] == "pass"
+    assert document["volume", "atomic rename"] == "pass"
+    assert {name for name, result in document.items() if result == "not visible"} == {
         ("RabbitMQ", "feature flags"),
         ("RabbitMQ", "alarms"),
         ("RabbitMQ", "bindings"),
@@ -256,17 +256,17 @@ def test_each_fault_fails_its_check_alone_with_its_remedy(
     ended = in_process("doctor", "--json", **(settings | changes))
     assert ended.status == 1
     assert [name for name, result in results(ended).items() if result == "fail"] == [failing]
-    (told,) = [check for check in ended.document["checks"] if check["result"] == "fail"]
-    assert remedy in told["remedy"]
+    (failed,) = [check for check in ended.document["checks"] if check["result"] == "fail"]
+    assert remedy in failed["remedy"]
 
 
 def test_a_volume_that_is_not_mounted_is_told(settings: dict[str, str], tmp_path: Path) -> None:
-    exit_status, told = status(settings, CHRIS_FILES_ROOT=str(tmp_path))
+    exit_status, document = status(settings, CHRIS_FILES_ROOT=str(tmp_path))
     assert exit_status == 1
-    assert told["journals"] is None
-    assert [one["name"] for one in told["cube"] if one["result"] == "not visible"] == ["storage"]
-    assert "not mounted" in told["not_visible"]["journals"]
-    assert [one["area"] for one in told["findings"]] == ["volume"]
+    assert document["journals"] is None
+    assert [one["name"] for one in document["cube"] if one["result"] == "not visible"] == ["storage"]
+    assert "not mounted" in document["not_visible"]["journals"]
+    assert [one["area"] for one in document["findings"]] == ["volume"]
 
 
 def test_what_a_receiver_stored_while_rabbitmq_is_away_from_it_is_told_as_not_relayed(
@@ -275,9 +275,9 @@ def test_what_a_receiver_stored_while_rabbitmq_is_away_from_it_is_told_as_not_re
     nowhere = "amqp://127.0.0.1:1/v"
     with path.receiver(amqp_url=nowhere, CHRIS_JOURNAL_TAKEOVER="600") as receiver:
         assert pynetdicom_store(receiver.scp_port, CALLING, [instance(2)], tmp_path) == [0]
-        _, told = status(settings)
-    waiting = [one for one in told["journals"] if one["oldest"] is not None]
+        _, document = status(settings)
+    waiting = [one for one in document["journals"] if one["oldest"] is not None]
     assert len(waiting) == 1
     assert waiting[0]["unrelayed_bytes"] > 0
-    assert told["oldest_unrelayed"] == waiting[0]["oldest"]
-    assert told["status"] == "healthy"  # it waits for less than a minute
+    assert document["oldest_unrelayed"] == waiting[0]["oldest"]
+    assert document["status"] == "healthy"  # it waits for less than a minute

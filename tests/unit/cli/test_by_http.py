@@ -39,7 +39,7 @@ def test_an_alarm_is_told_by_resource_and_node_though_its_status_is_503() -> Non
 
 
 @pytest.mark.parametrize(
-    ("handler", "told"),
+    ("handler", "expected"),
     [
         (answering(401, {"error": "not_authorised"}), "refuses AMQP_MANAGEMENT_URL's user: /api/queues/%2F"),
         (
@@ -50,10 +50,10 @@ def test_an_alarm_is_told_by_resource_and_node_though_its_status_is_503() -> Non
         (lambda _: httpx.Response(200, text="<html>"), "is not RabbitMQ's management API"),
     ],
 )
-def test_what_is_no_answer_is_not_visible_with_its_reason(handler: Handler, told: str) -> None:
+def test_what_is_no_answer_is_not_visible_with_its_reason(handler: Handler, expected: str) -> None:
     found = ask(handler, lambda api: api.queues())
     assert isinstance(found, NotVisible)
-    assert told in found.reason
+    assert expected in found.reason
 
 
 def test_a_server_that_is_away_is_not_visible() -> None:

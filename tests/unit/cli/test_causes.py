@@ -149,8 +149,8 @@ def test_a_reason_is_found_by_what_stands_before_its_colon(reason: str, row: str
 
 
 def test_the_remedy_names_the_letter_so_that_it_can_be_copied() -> None:
-    told = remedy("refused: Modality", ID)
-    assert "`lapidicom dlq replay --id 0b3f62c1.7 --set Field=value`" in told
+    text = remedy("refused: Modality", ID)
+    assert "`lapidicom dlq replay --id 0b3f62c1.7 --set Field=value`" in text
 
 
 @pytest.mark.parametrize(
@@ -163,9 +163,9 @@ def test_identity_is_mended_at_the_sender_and_never_here(reason: str, mendable: 
 
 
 def test_the_remedy_of_a_group_names_its_reason_quoted_for_a_shell() -> None:
-    told = remedy("refused: Modality", ID, of_group=True)
-    assert "--reason 'refused: Modality' --set" in told
-    assert "dlq show 0b3f62c1.7" in told
+    text = remedy("refused: Modality", ID, of_group=True)
+    assert "--reason 'refused: Modality' --set" in text
+    assert "dlq show 0b3f62c1.7" in text
 
 
 @pytest.mark.parametrize("cause", CAUSES, ids=lambda cause: cause.reason)

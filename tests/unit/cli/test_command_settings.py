@@ -43,7 +43,7 @@ def test_the_spool_is_below_the_volume_unless_it_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "expected"),
     [
         ({"AMQP_URL": ""}, "AMQP_URL is not set"),
         ({"AMQP_URL": "http://who:secret@x"}, "must look like amqp://"),
@@ -53,10 +53,10 @@ def test_the_spool_is_below_the_volume_unless_it_is_named() -> None:
         ({"CHRIS_URL": "chris:8000"}, "CHRIS_URL='chris:8000'"),
     ],
 )
-def test_a_wrong_setting_is_named_and_no_secret_is_told(changes: dict[str, str], told: str) -> None:
+def test_a_wrong_setting_is_named_and_no_secret_is_told(changes: dict[str, str], expected: str) -> None:
     with pytest.raises(SettingsError) as caught:
         load(CommandSettings, {"AMQP_URL": URL} | changes)
-    assert told in str(caught.value)
+    assert expected in str(caught.value)
     assert "secret" not in str(caught.value)
 
 

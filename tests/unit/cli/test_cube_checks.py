@@ -135,10 +135,10 @@ CASES: list[tuple[str, FakeCube, str, str]] = [
 
 
 @pytest.mark.parametrize(
-    ("cube", "step", "told"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+    ("cube", "step", "expected"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
 )
-def test_the_first_step_that_fails_names_the_cause(cube: FakeCube, step: str, told: str) -> None:
+def test_the_first_step_that_fails_names_the_cause(cube: FakeCube, step: str, expected: str) -> None:
     *before, (name, result, text) = ask(cube)
     assert {one[1] for one in before} <= {Result.PASS}
     assert (name, result) == (step, Result.FAIL)
-    assert told in text
+    assert expected in text

@@ -24,7 +24,7 @@ WORK = DECLARED.queues[0]
 
 
 @pytest.mark.parametrize(
-    ("told", "result"),
+    ("version", "result"),
     [
         ("3.9.29", Result.FAIL),
         ("3.10.0", Result.PASS),
@@ -33,8 +33,8 @@ WORK = DECLARED.queues[0]
         ("", Result.NOT_VISIBLE),
     ],
 )
-def test_rabbitmq_must_be_3_10_or_later(told: str, result: Result) -> None:
-    assert check_version(told).result is result
+def test_rabbitmq_must_be_3_10_or_later(version: str, result: Result) -> None:
+    assert check_version(version).result is result
 
 
 def test_feature_flags_that_are_off_are_named_with_the_command_that_enables_them() -> None:

@@ -280,7 +280,7 @@ def test_the_document_is_the_snapshot_with_its_findings() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "told"), [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (3 << 40, "3.0 TiB")]
+    ("number", "text"), [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (3 << 40, "3.0 TiB")]
 )
-def test_a_size_is_told_with_its_prefix(number: int, told: str) -> None:
-    assert size(number) == told
+def test_a_size_is_told_with_its_prefix(number: int, text: str) -> None:
+    assert size(number) == text

@@ -102,8 +102,8 @@ def test_with_json_nothing_but_the_document_reaches_standard_output() -> None:
     output = _output(out, as_json=True)
     output.text("title")
     output.show(Whole(when=datetime(2026, 1, 2, tzinfo=UTC), name="Müller"))
-    told = json.loads(out.getvalue())
-    assert (told["when"], told["name"], told["rows"]) == ("2026-01-02T00:00:00Z", "Müller", [])
+    document = json.loads(out.getvalue())
+    assert (document["when"], document["name"], document["rows"]) == ("2026-01-02T00:00:00Z", "Müller", [])
     assert "Müller" in out.getvalue()
 
 

@@ -116,7 +116,7 @@ def test_a_broker_that_fails_is_named_without_its_password(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "expected"),
     [
         (["dlq", "probe", "--a", "x"], "--a"),
         (["dlq", "probe", "--nonsense"], "--nonsense"),
@@ -128,10 +128,10 @@ def test_a_broker_that_fails_is_named_without_its_password(
     ],
 )
 @pytest.mark.usefixtures("probed")
-def test_wrong_use_is_one_line_that_names_the_help(arguments: list[str], told: str) -> None:
+def test_wrong_use_is_one_line_that_names_the_help(arguments: list[str], expected: str) -> None:
     ended = in_process(*arguments)
     assert (ended.status, ended.out) == (2, "")
-    assert told in ended.err
+    assert expected in ended.err
     assert ended.err.startswith("lapidicom")
     assert ended.err.endswith("--help`)\n")
     assert ended.err.count("\n") == 1
@@ -179,9 +179,9 @@ def test_a_fault_of_ours_is_one_line_that_tells_where_and_no_value(
     with pytest.raises(SystemExit) as caught:
         application.main()
     assert caught.value.code == 70
-    told = capsys.readouterr().err
+    line = capsys.readouterr().err
     assert re.fullmatch(
-        r"lapidicom: .*KeyError in unit/cli/test_shell.py:[0-9]+: please report this line\n", told
+        r"lapidicom: .*KeyError in unit/cli/test_shell.py:[0-9]+: please report this line\n", line
     )
 
 

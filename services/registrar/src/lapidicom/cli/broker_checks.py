@@ -40,12 +40,11 @@ _FORMER_QUEUES: Final = {
 
 _MIGRATION: Final = "docs/runbook.md#a-queue-or-exchange-that-differs: arguments cannot be changed"
 _FIX: Final = "lapidicom doctor --fix"
-_SET: Final = "set AMQP_MANAGEMENT_URL"
+_SET: Final = "set AMQP_MANAGEMENT_URL, with a user who may see it"
 
 _OLDEST: Final = (3, 10)
 _FLAGS: Final = ("quorum_queue", "stream_queue")
 _RIGHTS: Final = "^lapidicom(\\..*)?$"
-_MOST_NAMES: Final = 3
 _NEVER: Final = "never"
 _NO_SUCH_EXCHANGE: Final = "lapidicom.no-such-exchange"
 """Nobody declares it; a binding to it fails behind the look at the rights."""
@@ -74,25 +73,28 @@ async def check_broker(link: AbstractConnection, api: Management, declared: Topo
     Raises:
         BrokerError: the broker does not answer.
     """
-    alarms, queues = await api.alarms(), await api.queues()
+    alarms = await api.alarms()
     alarm = alarms if isinstance(alarms, NotVisible) else ", ".join(alarms)
-    remedy = _SET if isinstance(alarms, NotVisible) else "free memory or disk: nothing can be published"
     topology, _ = await check_topology(link, api, declared)
     former = {name: await ready(link, name) for name in _FORMER_QUEUES}
     return [
-        checked(AREA, "reachable", "", f"virtual host {api.vhost}"),
+        _check("reachable", "", f"virtual host {api.vhost}"),
         check_version(broker_version(link)),
         check_flags(await api.get("feature-flags")),
-        checked(AREA, "alarms", alarm, "none", remedy),
+        _check("alarms", alarm, "none", "free memory or disk: nothing can be published"),
         *await _check_rights(link, declared),
         *topology,
         *(
-            checked(AREA, name, f"left over, with {count} messages", remedy=_FORMER_QUEUES[name])
+            _check(name, f"left over, with {count} messages", remedy=_FORMER_QUEUES[name])
             for name, count in former.items()
             if count
         ),
-        *check_policies(declared, queues),
+        *check_policies(declared, await api.queues()),
     ]
+
+
+def _check(name: str, fault: str | NotVisible, well: str = "", remedy: str = "") -> Check:
+    return checked(AREA, name, fault, well, _SET if isinstance(fault, NotVisible) else remedy)
 
 
 def check_version(seen: str) -> Check:
@@ -102,17 +104,16 @@ def check_version(seen: str) -> Check:
     except ValueError:
         return checked(AREA, "version", NotVisible(f"it says {seen!r}"))
     remedy = "RabbitMQ 3.10 or later: before it delayed messages can be lost"
-    return checked(AREA, "version", seen if is_old else "", seen, remedy)
+    return _check("version", seen if is_old else "", seen, remedy)
 
 
 def check_flags(flags: Sequence[Mapping[str, Any]] | NotVisible) -> Check:
     """Whether the feature flags are on that quorum queues and at-least-once dead-lettering need."""
-    name = "feature flags"
     if isinstance(flags, NotVisible):
-        return checked(AREA, name, flags, remedy=f"{_SET} with a user of the tag administrator")
+        return _check("feature flags", flags)
     off = [flag["name"] for flag in flags if flag["name"] in _FLAGS and flag["state"] != "enabled"]
     remedy = "; ".join(f"rabbitmqctl enable_feature_flag {one}" for one in off)
-    return checked(AREA, name, f"off: {', '.join(off)}" if off else "", ", ".join(_FLAGS), remedy)
+    return _check("feature flags", f"off: {', '.join(off)}" if off else "", ", ".join(_FLAGS), remedy)
 
 
 async def _check_rights(link: AbstractConnection, declared: Topology) -> list[Check]:
@@ -151,11 +152,9 @@ async def _check_rights(link: AbstractConnection, declared: Topology) -> list[Ch
     checks = []
     for (act, right), (names, ask) in asked.items():
         refused = [name for name in names if not await _is_permitted(link, ask, name)]
-        more = f" and {len(refused) - _MOST_NAMES} more" if len(refused) > _MOST_NAMES else ""
-        seen = f"refused: {', '.join(refused[:_MOST_NAMES])}{more}"
+        seen = f"refused: {', '.join(refused)}" if refused else ""
         remedy = f"rabbitmqctl set_permissions: {right} must match {_RIGHTS}"
-        name = f"right to {act}"
-        checks.append(checked(AREA, name, seen if refused else "", f"{len(names)} names", remedy))
+        checks.append(_check(f"right to {act}", seen, f"{len(names)} names", remedy))
     return checks
 
 
@@ -192,17 +191,17 @@ async def check_topology(
     missing = [name for name, fault in faults.items() if fault == _MISSING]
     unseen = next((fault for fault in faults.values() if isinstance(fault, NotVisible)), None)
     differing = [name for name, fault in faults.items() if fault not in {"", _MISSING, unseen}]
-    checks = [checked(AREA, name, f"differs: {faults[name]}", remedy=_MIGRATION) for name in differing]
+    checks = [_check(name, f"differs: {faults[name]}", remedy=_MIGRATION) for name in differing]
     if missing:
-        checks.append(checked(AREA, "exchanges and queues", f"missing: {', '.join(missing)}", remedy=_FIX))
+        checks.append(_check("exchanges and queues", f"missing: {', '.join(missing)}", remedy=_FIX))
     elif unseen or not differing:
         checks.append(checked(AREA, "exchanges and queues", unseen or "", "as declared", "give the right"))
-    binding, lacking = _check_bindings(declared, await api.of_vhost("bindings"))
+    binding, lacking = _check_bindings(declared, await api.bindings())
     queues = await api.queues()
     for name, seen in () if isinstance(queues, NotVisible) else sorted(queues.items()):
         if name.startswith(f"{WORK_QUEUE}.retry.") and name not in faults:
             left = f"left over; its {seen.get('messages', 0)} messages go back to work by themselves"
-            checks.append(checked(AREA, name, "", left))
+            checks.append(_check(name, "", left))
     return [*checks, binding], Topology(
         exchanges=tuple(one for one in declared.exchanges if one in missing),
         queues=tuple(one for one in declared.queues if one.name in missing),
@@ -235,12 +234,12 @@ def _check_bindings(
 ) -> tuple[Check, Sequence[Binding]]:
     """The check, and the bindings that are not there, or that nobody can see."""
     if isinstance(bindings, NotVisible):
-        return checked(AREA, "bindings", bindings, remedy=_SET), declared.bindings
+        return _check("bindings", bindings), declared.bindings
     there = {(one["source"], one["routing_key"], one["destination"]) for one in bindings}
     lacking = [one for one in declared.bindings if (one.exchange, one.routing_key, one.queue) not in there]
     names = "; ".join(f"{one.exchange} -- {one.routing_key} -> {one.queue}" for one in lacking)
     fault = f"missing: {names}" if lacking else ""
-    return checked(AREA, "bindings", fault, f"{len(declared.bindings)} as declared", _FIX), lacking
+    return _check("bindings", fault, f"{len(declared.bindings)} as declared", _FIX), lacking
 
 
 def check_policies(declared: Topology, queues: Queues | NotVisible) -> list[Check]:
@@ -249,7 +248,7 @@ def check_policies(declared: Topology, queues: Queues | NotVisible) -> list[Chec
     Policies win over, or join, a queue's arguments; operator policies win over others.
     """
     if isinstance(queues, NotVisible):
-        return [checked(AREA, "policies", queues, remedy=_SET)]
+        return [_check("policies", queues)]
     broken = []
     for queue in declared.queues:
         seen = queues.get(queue.name, {})
@@ -258,5 +257,5 @@ def check_policies(declared: Topology, queues: Queues | NotVisible) -> list[Chec
         for key, value in (seen.get("effective_policy_definition") or {}).items():
             if key in BREAKS:
                 what = f"{' or '.join(kinds.values())} sets {key}={value} on {queue.name}: {BREAKS[key]}"
-                broken.append(checked(AREA, "policies", what, remedy=remedy))
-    return broken or [checked(AREA, "policies", "", "none that breaks a guarantee")]
+                broken.append(_check("policies", what, remedy=remedy))
+    return broken or [_check("policies", "", "none that breaks a guarantee")]

@@ -61,13 +61,13 @@ class Management:
     http: httpx.AsyncClient | None
     vhost: str
 
-    async def of_vhost(self, what: str) -> Any:
-        """All `queues` or `bindings` of the vhost."""
-        return await self.get(f"{what}/{quote(self.vhost, safe='')}")
+    async def bindings(self) -> Any:
+        """All bindings of the vhost."""
+        return await self.get(f"bindings/{quote(self.vhost, safe='')}")
 
     async def queues(self) -> Queues | NotVisible:
-        """The queues by name."""
-        found = await self.of_vhost("queues")
+        """All queues of the vhost, by name."""
+        found = await self.get(f"queues/{quote(self.vhost, safe='')}")
         return found if isinstance(found, NotVisible) else {one["name"]: one for one in found}
 
     async def alarms(self) -> list[str] | NotVisible:

@@ -30,6 +30,11 @@ IDENTITY_REFUSED: Final = (
 
 _IDENTITY: Final = frozenset({*IDENTITY_LIMITS, "StudyDate", "path"})
 
+_MADE_ANEW: Final = (
+    "Take it out with `lapidicom dlq drop --id ID --export FILE`; then let `lapidicom reconcile` make a new "
+    "message of the file."
+)
+
 RUNBOOK: Final = "docs/runbook.md"
 
 
@@ -128,14 +133,12 @@ CAUSES: Final = (
     Cause(
         "unsupported-version",
         "A registrar of an earlier version did not read this version; one of this version lets it wait.",
-        "Take it out with `lapidicom dlq drop --id ID --export FILE`; then let `lapidicom reconcile` make a "
-        "new message of the file.",
+        _MADE_ANEW,
     ),
     Cause(
         "undecodable",
         "The body is not what its type and version promise.",
-        "Take it out with `lapidicom dlq drop --id ID --export FILE`; then let `lapidicom reconcile` make a "
-        "new message of the file.",
+        _MADE_ANEW,
     ),
     Cause(
         DELIVERY_LIMIT,
@@ -157,7 +160,7 @@ CAUSES: Final = (
 )
 """In the order of the runbook."""
 
-
+_ROWS: Final = {cause.reason: cause for cause in CAUSES}
 _FIELD: Final = f"(?:{'|'.join(sorted(FIELDS))})"
 _FAULT: Final = f"blank|longer than [0-9]+ characters|not a normal path below {PATH_PREFIX}"
 _DETAILS: Final = {
@@ -173,7 +176,7 @@ _DETAILS: Final = {
 def known_reason(text: str) -> str:
     """Of a reason what a registrar or the broker is known to give."""
     key, _, detail = text.partition(": ")
-    if key not in {cause.reason for cause in CAUSES} and not re.fullmatch("http_[0-9]{3}", key, re.ASCII):
+    if key not in _ROWS and not re.fullmatch("http_[0-9]{3}", key, re.ASCII):
         return UNKNOWN_REASON
     return text if detail and re.fullmatch(_DETAILS.get(key, "(?!)"), detail, re.ASCII) else key
 
@@ -181,10 +184,8 @@ def known_reason(text: str) -> str:
 def cause_of(reason: str) -> Cause:
     """The row of a reason; a reason of a newer registrar's is as one that nobody knows."""
     key = reason.partition(":")[0]
-    rows = {cause.reason: cause for cause in CAUSES}
-    if key.startswith("http_") and key not in rows:
-        return rows[ANY_OTHER_STATUS]
-    return rows.get(key, rows[UNKNOWN_REASON])
+    other = ANY_OTHER_STATUS if key.startswith("http_") else UNKNOWN_REASON
+    return _ROWS.get(key, _ROWS[other])
 
 
 def remedy(reason: str, letter_id: str, *, of_group: bool = False) -> str:

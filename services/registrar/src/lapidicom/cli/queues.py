@@ -42,7 +42,6 @@ SETTLE_POLL_SECONDS = 0.02
 @dataclass(eq=False, slots=True)
 class _Consumer:
     channel: Channel
-    prefetch: int
     tag: str = ""
     unacknowledged: int = 0
     acked_after_cancel: bool = False
@@ -113,17 +112,15 @@ class Reading:
         Raises:
             BrokerError: the connection, the queue or the right to read it is gone.
         """
-        if self._arrived.empty():
-            if not self._consumers or self._is_full(self._consumers[-1]):
-                await self._open()
-            try:
-                async with asyncio.timeout(SILENCE_SECONDS):
-                    held = await self._arrived.get()
-            except TimeoutError:
-                self.is_silent = True
-                return None
-        else:
-            held = self._arrived.get_nowait()
+        is_full = not self._consumers or self._consumers[-1].unacknowledged + self._reserve >= self._prefetch
+        if is_full and self._arrived.empty():
+            await self._open()
+        try:
+            async with asyncio.timeout(SILENCE_SECONDS):
+                held = await self._arrived.get()
+        except TimeoutError:
+            self.is_silent = True
+            return None
         if held is None:
             raise ConnectionLost(f"the consumer of {self._queue} has ended")
         self.received += 1
@@ -134,9 +131,6 @@ class Reading:
         """How many have come to us, those included that nobody has asked for yet."""
         return self.received + self._arrived.qsize()
 
-    def _is_full(self, consumer: _Consumer) -> bool:
-        return consumer.unacknowledged + self._reserve >= consumer.prefetch
-
     async def _open(self) -> None:
         if self._consumers:
             await self._cancel(self._consumers[-1])
@@ -145,7 +139,7 @@ class Reading:
         channel.consumers = _Unforgotten(channel.consumers)
         channel.closing.add_done_callback(lambda _: self._arrived.put_nowait(None))
         channel.on_consumer_cancel_callbacks.add(lambda _: self._arrived.put_nowait(None))
-        consumer = _Consumer(channel, self._prefetch)
+        consumer = _Consumer(channel)
 
         async def take(message: DeliveredMessage) -> None:
             consumer.unacknowledged += 1
