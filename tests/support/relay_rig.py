@@ -13,7 +13,7 @@ from lapidicom.receiver.relay.behind_mark import StoredFiles
 from lapidicom.receiver.relay.follower import Follower
 from lapidicom.receiver.relay.journals import Journals, RelayIdentity
 from lapidicom.receiver.relay.publish import JournalPublisher
-from lapidicom.receiver.relay.reader import Counts
+from lapidicom.receiver.relay.reader import RelayCounts
 from lapidicom.receiver.relay.retention import Retention
 
 T = TypeVar("T")
@@ -79,7 +79,7 @@ class RelayRig:
         self.publisher = publisher
         self.clock = clock
         self.events: list[tuple[str, dict[str, Any]]] = []
-        self.counts = Counts()
+        self.counts = RelayCounts()
         identity = RelayIdentity(f"{next(_NUMBERS):032x}", receiver_id, parent)
         files = StoredFiles(fs, root, directory_cache=directory_cache)
         spool = root / ".lapidicom"

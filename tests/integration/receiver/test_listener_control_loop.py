@@ -13,7 +13,7 @@ from lapidicom.receiver.association.places import Places
 from lapidicom.receiver.control import Connection, ControlSocket, Drain, Report
 from lapidicom.receiver.errors import Refusal
 from lapidicom.receiver.listener import control_loop
-from lapidicom.receiver.listener.control_loop import ControlLoop
+from lapidicom.receiver.listener.control_loop import ListenerControlLoop
 from tests.support.polling import eventually
 
 PEER = Connection("192.0.2.1", 104)
@@ -101,7 +101,7 @@ class Running:
         self.control, theirs = ControlSocket.pair()
         self.orphaned = False
         self._theirs = ControlSocket(theirs)
-        self._loop = ControlLoop(self._theirs, self.service, Places(2), 600, orphaned)
+        self._loop = ListenerControlLoop(self._theirs, self.service, Places(2), 600, orphaned)
         self.thread = threading.Thread(target=self._run)
         self._peers: list[socket.socket] = []
 

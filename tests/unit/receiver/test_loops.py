@@ -1,15 +1,15 @@
 """When a loop that fails has to end, and what time it has seen."""
 
-from lapidicom.receiver.loops import LONGEST_STEP, MOST, WITHIN, Failures, RunningTime
+from lapidicom.receiver.loops import LONGEST_STEP, MOST, WITHIN, RecentFailures, RunningTime
 
 
 def test_many_failures_in_a_short_time_are_too_many() -> None:
-    failures = Failures()
+    failures = RecentFailures()
     assert [failures.add(float(now)) for now in range(MOST)] == [False] * (MOST - 1) + [True]
 
 
 def test_a_failure_now_and_then_is_never_too_many() -> None:
-    failures = Failures()
+    failures = RecentFailures()
     assert not any(failures.add(number * WITHIN) for number in range(10 * MOST))
 
 

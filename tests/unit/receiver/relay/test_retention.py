@@ -10,7 +10,7 @@ import pytest
 from lapidicom.common.file_system import FileSystem
 from lapidicom.common.journal.format import frame
 from lapidicom.common.journal.reader import JournalFolder
-from lapidicom.receiver.relay.retention import Candidate, Retention
+from lapidicom.receiver.relay.retention import DeletionCandidate, Retention
 from tests.support.journal_records import FakePublisher, instance, instance_path, subject
 from tests.support.relay_rig import Clock, RelayRig
 
@@ -61,7 +61,12 @@ class Volume:
             min_free_space=min_free,
             now=lambda: NOW,
             observe=self.observe,
-        ).run([Candidate(JournalFolder(self.fs, str(folder), 2), relayed) for folder, relayed in journals])
+        ).run(
+            [
+                DeletionCandidate(JournalFolder(self.fs, str(folder), 2), relayed)
+                for folder, relayed in journals
+            ]
+        )
 
     def observe(self, event: str, /, **fields: object) -> None:
         self.events.append((event, fields))

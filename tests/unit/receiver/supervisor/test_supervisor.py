@@ -7,7 +7,7 @@ import pytest
 
 from lapidicom.receiver.control import OwnerEnded, Packet, Report
 from lapidicom.receiver.supervisor import supervisor as supervisor_module
-from lapidicom.receiver.supervisor.child import Child, Ended, Role
+from lapidicom.receiver.supervisor.child import Child, ProcessEnd, Role
 from lapidicom.receiver.supervisor.slot import Slot
 from lapidicom.receiver.supervisor.supervisor import Supervisor
 
@@ -79,7 +79,7 @@ def test_a_new_relay_is_sent_everything_again() -> None:
 class Unpollable(StandIn):
     """A child of which nobody can say whether it has ended."""
 
-    def poll(self) -> Ended | None:
+    def poll(self) -> ProcessEnd | None:
         raise KeyError("poll")
 
 

@@ -10,7 +10,7 @@ LONGEST_STEP: Final = 1.5
 """Seconds that count at most between two looks, which come each second."""
 
 
-class Failures:
+class RecentFailures:
     """When a loop failed lately, which goes on after each failure, but not for ever."""
 
     def __init__(self) -> None:

@@ -19,7 +19,7 @@ from lapidicom.receiver.association.store import StoreService
 from lapidicom.receiver.control import ControlClosedError, ControlSocket, Unusable
 from lapidicom.receiver.errors import Refusal
 from lapidicom.receiver.journal.writer import Journal
-from lapidicom.receiver.listener.control_loop import ControlLoop
+from lapidicom.receiver.listener.control_loop import ListenerControlLoop
 from lapidicom.receiver.listener.service import ListenerService
 from lapidicom.receiver.settings import ListenerSettings
 from lapidicom.receiver.storage.folders import SeriesFolders
@@ -122,7 +122,7 @@ def run(
     except Exception as error:
         log.critical("listener_unusable", exc_info=error)
         return _unusable(control, str(error) if isinstance(error, Refusal) else type(error).__name__)
-    loop = ControlLoop(control, service, places, settings.shutdown_grace)
+    loop = ListenerControlLoop(control, service, places, settings.shutdown_grace)
     loop.run()
     service.close()
     loop.report()

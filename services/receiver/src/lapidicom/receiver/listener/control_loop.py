@@ -23,7 +23,7 @@ from lapidicom.receiver.control import (
 )
 from lapidicom.receiver.listener.connections import Connections
 from lapidicom.receiver.listener.service import ListenerService
-from lapidicom.receiver.loops import Failures
+from lapidicom.receiver.loops import RecentFailures
 
 ABORT_SECONDS: Final = 5.0
 """Seconds that aborted associations have to end by themselves."""
@@ -35,7 +35,7 @@ _BATCH: Final = 16
 """Packets taken before a report has its turn: a listener that only takes connections would seem silent."""
 
 
-class ControlLoop:
+class ListenerControlLoop:
     """Runs in the main thread of the listener.
 
     A turn of the loop that fails is logged, and ends no association. If turns fail again and again, the
@@ -75,7 +75,7 @@ class ControlLoop:
         self._sent, self._due = float("-inf"), monotonic()
         self._reported = Report()
         self._lost_logged = 0
-        self._failures = Failures()
+        self._failures = RecentFailures()
         self._log = structlog.get_logger()
 
     def run(self) -> None:

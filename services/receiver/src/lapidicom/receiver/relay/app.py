@@ -25,7 +25,7 @@ from lapidicom.receiver.relay.control_loop import RelayControlLoop
 from lapidicom.receiver.relay.follower import Follower
 from lapidicom.receiver.relay.journals import Journals, RelayIdentity
 from lapidicom.receiver.relay.publish import JournalPublisher, PublishesEnvelopes
-from lapidicom.receiver.relay.reader import Counts
+from lapidicom.receiver.relay.reader import RelayCounts
 from lapidicom.receiver.relay.retention import Retention
 from lapidicom.receiver.settings import RelaySettings
 
@@ -95,7 +95,7 @@ async def _serve(
     file_system: FileSystem,
     within_trace: WithinTrace,
 ) -> int:
-    counts = Counts()
+    counts = RelayCounts()
     journals, relay = build(settings, file_system, counts)
     loop = RelayControlLoop(control, journals, relay, counts)
     watching = asyncio.create_task(relay.watch())
@@ -131,7 +131,7 @@ async def _publish(
 
 
 def build(
-    settings: RelaySettings, file_system: FileSystem, counts: Counts
+    settings: RelaySettings, file_system: FileSystem, counts: RelayCounts
 ) -> tuple[Journals, JournalPublisher]:
     """Build the relay.
 

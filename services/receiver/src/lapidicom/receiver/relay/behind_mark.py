@@ -24,7 +24,7 @@ from lapidicom.common.journal.format import Position
 from lapidicom.common.journal.records import INSTANCE_RECEIVED, Record
 from lapidicom.receiver.journal.folder import DIRECTORY
 from lapidicom.receiver.journal.observer import Observer
-from lapidicom.receiver.relay.reader import Counts
+from lapidicom.receiver.relay.reader import RelayCounts
 
 _MISSING: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
 
@@ -89,7 +89,7 @@ class StoredFiles:
             folder = posixpath.dirname(folder)
 
 
-class BehindMark:
+class RecordsBehindMark:
     """What is known of those of one journal.
 
     Args:
@@ -109,7 +109,7 @@ class BehindMark:
         files: StoredFiles,
         *,
         clock: Callable[[], float],
-        counts: Counts,
+        counts: RelayCounts,
         observe: Observer,
     ) -> None:
         self._life = life

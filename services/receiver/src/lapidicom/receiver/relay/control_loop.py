@@ -19,7 +19,7 @@ from lapidicom.receiver.control import (
 )
 from lapidicom.receiver.relay.journals import Journals
 from lapidicom.receiver.relay.publish import JournalPublisher
-from lapidicom.receiver.relay.reader import Counts
+from lapidicom.receiver.relay.reader import RelayCounts
 
 
 class RelayControlLoop:
@@ -41,7 +41,7 @@ class RelayControlLoop:
         control: ControlSocket,
         journals: Journals,
         publishing: JournalPublisher,
-        counts: Counts,
+        counts: RelayCounts,
         on_orphaned: Callable[[], NoReturn] = orphaned,
     ) -> None:
         self.connected = False

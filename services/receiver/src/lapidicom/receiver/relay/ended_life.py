@@ -20,7 +20,7 @@ _LINES_AT_ONCE: Final = 256
 
 
 @dataclass(slots=True)
-class LeftOpen:
+class SeriesLeftOpen:
     """A series without an end record.
 
     Attributes:
@@ -48,8 +48,8 @@ class OpenSeriesTable:
 
     def __init__(self, never_answered: Container[int] = ()) -> None:
         self._never_answered = never_answered
-        self._series: dict[SeriesKey, LeftOpen] = {}
-        self._listed: dict[SeriesKey, LeftOpen] = {}
+        self._series: dict[SeriesKey, SeriesLeftOpen] = {}
+        self._listed: dict[SeriesKey, SeriesLeftOpen] = {}
         self._unlisted = 0
         self.is_complete = False
 
@@ -58,7 +58,7 @@ class OpenSeriesTable:
         self._listed = {}
         self._unlisted = 0
 
-    def left_open(self) -> list[LeftOpen]:
+    def left_open(self) -> list[SeriesLeftOpen]:
         """Those with at least one instance."""
         return [series for series in self._series.values() if series.received]
 
@@ -73,7 +73,7 @@ class OpenSeriesTable:
                     self._refused(fields)
                 case records.SERIES_STARTED:
                     # Written again if its first batch failed after the line was out: counts go on.
-                    self._series.setdefault(_key(fields), LeftOpen(record.sequence, fields))
+                    self._series.setdefault(_key(fields), SeriesLeftOpen(record.sequence, fields))
                 case records.SERIES_ENDED:
                     self._series.pop(_key(fields), None)
                 case records.SEGMENT_OPENED:
@@ -90,7 +90,7 @@ class OpenSeriesTable:
         key = SeriesKey(message["association_id"], folder)
         series = self._series.get(key)
         if series is None:
-            series = self._series[key] = LeftOpen(sequence, {**message, "folder": folder})
+            series = self._series[key] = SeriesLeftOpen(sequence, {**message, "folder": folder})
         series.received += 1
 
     def _refused(self, refusal: Mapping[str, Any]) -> None:
@@ -109,7 +109,7 @@ class OpenSeriesTable:
 
     def _list(self, one: Mapping[str, Any]) -> None:
         key = _key(one["series"])
-        listed = LeftOpen(one["sequence"], one["series"], one["received"], one["refused"])
+        listed = SeriesLeftOpen(one["sequence"], one["series"], one["received"], one["refused"])
         # Should the rest of the list be lost, this much of it is known.
         self._listed[key] = self._series[key] = listed
         self._unlisted -= 1
@@ -127,7 +127,7 @@ def _key(fields: Mapping[str, Any]) -> SeriesKey:
 
 def find_left_open(
     folder: JournalFolder, mark: Position | None, never_answered: Container[int]
-) -> list[LeftOpen]:
+) -> list[SeriesLeftOpen]:
     """The series that a journal leaves open.
 
     Args:
@@ -170,7 +170,7 @@ def _read_segment(folder: JournalFolder, number: int, mark: Position | None, tab
         folder.fs.close(fd)
 
 
-def messages_of(life: str, left_open: Iterable[LeftOpen], observe: Observer) -> list[Envelope]:
+def messages_of(life: str, left_open: Iterable[SeriesLeftOpen], observe: Observer) -> list[Envelope]:
     """The messages that end the series left open.
 
     Args:

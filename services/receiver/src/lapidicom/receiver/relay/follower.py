@@ -17,10 +17,16 @@ from lapidicom.common.journal.format import BEGINNING, FINISHED, Line, Position,
 from lapidicom.common.journal.reader import Extent, JournalFolder
 from lapidicom.common.journal.records import SEGMENT_OPENED, Record, UnknownRecord
 from lapidicom.receiver.journal.observer import Observer
-from lapidicom.receiver.relay.behind_mark import BehindMark, StoredFiles
+from lapidicom.receiver.relay.behind_mark import RecordsBehindMark, StoredFiles
 from lapidicom.receiver.relay.ended_life import find_left_open, messages_of, remove_incoming
-from lapidicom.receiver.relay.messages import Outgoing, envelope_of
-from lapidicom.receiver.relay.reader import Corruption, Counts, Cursor, JournalReader, write_position
+from lapidicom.receiver.relay.messages import OutgoingMessage, envelope_of
+from lapidicom.receiver.relay.reader import (
+    CorruptedPlaces,
+    Cursor,
+    JournalReader,
+    RelayCounts,
+    write_position,
+)
 
 T = TypeVar("T")
 
@@ -65,7 +71,7 @@ class Follower:
         incoming: str,
         *,
         relay_id: str,
-        counts: Counts,
+        counts: RelayCounts,
         observe: Observer,
         offload: Offload,
         clock: Callable[[], float],
@@ -80,8 +86,8 @@ class Follower:
         self._offload = offload
         self._cursor = Cursor(folder, relay_id)
         self._reader = JournalReader(folder, self._cursor)
-        self._behind_mark = BehindMark(life, files, clock=clock, counts=counts, observe=observe)
-        self._corruption = Corruption(folder, life, counts=counts, observe=observe)
+        self._behind_mark = RecordsBehindMark(life, files, clock=clock, counts=counts, observe=observe)
+        self._corruption = CorruptedPlaces(folder, life, counts=counts, observe=observe)
         self._torn_at: Position | None = None
         self._incoming = incoming
         self._relay_id = relay_id
@@ -182,7 +188,7 @@ class Follower:
             if record.sequence not in missing:
                 envelope = envelope_of(self.life, record)
                 if envelope is not None:
-                    outgoing.append(Outgoing(line.start, envelope))
+                    outgoing.append(OutgoingMessage(line.start, envelope))
             elif self._behind_mark.is_undecided(record.sequence):
                 undecided = line.start
                 break
@@ -216,7 +222,7 @@ class Follower:
         ]
         return await self._offload(lambda: self._behind_mark.check(behind)) if behind else frozenset()
 
-    async def _publish(self, publish: Publish, segment: int, outgoing: Sequence[Outgoing]) -> None:
+    async def _publish(self, publish: Publish, segment: int, outgoing: Sequence[OutgoingMessage]) -> None:
         """Publish all at once; after a failure go back to the first that was not confirmed."""
         results = await asyncio.gather(*(publish(one.envelope) for one in outgoing), return_exceptions=True)
         for one, result in zip(outgoing, results, strict=True):
@@ -271,7 +277,7 @@ class Follower:
         never_answered, mark = self._behind_mark.never_answered, self._reader.mark
         left = await self._offload(lambda: find_left_open(self.folder, mark, never_answered))
         envelopes = messages_of(self.life, left, self._observe)
-        outgoing = [Outgoing(end.offset, envelope) for envelope in envelopes]
+        outgoing = [OutgoingMessage(end.offset, envelope) for envelope in envelopes]
         for start in range(0, len(outgoing), IN_FLIGHT):
             await self._publish(publish, end.segment, outgoing[start : start + IN_FLIGHT])
 

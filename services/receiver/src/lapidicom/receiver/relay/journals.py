@@ -77,7 +77,7 @@ class RelayIdentity:
 
 
 @dataclass(slots=True)
-class Watched:
+class WatchedJournal:
     """A journal on the volume.
 
     Attributes:
@@ -130,7 +130,7 @@ class Journals:
         self._clock = clock
         self._make_follower = make_follower
         self._observe = observe
-        self._watched: dict[str, Watched] = {}
+        self._watched: dict[str, WatchedJournal] = {}
         self._seen_to_end: set[str] = set()
         self._unknown: set[str] = set()
 
@@ -139,7 +139,7 @@ class Journals:
         followers = (one.follower for one in self._watched.values())
         return [one for one in followers if one and not one.finished and one.unknown is None]
 
-    def watched(self) -> list[Watched]:
+    def watched(self) -> list[WatchedJournal]:
         """All journals known."""
         return list(self._watched.values())
 
@@ -182,7 +182,7 @@ class Journals:
             if parsed is not None:
                 beat = StandStill(now, folder.heartbeat())
                 claim = StandStill(now, folder.file(CLAIM))
-                self._watched[name] = Watched(name, *parsed, folder, beat, claim)
+                self._watched[name] = WatchedJournal(name, *parsed, folder, beat, claim)
         for name in self._watched.keys() - found.readable.keys():
             self._forget(self._watched.pop(name))
         for journal in found.unknown:
@@ -190,12 +190,12 @@ class Journals:
                 self._observe("journal_left_alone", life=journal.name, reason=journal.reason)
         self._unknown = {journal.path for journal in found.unknown}
 
-    def _forget(self, one: Watched) -> None:
+    def _forget(self, one: WatchedJournal) -> None:
         if one.follower is not None:
             one.follower.close()
         one.folder.close()
 
-    def _look_at(self, one: Watched, now: float) -> None:
+    def _look_at(self, one: WatchedJournal, now: float) -> None:
         follower = one.follower
         one.looks += 1
         if follower is not None and follower.unknown is not None:
@@ -217,17 +217,17 @@ class Journals:
             self._follow(one)
         self._judge(one, now, moved=moved)
 
-    def _find_parent(self, one: Watched) -> None:
+    def _find_parent(self, one: WatchedJournal) -> None:
         parent = one.folder.parent()
         if parent:
             one.is_own = self._identity.owns(one.receiver_id, parent)
 
-    def _follow(self, one: Watched) -> Follower:
+    def _follow(self, one: WatchedJournal) -> Follower:
         if one.follower is None:
             one.follower = self._make_follower(one.folder, one.life, one.name)
         return one.follower
 
-    def _judge(self, one: Watched, now: float, *, moved: bool) -> None:
+    def _judge(self, one: WatchedJournal, now: float, *, moved: bool) -> None:
         """Decide whether the owner lives."""
         follower = one.follower
         if follower is not None and follower.ended:
@@ -243,12 +243,12 @@ class Journals:
             self._follow(one).owner_ended(is_known=one.end_seen)
             self._claim(one, now)
 
-    def _is_claimed(self, one: Watched, now: float) -> bool:
+    def _is_claimed(self, one: WatchedJournal, now: float) -> bool:
         """Whether another relay is at it: its claim has moved within the takeover time."""
         claim = one.claim
         return bool(claim.value) and not self._is_ours(claim.value) and claim.seconds(now) < self._takeover
 
-    def _release(self, one: Watched) -> None:
+    def _release(self, one: WatchedJournal) -> None:
         """Take this relay's claim away: it cannot finish that journal, a newer one can."""
         if one.claimed_at is not None and self._is_ours(one.folder.file(CLAIM)):
             self._fs.unlink(f"{one.folder.path}/{CLAIM}")
@@ -257,7 +257,7 @@ class Journals:
     def _is_ours(self, claim: bytes) -> bool:
         return claim.startswith(self._identity.relay_id.encode())
 
-    def _claim(self, one: Watched, now: float) -> None:
+    def _claim(self, one: WatchedJournal, now: float) -> None:
         """Say, again and again while it lasts, that this relay is at it. Need not succeed."""
         if one.claimed_at is not None and now - one.claimed_at < self._takeover / 4:
             return

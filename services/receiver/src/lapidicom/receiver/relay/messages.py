@@ -19,7 +19,7 @@ _NO_HEADERS: Final[Mapping[str, Any]] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class Outgoing:
+class OutgoingMessage:
     """A message, and the offset in its segment at which its record begins."""
 
     offset: int

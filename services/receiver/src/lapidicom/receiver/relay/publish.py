@@ -12,7 +12,7 @@ from lapidicom.common.broker.publisher import Envelope
 from lapidicom.receiver.journal.observer import Observer
 from lapidicom.receiver.relay.follower import Follower, Offload
 from lapidicom.receiver.relay.journals import Journals
-from lapidicom.receiver.relay.retention import Candidate, Retention
+from lapidicom.receiver.relay.retention import DeletionCandidate, Retention
 
 _IDLE_SECONDS: Final = 0.1
 """Between two passes when the one before has reached all marks. Records gather meanwhile: one pass over
@@ -90,10 +90,10 @@ class JournalPublisher:
                 self._observe("relay_cannot_look", errno=error.errno)
             await asyncio.sleep(self._look_seconds)
 
-    def candidates(self) -> list[Candidate]:
+    def candidates(self) -> list[DeletionCandidate]:
         """Of which journals something may be deleted."""
         return [
-            Candidate(one.folder, one.follower.relayed_extent if one.follower else None)
+            DeletionCandidate(one.folder, one.follower.relayed_extent if one.follower else None)
             for one in self._journals.watched()
             if one.follower is None or one.follower.unknown is None
         ]

@@ -28,7 +28,7 @@ _APPEND: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 
 
 @dataclass(slots=True)
-class Counts:
+class RelayCounts:
     """Records by what became of them, and corrupted places of journals; only ever grows."""
 
     published: int = 0
@@ -211,7 +211,7 @@ class JournalReader:
             self._folder.fs.close(fd)
 
 
-class Corruption:
+class CorruptedPlaces:
     """The corrupted places of one journal.
 
     Args:
@@ -221,7 +221,7 @@ class Corruption:
         observe: called for each place, once.
     """
 
-    def __init__(self, folder: JournalFolder, life: str, *, counts: Counts, observe: Observer) -> None:
+    def __init__(self, folder: JournalFolder, life: str, *, counts: RelayCounts, observe: Observer) -> None:
         self._folder = folder
         self._life = life
         self._counts = counts

@@ -32,7 +32,7 @@ the point from which refused ones are accepted again (plus 10 %)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class DeletionCandidate:
     """A journal of which something may be deleted.
 
     Attributes:
@@ -87,7 +87,7 @@ class Retention:
         self._now = now
         self._observe = observe
 
-    def run(self, candidates: Sequence[Candidate]) -> None:
+    def run(self, candidates: Sequence[DeletionCandidate]) -> None:
         """Delete what may be deleted now.
 
         Raises:
@@ -110,7 +110,7 @@ class Retention:
         found = self._fs.statvfs(self._root)
         return found.f_bavail * found.f_frsize
 
-    def _relayed(self, candidate: Candidate) -> list[_Relayed]:
+    def _relayed(self, candidate: DeletionCandidate) -> list[_Relayed]:
         folder = candidate.folder
         found = []
         with contextlib.suppress(FileNotFoundError):

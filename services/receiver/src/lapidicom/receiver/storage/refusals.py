@@ -7,7 +7,7 @@ from lapidicom.receiver.errors import OutOfResources
 
 
 @dataclass(slots=True)
-class Count:
+class RefusalCount:
     """Refusals of one class since they were last taken.
 
     Attributes:
@@ -24,8 +24,8 @@ class Refusals:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._own = Count()
-        self._shared = Count()
+        self._own = RefusalCount()
+        self._shared = RefusalCount()
 
     def add(self, refusal: OutOfResources) -> None:
         """Count a refusal."""
@@ -34,9 +34,9 @@ class Refusals:
             count.number += 1
             count.reason = str(refusal)
 
-    def take(self) -> tuple[Count, Count]:
+    def take(self) -> tuple[RefusalCount, RefusalCount]:
         """Those of this receiver alone, and those that every receiver on the volume meets."""
         with self._lock:
             taken = self._own, self._shared
-            self._own, self._shared = Count(), Count()
+            self._own, self._shared = RefusalCount(), RefusalCount()
         return taken

@@ -45,7 +45,7 @@ ANOTHER_VOLUME: Final = Fault("volume is not the one of the start")
 
 
 @dataclass(frozen=True, slots=True)
-class Space:
+class FreeSpace:
     """Free space as statvfs tells it: bytes, and inodes (None where the file system has no limit)."""
 
     bytes: int
@@ -167,10 +167,10 @@ class Volume:
         except OSError as error:
             raise cannot_write(error) from error
 
-    def space(self) -> Space:
+    def space(self) -> FreeSpace:
         """Ask the file system what is free for us."""
         found = self._fs.fstatvfs(self.root)
-        return Space(found.f_bavail * found.f_frsize, found.f_favail if found.f_files else None)
+        return FreeSpace(found.f_bavail * found.f_frsize, found.f_favail if found.f_files else None)
 
     @property
     def obstacle(self) -> Fault | None:

@@ -31,14 +31,14 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True)
-class Ended:
+class ProcessEnd:
     """How a child's process ended: by exit status, or by signal."""
 
     status: int | None
     signal: str | None
 
     @classmethod
-    def of(cls, returncode: int) -> "Ended":
+    def of(cls, returncode: int) -> "ProcessEnd":
         """From a return code of subprocess."""
         if returncode >= 0:
             return cls(returncode, None)
@@ -148,10 +148,10 @@ class Child:
             elif isinstance(packet, Unusable):
                 self.unusable = packet.reason
 
-    def poll(self) -> Ended | None:
+    def poll(self) -> ProcessEnd | None:
         """How its process ended; None while it runs. Reaps it."""
         returncode = self._process.poll()
-        return None if returncode is None else Ended.of(returncode)
+        return None if returncode is None else ProcessEnd.of(returncode)
 
     def kill(self) -> None:
         """End the process at once."""

@@ -14,7 +14,7 @@ import structlog
 from lapidicom.common.health import serving
 from lapidicom.common.listening_socket import listening_socket
 from lapidicom.receiver.control import Drain, Report
-from lapidicom.receiver.loops import Failures
+from lapidicom.receiver.loops import RecentFailures
 from lapidicom.receiver.supervisor.acceptor import Acceptor
 from lapidicom.receiver.supervisor.child import Child, Role, reap_strangers
 from lapidicom.receiver.supervisor.slot import Slot
@@ -79,7 +79,7 @@ class Supervisor:
         child_timeout: float,
     ) -> None:
         self.has_failed = False
-        self._failures = Failures()
+        self._failures = RecentFailures()
         self._port = port
         self._health_port = health_port
         self._grace = shutdown_grace
