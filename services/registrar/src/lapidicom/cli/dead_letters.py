@@ -40,21 +40,18 @@ class Busy(OperatorError):
 
 
 @asynccontextmanager
-async def lock(
-    link: AbstractConnection, queue: str = DEAD_LETTER_QUEUE, *, patience: float | None = None
-) -> AsyncIterator[None]:
+async def lock(link: AbstractConnection, queue: str = DEAD_LETTER_QUEUE) -> AsyncIterator[None]:
     """Be the only operator who reads the dead letters.
 
     Args:
         link: the connection on which they are read; if it ends, so does the lock.
         queue: in which they are.
-        patience: seconds to wait for another operator, PATIENCE_SECONDS by default.
 
     Raises:
         Busy: another operator has the lock.
         BrokerError: no connection, or no right to declare the lock's queue.
     """
-    until = asyncio.get_running_loop().time() + (PATIENCE_SECONDS if patience is None else patience)
+    until = asyncio.get_running_loop().time() + PATIENCE_SECONDS
     while (channel := await _declare(link, f"{queue}.lock")) is None:
         if asyncio.get_running_loop().time() >= until:
             raise Busy(
@@ -102,10 +99,10 @@ async def each(letters: Reading) -> AsyncIterator[tuple[DeadLetter, Held]]:
 
 
 async def look(
-    link: AbstractConnection, queue: str = DEAD_LETTER_QUEUE, *, patience: float | None = None
+    link: AbstractConnection, queue: str = DEAD_LETTER_QUEUE
 ) -> AsyncGenerator[tuple[DeadLetter, Held], None]:
     """Lock, and look at each letter: `async with aclosing(look(link)) as letters`. Raises as both."""
-    async with lock(link, queue, patience=patience), walk(link, queue) as letters:
+    async with lock(link, queue), walk(link, queue) as letters:
         async for pair in each(letters):
             yield pair
 
