@@ -5,7 +5,7 @@ import signal
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import aio_pika
@@ -186,7 +186,7 @@ def test_looking_more_often_than_any_delivery_limit_changes_nothing(amqp_url: st
     async def look_again_and_again(times: int) -> None:
         async with connection(amqp_url, "test") as link:
             for _ in range(times):
-                async with aclosing(look_at_dead_letters(link)) as letters:
+                async with look_at_dead_letters(link) as letters:
                     assert [letter.lapidicom_id async for letter, _ in letters] == buried
 
     asyncio.run(look_again_and_again(LOOKS - 1))

@@ -124,9 +124,13 @@ class Rig:
         monkeypatch.setattr(module, "waiting", self._waiting)
         monkeypatch.setattr(module, "_LOOK_SECONDS", 0.001)
 
-    async def _look(self, _: object) -> AsyncIterator[Any]:
-        for path, (name, reason) in self.dead.items():
-            yield letter_of(path, name, reason), None
+    @asynccontextmanager
+    async def _look(self, _: object) -> AsyncIterator[AsyncIterator[Any]]:
+        async def letters() -> AsyncIterator[Any]:
+            for path, (name, reason) in self.dead.items():
+                yield letter_of(path, name, reason), None
+
+        yield letters()
 
     async def _waiting(self, _: object, __: object) -> Waiting:
         return Waiting(self.waits.pop(0) if len(self.waits) > 1 else self.waits[0], 0)

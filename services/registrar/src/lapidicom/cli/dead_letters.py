@@ -6,7 +6,7 @@ quorum queue.)
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from aio_pika.abc import AbstractConnection
@@ -15,7 +15,7 @@ from aiormq.exceptions import ChannelLockedResource
 
 from lapidicom.cli.errors import ExitStatus, OperatorError
 from lapidicom.cli.letter import DeadLetter, read_letter
-from lapidicom.cli.queues import SETTLE_POLL_SECONDS, SETTLE_SECONDS, Held, Reading, count, reading
+from lapidicom.cli.queues import SETTLE_POLL_SECONDS, SETTLE_SECONDS, Held, count, reading
 from lapidicom.common.broker import BrokerError, ConnectionLost, Refused
 from lapidicom.common.broker.connection import CALL_SECONDS, open_channel
 from lapidicom.common.broker.errors import boundary
@@ -25,6 +25,9 @@ AUDIT_QUEUE = "lapidicom.audit"
 REPLAY_QUEUE = "lapidicom.replays"
 FORMER_QUEUES = (AUDIT_QUEUE, REPLAY_QUEUE)
 """Queues that earlier versions of the command declared; they are read like dead letters, to be exported."""
+
+Letters = AsyncIterator[tuple[DeadLetter, Held]]
+"""Each letter, and what holds it."""
 
 PATIENCE_SECONDS = 2.0
 """A look lasts a second or so: that long is waited for its end."""
@@ -71,7 +74,7 @@ async def lock(link: AbstractConnection, queue: str = DEAD_LETTER_QUEUE) -> Asyn
 @asynccontextmanager
 async def walk(
     link: AbstractConnection, queue: str = DEAD_LETTER_QUEUE, *, most: int = 0, reserve: int = 0
-) -> AsyncIterator[Reading]:
+) -> AsyncIterator[Letters]:
     """Read every dead letter under the lock, oldest first; none is changed, lost or moved.
 
     Walks of more than some minutes are refused by RabbitMQ: gather what is needed and leave before asking
@@ -88,23 +91,15 @@ async def walk(
         BrokerError: no connection, no such queue, or no right.
     """
     depth = await _depth_without_readers(link, queue)
-    async with reading(link, queue, depth, most=most, reserve=reserve) as letters:
-        yield letters
+    async with reading(link, queue, depth, most=most, reserve=reserve) as found:
+        yield ((read_letter(held.body, held.properties), held) async for held in found)
 
 
-async def each(letters: Reading) -> AsyncIterator[tuple[DeadLetter, Held]]:
-    """Each letter, and what holds it."""
-    async for held in letters:
-        yield read_letter(held.body, held.properties), held
-
-
-async def look(
-    link: AbstractConnection, queue: str = DEAD_LETTER_QUEUE
-) -> AsyncGenerator[tuple[DeadLetter, Held], None]:
-    """Lock, and look at each letter: `async with aclosing(look(link)) as letters`. Raises as both."""
+@asynccontextmanager
+async def look(link: AbstractConnection, queue: str = DEAD_LETTER_QUEUE) -> AsyncIterator[Letters]:
+    """Lock, and walk. Arguments and errors are those of both."""
     async with lock(link, queue), walk(link, queue) as letters:
-        async for pair in each(letters):
-            yield pair
+        yield letters
 
 
 async def _depth_without_readers(link: AbstractConnection, queue: str) -> int:

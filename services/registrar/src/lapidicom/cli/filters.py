@@ -41,38 +41,42 @@ Since = Annotated[
 ]
 
 
+Several = list[str] | None
+"""Values of an option that may be given again."""
+
+
 @dataclass(frozen=True)
 class Filters:
     """Everything that is given must fit; of several values of one filter any one."""
 
     reason: Annotated[
-        list[str] | None,
+        Several,
         typer.Option(
             metavar="REASON", help="Only this reason; `refused` means `refused: path` too. Repeatable."
         ),
     ] = None
     status: Annotated[
-        list[str] | None,
+        Several,
         typer.Option(
             metavar="STATUS", parser=_status, help="Only CUBE's HTTP status, or `none`. Repeatable."
         ),
     ] = None
     series: Annotated[
-        list[str] | None, typer.Option(metavar="UID", help="Only this SeriesInstanceUID. Repeatable.")
+        Several, typer.Option(metavar="UID", help="Only this SeriesInstanceUID. Repeatable.")
     ] = None
     pacs: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Only of this PACS (its AE title). Repeatable.")
+        Several, typer.Option(metavar="NAME", help="Only this PACS (its AE title). Repeatable.")
     ] = None
     since: Since = None
     until: Annotated[
         datetime | None, typer.Option(metavar="TIME", parser=parse_time, help="Not younger; as --since.")
     ] = None
     id: Annotated[
-        list[str] | None,
+        Several,
         typer.Option(metavar="ID", parser=_given, help="Only this id; a beginning will do. Repeatable."),
     ] = None
     where: Annotated[
-        list[str] | None,
+        Several,
         typer.Option(
             metavar="KEY=VALUE",
             parser=_pair,
@@ -88,13 +92,15 @@ class Filters:
     def matches(self, letter: DeadLetter) -> bool:
         """Whether a letter is meant."""
         status = NO_STATUS if letter.http_status is None else str(letter.http_status)
+        when = letter.died_at
         return (
-            (not self.reason or any(_is_reason(letter.reason, one) for one in self.reason))
+            (not self.reason or any(f"{letter.reason}:".startswith(f"{one}:") for one in self.reason))
             and (not self.status or status in self.status)
             and (not self.series or letter.uid("SeriesInstanceUID") in self.series)
             and (not self.pacs or letter.pacs_name in self.pacs)
             and (not self.id or any(is_named(letter.id, one) for one in self.id))
-            and self._is_of_time(letter.died_at)
+            and (not self.since or (when is not None and when >= self.since))
+            and (not self.until or (when is not None and when <= self.until))
             and (not self.where or self._has_fields(letter))
         )
 
@@ -108,21 +114,10 @@ class Filters:
                 options.append(f"--{one.name} {shown}")
         return " ".join(options)
 
-    def _is_of_time(self, when: datetime | None) -> bool:
-        if self.since is None and self.until is None:
-            return True
-        if when is None:
-            return False
-        return (self.since is None or when >= self.since) and (self.until is None or when <= self.until)
-
     def _has_fields(self, letter: DeadLetter) -> bool:
         known: Mapping[str, object] = {**letter.headers, **letter.fields}
         pairs = [pair.partition("=")[::2] for pair in self.where or ()]
         return all(key in known and _fits(known[key], value) for key, value in pairs)
-
-
-def _is_reason(reason: str, wanted: str) -> bool:
-    return reason == wanted or reason.startswith(f"{wanted}:")
 
 
 def _fits(found: object, wanted: str) -> bool:

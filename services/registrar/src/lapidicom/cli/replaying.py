@@ -14,7 +14,7 @@ import typer
 from aio_pika.abc import AbstractConnection
 
 from lapidicom.cli.cube import Catalogue, Rate, catalogue
-from lapidicom.cli.dead_letters import Busy, each, lock, walk
+from lapidicom.cli.dead_letters import Busy, lock, walk
 from lapidicom.cli.errors import OperatorError
 from lapidicom.cli.in_flight import InFlight
 from lapidicom.cli.letter import DeadLetter, read_letter
@@ -148,24 +148,16 @@ async def replay_letters(shell: Shell, plan: Plan, options: Options, because: st
 async def see(link: AbstractConnection, plan: Plan) -> None:
     """Let a plan see all dead letters; the lock is the caller's."""
     async with walk(link) as letters:
-        async for letter, _ in each(letters):
+        async for letter, _ in letters:
             plan.take(letter)
 
 
 @dataclass
 class _Replay:
-    """One replay.
+    """One replay: `plan` has seen what will be sent, and `done` is right at any moment.
 
-    Attributes:
-        shell: of the command.
-        link: the connection that has the lock.
-        publisher: on another connection.
-        cube: None: nobody asks for outcomes.
-        plan: what it has seen is what will be sent.
-        options: of the operator.
-        advance: told how many more are sent.
-        done: what became of them; right at any moment.
-        new: dead letters that came since the start, as far as is known.
+    The lock is that of `link`; the publisher has another connection. Without `cube` nobody asks for outcomes.
+    `new` dead letters came since the start, as far as is known.
     """
 
     shell: Shell
@@ -308,7 +300,7 @@ class _Replay:
         async with walk(self.link) as letters:
             return {
                 letter.id: letter.reason
-                async for letter, _ in each(letters)
+                async for letter, _ in letters
                 if letter.headers.get(REPLAY) == self.plan.replay
             }
 

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -340,7 +339,7 @@ def _is_utf_8(path: str) -> bool:
 
 
 async def _read_letters(link: AbstractConnection, window: Mapping[str, Missing]) -> None:
-    async with aclosing(look(link)) as letters:
+    async with look(link) as letters:
         async for letter, _ in letters:
             missing = window.get(letter.path)
             if missing is not None:

@@ -8,9 +8,10 @@ from typing import Annotated, Final
 
 import typer
 from aio_pika.abc import AbstractConnection
+from pydantic import ConfigDict
 
 from lapidicom.cli.answers import HIDDEN, Answer, Display
-from lapidicom.cli.dead_letters import each, lock, walk
+from lapidicom.cli.dead_letters import lock, walk
 from lapidicom.cli.errors import ExitStatus, OperatorError
 from lapidicom.cli.export import Exported, written
 from lapidicom.cli.filters import Filters
@@ -28,10 +29,12 @@ HELD: Final = 1000
 class Found(Answer):
     """What will be dropped."""
 
-    letters: Annotated[int, HIDDEN]
-    selected: Annotated[int, HIDDEN]
-    reasons: dict[str, int]
-    examples: Annotated[list[Row], Display("the first of them")]
+    model_config = ConfigDict(frozen=False)
+
+    letters: Annotated[int, HIDDEN] = 0
+    selected: Annotated[int, HIDDEN] = 0
+    reasons: dict[str, int] = {}
+    examples: Annotated[list[Row], Display("the first of them")] = []
 
     def headline(self) -> list[str]:
         """How many."""
@@ -104,30 +107,32 @@ async def _find(
     link: AbstractConnection, filters: Filters, export: Path | None
 ) -> tuple[Counter[str], Found]:
     """Walk through all, and export those that are meant."""
-    total, copies, reasons, examples = 0, Counter[str](), Counter[str](), list[Row]()
+    copies, reasons, found = Counter[str](), Counter[str](), Found()
     with written(export) if export is not None else nullcontext() as add:
         async with walk(link) as letters:
-            async for letter, held in each(letters):
-                total += 1
+            async for letter, held in letters:
+                found.letters += 1
                 if not filters.matches(letter):
                     continue
                 if add is not None:
                     add(Exported.of(held.routing_key, held.body, held.properties))
+                found.selected += 1
                 reasons[letter.reason] += 1
                 copies[letter.copy] += 1
-                if len(examples) < EXAMPLES:
-                    examples.append(Row.of(letter, show_phi=False))
-    counted = dict(reasons.most_common())
-    return copies, Found(letters=total, selected=copies.total(), reasons=counted, examples=examples)
+                if len(found.examples) < EXAMPLES:
+                    found.examples.append(Row.of(letter, show_phi=False))
+    found.reasons = dict(reasons.most_common())
+    return copies, found
 
 
 async def _take_out(link: AbstractConnection, letters: int, left: Counter[str], advance: Advance) -> None:
     """Take out exactly what was found, under the same lock; what is left to do stays in `left`."""
     async with walk(link, most=HELD, reserve=HELD // 2) as walked:
-        async for letter, held in each(walked):
+        async for letter, held in walked:
+            letters -= 1
             if left[letter.copy] > 0:
                 await held.ack()
                 left[letter.copy] -= 1
                 advance(1)
-            if not left.total() or walked.received >= letters:
+            if not left.total() or not letters:
                 return

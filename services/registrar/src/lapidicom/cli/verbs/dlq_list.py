@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import aclosing
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, ClassVar, Final, Self
@@ -125,7 +124,7 @@ async def list_letters(
     made = GroupOfOneReason if group_by is GroupBy.REASON else Group
     total = matching = 0
     async with shell.seeing_patient_data(show_phi, because, str(filters)) as seen, shell.connection() as link:
-        async with aclosing(look(link)) as letters:
+        async with look(link) as letters:
             async for letter, _ in letters:
                 total += 1
                 if not filters.matches(letter):

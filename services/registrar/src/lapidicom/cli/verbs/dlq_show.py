@@ -2,7 +2,7 @@
 
 import posixpath
 from collections.abc import Mapping
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -84,7 +84,7 @@ async def _find(shell: Shell, wanted: str) -> tuple[DeadLetter, int]:
     """
     found: dict[str, DeadLetter] = {}
     copies = 0
-    async with shell.connection() as link, aclosing(look(link)) as letters:
+    async with shell.connection() as link, look(link) as letters:
         async for letter, _ in letters:
             if wanted and is_named(letter.id, wanted):
                 found.setdefault(letter.id, letter)

@@ -1,6 +1,5 @@
 """`lapidicom dlq export` and `dlq import`: dead letters to a file and back, exactly as they were."""
 
-from contextlib import aclosing
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -75,7 +74,7 @@ async def export(
     what = f"{path} {filters}" + (f" --queue {queue}" if is_former else "")
     async with shell.audited(because, what) as after, shell.connection() as link:
         with written(path, OF_QUEUE.format(queue) if is_former else FORMAT) as add:
-            async with aclosing(look(link, queue)) as letters:
+            async with look(link, queue) as letters:
                 async for letter, held in letters:
                     if filters.matches(letter):
                         add(Exported.of(held.routing_key, held.body, held.properties))

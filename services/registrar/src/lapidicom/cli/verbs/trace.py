@@ -8,7 +8,6 @@ import errno
 import os
 import re
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -192,7 +191,7 @@ class _Gathering:
     async def _ask_rabbitmq(self, retry_delays: tuple[int, ...]) -> None:
         async with self._shell.connection() as link:
             self._waiting = await waiting(link, (*retry_delays, self._shell.settings.park_delay))
-            async with aclosing(look(link)) as letters:
+            async with look(link) as letters:
                 async for letter, _ in letters:
                     if not self._found.is_about(letter.fields):
                         continue
