@@ -11,12 +11,13 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, NamedTuple, cast
 
 from aio_pika.abc import AbstractConnection
-from aiormq.abc import DeliveredMessage
+from aiormq.abc import ChannelFrame, DeliveredMessage
 from aiormq.channel import Channel
-from aiormq.exceptions import ChannelNotFoundEntity
+from aiormq.exceptions import ChannelInvalidStateError, ChannelNotFoundEntity
 from pamqp.commands import Basic
 
 from lapidicom.common.broker import BrokerError, ConnectionLost
@@ -57,19 +58,21 @@ class Held:
     _consumer: _Consumer = field(repr=False)
     _tag: int = field(repr=False)
 
-    async def ack(self, *, wait: bool = True) -> None:
-        """Take it out of its queue.
 
-        Args:
-            wait: until it is on its way. Of many in a row only the last one needs to.
+async def acknowledge(messages: Iterable[Held]) -> None:
+    """Take messages out of their queue, by one write for each consumer.
 
-        Raises:
-            ConnectionLost: the channel has ended; the message is still in its queue.
-        """
+    Raises:
+        ConnectionLost: the channel has ended; the messages are still in their queue.
+    """
+    for consumer, held in groupby(messages, key=lambda one: one._consumer):
+        channel, acks = consumer.channel, [Basic.Ack(one._tag) for one in held]
         async with boundary(CALL_SECONDS, ConnectionLost):
-            await self._consumer.channel.basic_ack(self._tag, wait=wait)
-        self._consumer.unacknowledged -= 1
-        self._consumer.acked_after_cancel |= not self._consumer.tag
+            if channel.is_closed:
+                raise ChannelInvalidStateError("closed")
+            await channel.write_queue.put(ChannelFrame.marshall(channel.number, acks))
+        consumer.unacknowledged -= len(acks)
+        consumer.acked_after_cancel |= not consumer.tag
 
 
 class _Unforgotten(dict[str, Any]):

@@ -19,7 +19,7 @@ from lapidicom.cli.errors import OperatorError
 from lapidicom.cli.in_flight import InFlight
 from lapidicom.cli.letter import DeadLetter, read_letter
 from lapidicom.cli.output import Advance
-from lapidicom.cli.queues import Held, Reading, reading, ready
+from lapidicom.cli.queues import Held, Reading, acknowledge, reading, ready
 from lapidicom.cli.replay_plan import REPLAY, Plan
 from lapidicom.cli.shell import Shell
 from lapidicom.cli.times import parse_rate
@@ -252,16 +252,15 @@ class _Replay:
     async def _send_batch(self, batch: Sequence[Chosen]) -> None:
         publishes = (self.publisher.publish(envelope) for _, _, envelope in batch)
         results = await asyncio.gather(*publishes, return_exceptions=True)
-        for (held, letter, _), error in zip(batch, results, strict=True):
-            if error is not None:
-                continue
-            await held.ack(wait=False)
-            self.done.sent += 1
-            if self._expects and letter.type == InstanceStored.TYPE and letter.path:
+        confirmed = [one for one, error in zip(batch, results, strict=True) if error is None]
+        await acknowledge(held for held, _, _ in confirmed)
+        self.done.sent += len(confirmed)
+        self.advance(len(confirmed))
+        for _, letter, _ in confirmed if self._expects else ():
+            if letter.type == InstanceStored.TYPE and letter.path:
                 self.done.waiting[letter.id] = letter.path
-            elif self._expects:
+            else:
                 self.done.no_files += 1
-        self.advance(results.count(None))
         for error in filter(None, results):
             raise error
 

@@ -17,6 +17,7 @@ from lapidicom.cli.export import Exported, written
 from lapidicom.cli.filters import Filters
 from lapidicom.cli.letter_row import Row
 from lapidicom.cli.output import Advance
+from lapidicom.cli.queues import acknowledge
 from lapidicom.cli.shell import Because, Shell, Yes, command
 
 EXAMPLES: Final = 10
@@ -131,7 +132,7 @@ async def _take_out(link: AbstractConnection, letters: int, left: Counter[str], 
         async for letter, held in walked:
             letters -= 1
             if left[letter.copy] > 0:
-                await held.ack()
+                await acknowledge([held])
                 left[letter.copy] -= 1
                 advance(1)
             if not left.total() or not letters:
