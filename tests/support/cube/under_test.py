@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+import httpx
+
+from tests.support.cube.accounts import USERS
 from tests.support.cube.in_process import TOKEN, Answered, CubeInProcess
 from tests.support.cube.request import API
 from tests.support.cube.rows import FOLDER, OMIT, PATH, REGISTRATION, SERIES
@@ -32,6 +35,9 @@ class CubeUnderTest:
         together: sends such requests at one time.
         token: of the user `chris`.
         stand_in: its switches; None for a real CUBE.
+        url: CHRIS_URL.
+        password: of the user `chris`.
+        transport: makes the connections of a client of httpx.
     """
 
     generation: int
@@ -41,6 +47,9 @@ class CubeUnderTest:
     together: Callable[[Sequence[tuple[str, str, bytes]]], Sequence[Answered]]
     token: str
     stand_in: CubeInProcess | None
+    url: str
+    password: str
+    transport: Callable[[], httpx.AsyncBaseTransport]
     left_behind: list[str] = field(default_factory=list)
 
     @property
@@ -143,7 +152,16 @@ def stand_in(app: CubeInProcess, generation: int, root: Path, pacs: str) -> Cube
         return app.ask(method, path, body, dict(headers), query)
 
     return CubeUnderTest(
-        generation, root, pacs, ask, lambda requests: app.ask_together(*requests), TOKEN, app
+        generation,
+        root,
+        pacs,
+        ask,
+        lambda requests: app.ask_together(*requests),
+        TOKEN,
+        app,
+        f"http://localhost{API}",
+        USERS["chris"],
+        lambda: httpx.ASGITransport(app.app),
     )
 
 
@@ -160,6 +178,7 @@ class RealCube:
     def __init__(self, url: str, username: str, password: str, root: Path) -> None:
         self.url = url
         self.root = root
+        self._password = password
         self._parts = urlsplit(url)
         login = json.dumps({"username": username, "password": password}).encode()
         answered = self.ask("POST", f"{API}auth-token/", login, {"Authorization": None})
@@ -169,7 +188,18 @@ class RealCube:
 
     def for_test(self, pacs: str) -> CubeUnderTest:
         """The CUBE as one test sees it."""
-        return CubeUnderTest(self.generation, self.root, pacs, self.ask, self.ask_together, self.token, None)
+        return CubeUnderTest(
+            self.generation,
+            self.root,
+            pacs,
+            self.ask,
+            self.ask_together,
+            self.token,
+            None,
+            self.url,
+            self._password,
+            httpx.AsyncHTTPTransport,
+        )
 
     def ask(
         self, method: str, path: str, body: bytes, headers: Mapping[str, str | None], query: str = ""

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lapidicom.common.messages import SeriesReceived
 from lapidicom.registrar.cube.contract import TEXT_LIMITS
-from lapidicom.registrar.cube.mending import Request, Unregistrable, request
+from lapidicom.registrar.cube.mending import Request, Unregistrable, request, series_request
 from tests.support.cube import contract
 from tests.support.seeds import examples
 from tests.support.stored import instance_stored
@@ -55,6 +56,25 @@ def test_a_complete_message_becomes_the_request_that_cube_wants() -> None:
         "StudyDescription": "brain",
         "SeriesDescription": "SAG",
     }
+
+
+def test_a_series_becomes_the_request_that_cube_v6_wants() -> None:
+    instance = instance_stored(PatientSex="x", Modality="MR")
+    message = SeriesReceived(
+        **instance.model_dump(include=set(SeriesReceived.model_fields)),
+        folder="SERVICES/PACS/ORTHANC/p/s/r",
+        received=3,
+        refused=0,
+        ok=True,
+        ended_at=instance.received_at,
+    )
+    made = series_request(message, 3)
+    assert isinstance(made, Request)
+    assert made.mended == ("PatientSex: left out",)
+    sent = json.loads(made.body)
+    assert (sent["path"], sent["ndicom"], sent["Modality"]) == ("SERVICES/PACS/ORTHANC/p/s/r", 3, "MR")
+    too_long = message.model_copy(update={"folder": "SERVICES/PACS/ORTHANC/" + "f" * 1003})
+    assert series_request(too_long, 3) == Unregistrable("path: longer than 1024 characters")
 
 
 def test_absent_tags_are_left_out() -> None:

@@ -101,6 +101,36 @@ CAUSES: Final = (
         "The name exists now: `lapidicom dlq replay --reason pacs_exists`.",
     ),
     Cause(
+        "count-differs",
+        "For an hour CUBE 6 counted another number of files in the series' folder than the registrar did.",
+        "Find out why CUBE's storage shows other files with `lapidicom dlq show ID`; then "
+        "`lapidicom dlq replay --reason count-differs --canary 1`.",
+    ),
+    Cause(
+        "files-missing",
+        "CUBE 6 knows more files of the series than the volume has had for an hour.",
+        "Find out who removed them; send the series again from the PACS, then "
+        "`lapidicom dlq replay --id ID`.",
+    ),
+    Cause(
+        "late-instances",
+        "The series is registered with fewer files than the volume has now; CUBE 6 adds none to a series.",
+        "Delete the series in CUBE, which deletes its files too, and send it again whole; then "
+        "`lapidicom dlq drop --id ID --export FILE`.",
+    ),
+    Cause(
+        "other-folder",
+        "CUBE 6 has registered the series from another folder: sent before under another identity.",
+        "Find out which one is right with `lapidicom dlq show ID`; delete the other one in CUBE, then "
+        "`lapidicom dlq replay --id ID`.",
+    ),
+    Cause(
+        "half-registered",
+        "CUBE 6 has registered files of the series and not the series: it was stopped in between.",
+        "Delete these files in CUBE's file browser, which keeps them on the volume; then "
+        "`lapidicom dlq replay --id ID`.",
+    ),
+    Cause(
         "http_500",
         "CUBE answered 500 each time, while it was well.",
         "Read CUBE's log at the time of the last attempt; then "

@@ -1,1 +1,1 @@
-"""CUBE, ChRIS' backend: its contract (generation v5: one POST per file), its client, its availability."""
+"""CUBE, ChRIS' backend: its contract (v5 registers files, v6 series), its client, its availability."""

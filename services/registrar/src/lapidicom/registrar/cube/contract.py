@@ -1,8 +1,9 @@
-"""CUBE's contract for PACS files, generation v5: routes, limits and the exact texts that matter.
+"""CUBE's contract for PACS files (v5) and series (v6): routes, limits and the exact texts that matter.
 
-Observed at CUBE v5.2.0; lengths are in characters.
+Observed at CUBE v5.2.0 and v6.11.0; lengths are in characters.
 """
 
+import re
 from typing import Final
 
 ACCEPT: Final = "application/json"
@@ -13,6 +14,15 @@ PACS_FILES: Final = "pacsfiles/"
 PACS_FILES_SEARCH: Final = "pacsfiles/search/"
 """Ignores parameters that it does not know: then it gives everything."""
 
+PACS_SERIES: Final = "pacs/series/"
+PACS_SERIES_SEARCH: Final = "pacs/series/search/"
+FILES_OF_SERIES_SEARCH: Final = "pacs/files/search/"
+"""Filters by path only: SeriesInstanceUID and the PACS are ignored."""
+
+BEHIND_ALL: Final = "2000000000"
+"""An offset behind all rows: the count of a search for files is safe without rows only, since one row whose
+file is gone makes its page a 500."""
+
 PROBE: Final = "chrisinstance/1/"
 """An authenticated read that touches the database: the API's root answers 200 without one."""
 
@@ -21,6 +31,9 @@ NO_FIELDS: Final = b"{}"
 
 PATH_LIMIT: Final = 512
 """Longer paths are answered 500."""
+
+FOLDER_LIMIT: Final = 1024
+"""Of a series' folder; a file in it whose path is longer makes the registration a 500."""
 
 PATH_PREFIX: Final = "SERVICES/PACS/"
 
@@ -45,6 +58,7 @@ TEXT_LIMITS: Final = {
 FIELDS: Final = frozenset(
     {
         "path",
+        "ndicom",
         "StudyDate",
         "PatientBirthDate",
         "PatientAge",
@@ -62,6 +76,12 @@ AGES: Final = range(-(2**31), 2**31)
 ALREADY_REGISTERED: Final = "File has already been registered."
 PACS_EXISTS: Final = "pacs with this identifier already exists."
 """At `pacs_name`: another request created this PACS between CUBE's own look and its check."""
+
+DUPLICATE_SERIES: Final = "A DICOM series with SeriesInstanceUID={} already registered for pacs {}"
+OTHER_COUNT: Final = re.compile(
+    r"The number of DICOM files found under .*\([0-9]+\) was different from the ndicom\([0-9]+\) field",
+    re.DOTALL,
+)
 
 PATH_NOT_FOUND: Final = "Could not find this path."
 

@@ -6,21 +6,19 @@ makes the message unregistrable.
 
 import json
 import posixpath
-import re
 from dataclasses import dataclass
 from datetime import date
 
-from lapidicom.common.messages import InstanceStored
+from lapidicom.common.messages import InstanceStored, SeriesReceived
 from lapidicom.registrar.cube.contract import (
     AGES,
+    FOLDER_LIMIT,
     IDENTITY_LIMITS,
     PATH_LIMIT,
     PATH_PREFIX,
     SEXES,
     TEXT_LIMITS,
 )
-
-_DATE = re.compile(r"([0-9]{4})-?([0-9]{2})-?([0-9]{2})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +47,28 @@ class Unregistrable:
 
 def request(message: InstanceStored) -> Request | Unregistrable:
     """Build the request of `POST pacsfiles/` for one instance."""
-    fault = _path_fault(message.path) or _identity_fault(message)
+    return _request(message, message.path, PATH_LIMIT, {})
+
+
+def series_request(message: SeriesReceived, ndicom: int) -> Request | Unregistrable:
+    """Build the request of `POST pacs/series/` for one series.
+
+    Args:
+        message: tags and folder of the series.
+        ndicom: DICOM files in the folder.
+    """
+    return _request(message, message.folder, FOLDER_LIMIT, {"ndicom": ndicom})
+
+
+def _request(
+    message: InstanceStored | SeriesReceived, path: str, limit: int, more: dict[str, int]
+) -> Request | Unregistrable:
+    fault = _path_fault(path, limit) or _identity_fault(message)
     if fault:
         return Unregistrable(fault)
     fields: dict[str, str | int] = {
-        "path": message.path,
+        "path": path,
+        **more,
         "pacs_name": message.pacs_name,
         "PatientID": message.PatientID,
         "StudyDate": message.StudyDate,
@@ -89,16 +104,16 @@ def request(message: InstanceStored) -> Request | Unregistrable:
     return Request(json.dumps(fields).encode(), tuple(mended))
 
 
-def _path_fault(path: str) -> str | None:
+def _path_fault(path: str, limit: int) -> str | None:
     """A path that CUBE would store as it is, but that would break its lists of files afterwards."""
-    if len(path) > PATH_LIMIT:
-        return f"path: longer than {PATH_LIMIT} characters"
+    if len(path) > limit:
+        return f"path: longer than {limit} characters"
     if not path.startswith(PATH_PREFIX) or posixpath.normpath(path) != path or "\0" in path:
         return f"path: not a normal path below {PATH_PREFIX}"
     return None
 
 
-def _identity_fault(message: InstanceStored) -> str | None:
+def _identity_fault(message: InstanceStored | SeriesReceived) -> str | None:
     for name, limit in IDENTITY_LIMITS.items():
         value = getattr(message, name)
         if not value.strip():
@@ -109,11 +124,8 @@ def _identity_fault(message: InstanceStored) -> str | None:
 
 
 def _is_calendar_day(text: str) -> bool:
-    match = _DATE.fullmatch(text)
-    if match is None or text.count("-") == 1:
-        return False
     try:
-        date(*map(int, match.groups()))
+        date.fromisoformat(text)
     except ValueError:
         return False
     return True

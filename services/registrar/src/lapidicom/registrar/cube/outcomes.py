@@ -130,7 +130,7 @@ def judge(reply: Reply, path: str) -> Verdict | Question:
         case Answer() if named := refused_fields(reply):
             return _judge_refusal(reply, named)
         case Answer(status=status) if WHEN_WELL.get(status, Outcome.RETRY) is None:
-            return _verdict(reply, Outcome.OUTAGE)
+            return verdict_on(reply, Outcome.OUTAGE)
         case _:
             return Question.IS_CUBE_WELL
 
@@ -143,25 +143,25 @@ def judge_after_probe(reply: Reply, trouble: str | None) -> Verdict | Question:
         trouble: why CUBE is not well; None if it is.
     """
     if trouble is not None:
-        return _verdict(reply, Outcome.OUTAGE, explanation=trouble)
+        return verdict_on(reply, Outcome.OUTAGE, explanation=trouble)
     outcome = _when_well(reply)
-    return Question.IS_THE_FILE_THERE if outcome is Outcome.RETRY else _verdict(reply, outcome)
+    return Question.IS_THE_FILE_THERE if outcome is Outcome.RETRY else verdict_on(reply, outcome)
 
 
 def judge_after_look(reply: Reply, sight: Sight) -> Verdict:
     """Judge a reply of a CUBE that is well after a look at the volume."""
     match sight:
         case Sight.VOLUME_GONE:
-            return _verdict(reply, Outcome.HELD_UP, VOLUME_NOT_VISIBLE)
+            return verdict_on(reply, Outcome.HELD_UP, VOLUME_NOT_VISIBLE)
         case Sight.THERE if _says_not_found(reply):
-            return _verdict(reply, Outcome.NOT_YET_VISIBLE, "not_yet_visible")
+            return verdict_on(reply, Outcome.NOT_YET_VISIBLE, "not_yet_visible")
         case Sight.ABSENT if _says_not_found(reply):
-            return _verdict(reply, Outcome.PERMANENT, "file-missing")
+            return verdict_on(reply, Outcome.PERMANENT, "file-missing")
         case Sight.ABSENT:  # the storage vanished while CUBE was at it; the next answer tells more
-            return _verdict(reply, Outcome.NOT_YET_VISIBLE, "file_not_visible")
+            return verdict_on(reply, Outcome.NOT_YET_VISIBLE, "file_not_visible")
         case Sight.THERE:
             again = AGAIN_AFTER_500 if isinstance(reply, Answer) and reply.status == 500 else 0
-            return _verdict(reply, Outcome.RETRY, again=again)
+            return verdict_on(reply, Outcome.RETRY, again=again)
         case _:
             assert_never(sight)
 
@@ -186,21 +186,22 @@ def _when_well(reply: Reply) -> Outcome:
 def _judge_refusal(answer: Answer, named: frozenset[str]) -> Verdict | Question:
     fields = answer.fields
     if "path" in named and ALREADY_REGISTERED in fields["path"]:
-        return _verdict(answer, Outcome.ALREADY_REGISTERED, "already_registered")
+        return verdict_on(answer, Outcome.ALREADY_REGISTERED, "already_registered")
     if _says_not_found(answer):
         return Question.IS_THE_FILE_THERE
     if fields == {"pacs_name": [PACS_EXISTS]}:
-        return _verdict(answer, Outcome.RETRY, "pacs_exists", again=AGAIN_FOR_A_NEW_PACS)
-    return _verdict(answer, Outcome.PERMANENT, f"refused: {','.join(sorted(named))[:100]}")
+        return verdict_on(answer, Outcome.RETRY, "pacs_exists", again=AGAIN_FOR_A_NEW_PACS)
+    return verdict_on(answer, Outcome.PERMANENT, f"refused: {','.join(sorted(named))[:100]}")
 
 
 def _says_not_found(reply: Reply) -> bool:
     return isinstance(reply, Answer) and reply.status == 400 and reply.fields == {"path": [PATH_NOT_FOUND]}
 
 
-def _verdict(
+def verdict_on(
     reply: Reply, outcome: Outcome, reason: str = "", *, explanation: str = "", again: int = 0
 ) -> Verdict:
+    """A verdict with what the reply says; the reason by default is its status or fault."""
     match reply:
         case Answer(status=status):
             excerpt = reply.body[: EXCERPT * 4].decode("utf-8", "replace")[:EXCERPT]

@@ -56,6 +56,11 @@ async def trouble_of(cube: Cube) -> str | None:
     return trouble(await cube.probe()) or trouble_registering(await cube.register(NO_FIELDS))
 
 
+async def trouble_with_series(cube: Cube) -> str | None:
+    """Why nobody can register series with this CUBE (v6) now; None if it is well."""
+    return trouble(await cube.probe()) or trouble_registering(await cube.register_series(NO_FIELDS))
+
+
 async def hindrance(cube: Cube) -> str | None:
     """Why nothing can be registered; None if this is a CUBE that registers files, and it is well."""
     _, root = await cube.generation()

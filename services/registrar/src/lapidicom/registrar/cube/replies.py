@@ -26,15 +26,19 @@ class Answer:
     is_whole: bool = True
 
     @cached_property
+    def json(self) -> Any:
+        """The JSON of the body; None if it is none."""
+        if not self.is_whole or "json" not in self.media_type:
+            return None
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+
+    @property
     def fields(self) -> dict[str, Any]:
         """The fields of a body that is a JSON object; none of any other body."""
-        if not self.is_whole or "json" not in self.media_type:
-            return {}
-        try:
-            found = json.loads(self.body)
-        except (ValueError, RecursionError):
-            return {}
-        return found if isinstance(found, dict) else {}
+        return self.json if isinstance(self.json, dict) else {}
 
 
 def media_type(content_type: str | None) -> str:
