@@ -26,7 +26,6 @@ from lapidicom.registrar.cube.client import Cube
 from lapidicom.registrar.cube.contract import PATH_NOT_FOUND
 from lapidicom.registrar.cube.replies import Answer, Fault, NoAnswer
 
-NO_CUBE: Final = NotVisible("CHRIS_URL, CHRIS_USERNAME and CHRIS_PASSWORD are not all set")
 AREA: Final = "CUBE"
 READ_SECONDS: Final = 5.0
 _TO_DATABASE: Final = "see CUBE's log, and whether its database runs; messages wait meanwhile"
@@ -43,7 +42,7 @@ async def cube_of(settings: CommandSettings) -> AsyncIterator[Cube | None]:
 async def check_cube(cube: Cube | None, settings: CommandSettings) -> list[Check] | NotVisible:
     """Ask `cube_of` these settings; also for a file of the volume: does it see the same one?"""
     if cube is None or settings.cube is None:
-        return NO_CUBE
+        return NotVisible("CHRIS_URL, CHRIS_USERNAME and CHRIS_PASSWORD are not all set")
     stored = await seen_of_volume(stored_file, settings.files_root, settings.spool)
     return await ask_cube(cube, settings.cube, stored)
 
@@ -84,7 +83,7 @@ async def _steps(cube: Cube, section: CubeSection, stored: str | NotVisible) -> 
     refused = await cube.register(json.dumps(path).encode())
     remedy = "set CHRIS_USERNAME=chris; see what a proxy or firewall before CUBE does with a POST"
     yield checked(AREA, "right to register", trouble_registering(refused) or "", f"{user!r} may", remedy)
-    is_lost = isinstance(refused, Answer) and PATH_NOT_FOUND in refused.fields.get("path", ())
+    is_lost = isinstance(refused, Answer) and PATH_NOT_FOUND in (refused.fields.get("path") or ())
     elsewhere = "CUBE does not find a file that is on the volume here: it looks at another storage"
     unseen = stored if isinstance(stored, NotVisible) else elsewhere if is_lost else ""
     well = "CUBE finds a file that is on the volume here"

@@ -40,7 +40,7 @@ class Examined(Answer):
 
 
 @command("lapidicom doctor", "lapidicom doctor --json", "lapidicom doctor --fix --because 'new virtual host'")
-def doctor(
+async def doctor(
     shell: Shell,
     fix: Annotated[
         bool, typer.Option("--fix", help="Declare exchanges, queues and bindings that are missing.")
@@ -53,33 +53,23 @@ def doctor(
     volume is tried with scratch files, which are removed. With --fix what is missing in RabbitMQ is declared;
     what exists is never touched. Exit status 1 if a check fails.
     """
-    examined = shell.run(_examine(shell, because if fix else None))
-    shell.output.show(examined)
-    return ExitStatus.OK if examined.passed else ExitStatus.FAILED
-
-
-async def _examine(shell: Shell, because: str | None) -> Examined:
-    """Make all checks, each area by itself: what is away fails alone.
-
-    Args:
-        shell: settings, and the way to RabbitMQ.
-        because: the reason to declare first what is missing there; None: nothing is declared.
-    """
     settings = shell.settings
     declared: list[str] = []
     checks = [
         *await check_volume(settings.files_root, settings.spool, int(settings.min_free_space)),
-        *await _broker(shell, because, declared),
+        *await _broker(shell, because if fix else None, declared),
         *await _cube(settings),
         *_services(await ask_services("receiver", settings.receiver_urls), "receiver"),
         *_services(await ask_services("registrar", settings.registrar_urls), "registrar"),
         *check_settings(installed(), shell.environ),
     ]
     is_well = all(check.result is not Result.FAIL for check in checks)
-    return Examined(passed=is_well, declared=declared, checks=checks)
+    shell.output.show(Examined(passed=is_well, declared=declared, checks=checks))
+    return ExitStatus.OK if is_well else ExitStatus.FAILED
 
 
 async def _broker(shell: Shell, because: str | None, declared: list[str]) -> list[Check]:
+    """All checks of RabbitMQ; given a reason, what is missing is declared first."""
     wanted = topology(shell.settings.retry_delays, shell.settings.park_delay)
     try:
         async with management(shell.settings) as api, shell.connection() as link:

@@ -62,7 +62,7 @@ class Status(Snapshot):
 
 
 @command("lapidicom status", "lapidicom status --watch --every 5", "lapidicom status --json | jq .findings")
-def status(
+async def status(
     shell: Shell,
     watch: Annotated[
         bool, typer.Option("--watch", "-w", help="Look again and again, in place, until Ctrl-C.")
@@ -72,18 +72,11 @@ def status(
     """Show the whole system on one screen; changes nothing.
 
     Exit status: 0 healthy; 1 degraded, it works but somebody must see to it; 2 down, instances are not
-    received or not registered. What cannot be seen from here is said, and not judged.
-    """
-    return shell.run(_look(shell, every if watch else None))
-
-
-async def _look(shell: Shell, seconds: float | None) -> int:
-    """Look once, or every so many seconds until Ctrl-C, then the ordinary end; returns the last look's level.
-
-    Where there is no terminal, one screen or JSON document follows the other.
+    received or not registered. What cannot be seen from here is said, and not judged. With --watch it is
+    that of the last look.
     """
     found, output = 0, shell.output
-    is_live = seconds is not None and output.terminal
+    is_live = watch and output.terminal
     screen = Live(console=output.console, auto_refresh=False, screen=True) if is_live else None
     try:
         async with AsyncExitStack() as stack:
@@ -97,11 +90,11 @@ async def _look(shell: Shell, seconds: float | None) -> int:
                     output.show(answer)
                 else:
                     screen.update(Group(*output.rendered(answer)), refresh=True)
-                if seconds is None:
+                if not watch:
                     return found
-                await asyncio.sleep(seconds)
+                await asyncio.sleep(every)
     except asyncio.CancelledError:
-        if seconds is None:
+        if not watch:  # of which it is the ordinary end
             raise
         return found
 
