@@ -11,19 +11,21 @@ from typing import Any
 import pytest
 
 from lapidicom.cli import audit
-from lapidicom.cli.audit import MOST_BYTES, Act, audited, operator
+from lapidicom.cli.audit import MOST_BYTES, audited, operator
 from lapidicom.cli.errors import OperatorError
+
+Act = tuple[str, str, str, str, str, int | None]
 
 
 async def _do(act: Act, fault: BaseException | None = None) -> None:
-    async with audited(act) as done:
+    async with audited(*act) as done:
         done["sent"] = 2
         if fault is not None:
             raise fault
 
 
-def act(log: Path | str, **changes: Any) -> Act:
-    return Act(str(log), "alice", "dlq replay", **{"reason": "mended", "what": "--all", "count": 3} | changes)
+def act(log: Path | str, *, who: str = "alice", reason: str = "mended", what: str = "--all") -> Act:
+    return str(log), who, "dlq replay", reason, what, 3
 
 
 def lines(log: Path) -> list[dict[str, Any]]:
@@ -63,7 +65,7 @@ def test_an_act_that_cannot_be_told_is_not_begun(tmp_path: Path) -> None:
     began = []
 
     async def begin() -> None:
-        async with audited(act(tmp_path / "none" / "audit")):
+        async with audited(*act(tmp_path / "none" / "audit")):
             began.append(1)
 
     with pytest.raises(OperatorError, match=r"not begun: the audit log .* takes no line"):

@@ -15,7 +15,6 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -33,30 +32,19 @@ _SYSLOG_SOCKET: Final = "/dev/log"
 _AUTHPRIV_NOTICE: Final = 10 * 8 + 5
 
 
-@dataclass(frozen=True)
-class Act:
-    """What an operator is about to do.
+@asynccontextmanager
+async def audited(
+    log: str, who: str, act: str, reason: str = "", what: str = "", count: int | None = None
+) -> AsyncIterator[dict[str, Any]]:
+    """Do something within the audit.
 
-    Attributes:
+    Args:
         log: LAPIDICOM_AUDIT_LOG.
-        operator: LAPIDICOM_OPERATOR, if it is set.
-        command: such as `dlq replay`.
+        who: LAPIDICOM_OPERATOR, if it is set.
+        act: such as `dlq replay`.
         reason: why, in the operator's words.
         what: options that say what is meant; no patient data.
         count: how many messages or files, if known.
-    """
-
-    log: str
-    operator: str
-    command: str
-    reason: str = ""
-    what: str = ""
-    count: int | None = None
-
-
-@asynccontextmanager
-async def audited(act: Act) -> AsyncIterator[dict[str, Any]]:
-    """Do something within the audit.
 
     Yields:
         A dictionary for what was done: counts and names without patient data.
@@ -64,16 +52,13 @@ async def audited(act: Act) -> AsyncIterator[dict[str, Any]]:
     Raises:
         OperatorError: nobody says who the operator is, or the line cannot be written: nothing is begun.
     """
-    fields = {"id": uuid.uuid4().hex[:12], "operator": operator(act.operator), "act": act.command}
-    fields["reason"] = _cut(act.reason)
-    intent: dict[str, Any] = {"what": _cut(act.what)}
-    if act.count is not None:
-        intent["count"] = act.count
+    fields = {"id": uuid.uuid4().hex[:12], "operator": operator(who), "act": act, "reason": _cut(reason)}
+    intent: dict[str, Any] = {"what": _cut(what)} | ({} if count is None else {"count": count})
     done: dict[str, Any] = {}
     try:
-        await _write(act.log, {**fields, "phase": "begun", **intent})
+        await _write(log, {**fields, "phase": "begun", **intent})
     except OSError as error:
-        what = f"not begun: the audit log {act.log} takes no line ({_why(error)})"
+        what = f"not begun: the audit log {log} takes no line ({_why(error)})"
         remedy = f"set LAPIDICOM_AUDIT_LOG to a file, `{STDERR}` or `{SYSLOG}` that takes one within 5 s"
         raise OperatorError(what, remedy) from None
     phase = "failed"
@@ -85,10 +70,10 @@ async def audited(act: Act) -> AsyncIterator[dict[str, Any]]:
         raise
     finally:
         try:
-            await _write(act.log, {**fields, "phase": phase, **done})
+            await _write(log, {**fields, "phase": phase, **done})
         except OSError as error:
             if phase == "ended":  # else what ended it is what an operator must hear of
-                what = f"done, but the audit log {act.log} did not take the result ({_why(error)})"
+                what = f"done, but the audit log {log} did not take the result ({_why(error)})"
                 raise OperatorError(what) from error
 
 

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Concatenate, Final, ParamSpec, TypeVar
 import typer
 from aio_pika.abc import AbstractConnection
 
-from lapidicom.cli.audit import Act, audited, operator
+from lapidicom.cli.audit import audited, operator
 from lapidicom.cli.errors import OperatorError
 from lapidicom.cli.in_thread import in_thread
 from lapidicom.cli.output import Output
@@ -130,7 +130,7 @@ class Shell:
     ) -> AbstractAsyncContextManager[dict[str, Any]]:
         """Do something within the audit; see `audit.audited`."""
         settings = self.settings
-        return audited(Act(settings.audit_log, settings.operator, self.verb, because, what, count))
+        return audited(settings.audit_log, settings.operator, self.verb, because, what, count)
 
     def seeing_patient_data(
         self, show_phi: bool, because: str, what: str

@@ -92,18 +92,10 @@ class Options:
 
 @dataclass
 class Run:
-    """One run.
+    """One run: `findings` is kept up to date, and `state` says how far everything is settled.
 
-    Attributes:
-        shell: the way to RabbitMQ, to the audit log and to the operator.
-        options: of the operator.
-        because: the operator's reason.
-        root: CUBE's storage root, as we see it.
-        spool: the receivers' spool; None: there are no journals to read.
-        cube: CUBE's registered files.
-        state: how far everything is settled.
-        findings: what is found and done; kept up to date.
-        window: missing files that are settled together.
+    The storage root is that of CUBE, as we see it. Without a spool there are no journals to read. So many
+    missing files as `window` says are settled together.
     """
 
     shell: Shell
@@ -213,9 +205,9 @@ class Run:
         listing = await cube.list(fname=f"{folder.path}/") if _is_utf_8(folder.path) else Listing()
         self._rows_of_pacs -= len(listing.files) + listing.unlistable
         findings.not_on_volume.unnamed += listing.unlistable
-        for name, file in folder.files.items():
+        for name, modified in folder.files.items():
             path = f"{folder.path}/{name}"
-            if file.modified < self._since:
+            if modified < self._since:
                 continue
             findings.files += 1
             if not _is_utf_8(path):
@@ -223,7 +215,7 @@ class Run:
             elif path in listing.files or (listing.unlistable and await cube.is_registered(path)):
                 findings.registered += 1
             else:
-                window[path] = Missing(path, file.modified)
+                window[path] = Missing(path, modified)
         for path in listing.files.keys() - {f"{folder.path}/{name}" for name in folder.files}:
             if not await of_volume((self.root / path).exists):
                 findings.add(findings.not_on_volume, path)

@@ -16,30 +16,18 @@ PROGRESS_FILES: Final = "org.fnndsc.oxidicom"
 
 
 @dataclass(frozen=True, slots=True)
-class StoredFile:
-    """A file of an instance.
-
-    Attributes:
-        size: bytes.
-        modified: seconds since the epoch: when its last byte was received.
-    """
-
-    size: int
-    modified: float
-
-
-@dataclass(frozen=True, slots=True)
 class SeriesFolder:
     """A series folder, and the instances in it.
 
     Attributes:
         path: relative to the storage root. Patient data.
-        files: by name; what does not end in `.dcm` is none of ours.
+        files: when the last byte of each was received, seconds since the epoch, by name; what does not end in
+            `.dcm` is none of ours.
         fault: why the folder cannot be read; empty if it can.
     """
 
     path: str = field(repr=False)
-    files: dict[str, StoredFile] = field(repr=False)
+    files: dict[str, float] = field(repr=False)
     fault: str = ""
 
     @property
@@ -101,12 +89,11 @@ def _folders(path: Path) -> list[str]:
         return []  # removed meanwhile, or no such PACS
 
 
-def _files(path: Path) -> dict[str, StoredFile]:
+def _files(path: Path) -> dict[str, float]:
     files = {}
     with os.scandir(path) as entries:
         for entry in entries:
             with contextlib.suppress(FileNotFoundError):  # removed just now
                 if entry.name.endswith(SUFFIX) and entry.is_file(follow_symlinks=False):
-                    found = entry.stat(follow_symlinks=False)
-                    files[entry.name] = StoredFile(found.st_size, found.st_mtime)
+                    files[entry.name] = entry.stat(follow_symlinks=False).st_mtime
     return dict(sorted(files.items()))

@@ -94,13 +94,7 @@ async def trace(
 
 
 class _Gathering:
-    """All that becomes known of a UID or accession number.
-
-    Args:
-        shell: settings, and the way to RabbitMQ.
-        wanted: which.
-        show_phi: whether paths are shown, and an accession number is looked for.
-    """
+    """All that becomes known of a UID; with `show_phi` paths are shown, and accession numbers looked for."""
 
     def __init__(self, shell: Shell, wanted: str, *, show_phi: bool) -> None:
         self._shell = shell
