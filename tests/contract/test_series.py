@@ -44,11 +44,9 @@ def test_a_registration_shows_all_that_cube_shows(cube: CubeUnderTest) -> None:
     assert shown["url"].endswith(f"/api/v1/pacs/series/{shown['id']}/")
     assert (shown["folder_path"], shown["pacs_identifier"]) == (cube.path, cube.pacs)
     assert (shown["PatientAge"], shown["Modality"], shown["StudyDate"]) == (None, "", "2024-01-02")
-    assert (shown["deletion_status"], shown["deletion_requested_at"], shown["deletion_error"]) == (
-        "inactive",
-        None,
-        "",
-    )
+    deletion = {name: value for name, value in shown.items() if name.startswith("deletion_")}
+    inactive = {"deletion_status": "inactive", "deletion_requested_at": None, "deletion_error": ""}
+    assert deletion == (inactive if cube.deletes else {})
     assert not {"path", "ndicom", "pacs_name"} & set(shown)
 
 
@@ -167,6 +165,9 @@ def test_a_deleted_series_takes_along_what_was_never_registered_and_may_come_aga
     cube: CubeUnderTest,
 ) -> None:
     series = json.loads(cube.register().text)
+    if not cube.deletes:
+        assert cube.ask("DELETE", f"pacs/series/{series['id']}/").status == 405
+        pytest.skip("this CUBE is older than v6.10")
     cube.write(f"{FOLDER}/late.dcm")
     answered = cube.ask("DELETE", f"pacs/series/{series['id']}/")
     assert answered.status == 202

@@ -113,6 +113,11 @@ class CubeUnderTest:
         assert self.stand_in is not None
         self.stand_in.control(switch, **options)
 
+    @property
+    def deletes(self) -> bool:
+        """Whether this CUBE can delete a series: v6.10 or later."""
+        return self.stand_in is not None or "DELETE" in self.ask("GET", "pacs/series/0/").headers["allow"]
+
     def until_deleted(self, **parameters: Any) -> bool:
         """Wait until CUBE's worker has deleted the series; False if it does not."""
         end = time.monotonic() + DELETION_SECONDS
@@ -123,17 +128,18 @@ class CubeUnderTest:
         return True
 
     def clean_up(self) -> None:
-        """Take away from a real CUBE what can be taken away: v6's series and their files.
+        """Take away from a real CUBE what can be taken away: the series of v6.10 and later, and their files.
 
-        A file that v5 knows must stay: CUBE answers 500 to each list with a row whose file is gone.
+        A file that CUBE knows must stay: it answers 500 to each list with a row whose file is gone.
         """
         folder = self.root / "SERVICES/PACS" / self.pacs
         if self.generation == 5:
             known = {row["fname"] for row in self.search("pacsfiles", limit=1000)["results"]}
         else:
-            for series in self.search("pacs/series", limit=1000)["results"]:
-                self.ask("DELETE", f"pacs/series/{series['id']}/")
-            self.until_deleted()
+            if self.deletes:
+                for series in self.search("pacs/series", limit=1000)["results"]:
+                    self.ask("DELETE", f"pacs/series/{series['id']}/")
+                self.until_deleted()
             inside = f"SERVICES/PACS/{self.pacs}/"
             known = {row["fname"] for row in self.search("pacs/files", fname=inside, limit=1000)["results"]}
         for file in [file for file in folder.rglob("*") if file.is_file()]:
