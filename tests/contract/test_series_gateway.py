@@ -158,6 +158,24 @@ def test_a_half_registered_series_spends_attempts(switches: CubeUnderTest) -> No
     assert register(switches) == (Outcome.RETRY, "half-registered")
 
 
+@pytest.mark.parametrize(
+    "page",
+    [
+        '{"count":1,"results":[7]}',
+        '{"count":1,"results":[{"SeriesInstanceUID":"1.2"}]}',
+        '{"count":1,"results":[]}',
+        "[]",
+        "<html>",
+    ],
+)
+def test_a_search_that_says_nothing_of_the_series_spends_no_attempt(
+    switches: CubeUnderTest, page: str
+) -> None:
+    assert register(switches)[0] is Outcome.REGISTERED
+    switches.throw("fail", status=200, body=page, method="GET")
+    assert register(switches)[0] is Outcome.HELD_UP
+
+
 def test_an_outage_is_not_the_series_fault(switches: CubeUnderTest) -> None:
     switches.throw("database-down")
     assert register(switches)[0] is Outcome.OUTAGE

@@ -16,6 +16,7 @@ from lapidicom.cli.errors import OperatorError
 from lapidicom.common.settings import CubeSection
 from lapidicom.registrar.cube.availability import trouble, trouble_at_root
 from lapidicom.registrar.cube.client import Cube
+from lapidicom.registrar.cube.contract import BEHIND_ALL
 from lapidicom.registrar.cube.http import HttpClient, transport_to_cube
 from lapidicom.registrar.cube.replies import Answer
 from lapidicom.registrar.cube.token import TokenAuth
@@ -31,7 +32,6 @@ FIRST_PAUSE: Final = 0.5
 PAGE: Final = 500
 """Rows of one answer: CUBE looks at each row's file in its storage."""
 
-_BEHIND_ALL: Final = "2000000000"
 _TRANSIENT: Final = frozenset({429, 500, 502, 503, 504})
 _REMEDY: Final = "check CHRIS_URL, CHRIS_USERNAME, CHRIS_PASSWORD and that CUBE runs"
 
@@ -102,7 +102,7 @@ class Catalogue:
 
     async def count(self, **parameters: str) -> int:
         """How many registered files pass the filters, missing ones too."""
-        body = await self._ask({**parameters, "limit": "1", "offset": _BEHIND_ALL})
+        body = await self._ask({**parameters, "limit": "1", "offset": BEHIND_ALL})
         return int(body["count"])
 
     async def is_registered(self, path: str) -> bool:

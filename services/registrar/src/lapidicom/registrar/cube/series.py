@@ -8,13 +8,8 @@ from lapidicom.registrar.cube.contract import BEHIND_ALL
 from lapidicom.registrar.cube.first_contacts import FirstContacts
 from lapidicom.registrar.cube.mending import Request, Unregistrable, series_request
 from lapidicom.registrar.cube.outcomes import Outcome, Question, Verdict, judge_after_probe, verdict_on
-from lapidicom.registrar.cube.replies import Answer, Reply
-from lapidicom.registrar.cube.series_outcomes import (
-    Found,
-    SeriesKey,
-    judge_found,
-    judge_series,
-)
+from lapidicom.registrar.cube.replies import Answer, NoAnswer, Reply
+from lapidicom.registrar.cube.series_outcomes import Found, SeriesKey, judge_found, judge_series
 
 AskTrouble = Callable[[], Awaitable[str | None]]
 CountFiles = Callable[[str], Awaitable[int]]
@@ -81,12 +76,16 @@ class SeriesGateway:
         )
         match rows, files:
             case (
-                Answer(status=200, fields={"results": list(results)}),
+                Answer(status=200, fields={"results": [dict(row), *_]}),
+                Answer(status=200, fields={"count": int(count)}),
+            ) if (row.get("pacs_identifier"), row.get("SeriesInstanceUID")) == (series.pacs_name, series.uid):
+                return Found(row.get("folder_path"), row.get("deletion_status", "inactive"), count)
+            case (
+                Answer(status=200, fields={"results": [], "count": 0}),
                 Answer(status=200, fields={"count": int(count)}),
             ):
-                row = results[0] if results else {}
-                return Found(row.get("folder_path"), row.get("deletion_status", "inactive"), count)
-            case Answer(status=200, fields={"results": list()}), _:
+                return Found(None, "inactive", count)
+            case Answer(status=200), NoAnswer() | Answer(status=500):
                 return files
             case _:
                 return rows
