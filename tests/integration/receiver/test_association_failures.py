@@ -13,7 +13,7 @@ from lapidicom.receiver.association.application_entity import ApplicationEntity
 from lapidicom.receiver.association.association import Association
 from lapidicom.receiver.association.counters import Tally
 from lapidicom.receiver.association.places import Places
-from lapidicom.receiver.association.store import StoreService
+from lapidicom.receiver.association.store import StoreSCP
 from lapidicom.receiver.upper_layer.negotiation import NegotiationPolicy
 from tests.support.byte_scu import Aborted, ByteSCU
 from tests.support.instances import Instance, instance
@@ -28,9 +28,9 @@ class FailingStore:
         self.ended: list[bool] = []
         self._fails_at = fails_at
 
-    def open(self, *_: object) -> StoreService:
+    def open(self, *_: object) -> StoreSCP:
         self._happened("open")
-        return cast("StoreService", self)
+        return cast("StoreSCP", self)
 
     def begin(self, *_: object) -> None:
         self._happened("begin")
@@ -70,7 +70,7 @@ class Served:
             receiver_id="receiver-1",
             places=self.places,
             tally=self.tally,
-            open_store=store.open,
+            open_scp=store.open,
             log=structlog.get_logger(),
         )
 

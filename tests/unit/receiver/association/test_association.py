@@ -55,7 +55,7 @@ def test_a_peer_that_does_not_read_its_answer_holds_up_no_mark_and_is_no_volume_
     sock: Any = FakeSocket(send)
     association = Association(sock, "192.0.2.1:4242", entity)
     store: Any = SimpleNamespace(settle=lambda: settled.append(True))
-    association._store = store
+    association._scp = store
     association.work = before = 7  # its thread has taken the last fragment of an instance
     try:
         association._send_command(1, b"answer")

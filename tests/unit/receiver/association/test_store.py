@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lapidicom.common.instance.header import HeaderScanner
 from lapidicom.common.messages import InstanceStored
 from lapidicom.receiver.association.counters import Counters
-from lapidicom.receiver.association.store import StoreService
+from lapidicom.receiver.association.store import StoreSCP
 from lapidicom.receiver.dimse.command import Command, decode_command
 from lapidicom.receiver.errors import JournalUnavailable, OutOfResources, Refusal
 from lapidicom.receiver.storage.volume import Fault
@@ -34,7 +34,7 @@ class Room:
         self.log = FakeLog()
         self.counters = Counters()
         fakes: tuple[Any, Any] = (self.store, self.journal)
-        self.service = StoreService(ASSOCIATION, *fakes, self.counters, self.log)
+        self.service = StoreSCP(ASSOCIATION, *fakes, self.counters, self.log)
 
     def begin(self, one: Instance) -> None:
         self.service.begin(command(one), context_for(one))

@@ -15,7 +15,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from lapidicom.common.journal.records import Record
 from lapidicom.receiver.association.counters import Counters
-from lapidicom.receiver.association.traced_store import TracedStoreService
+from lapidicom.receiver.association.traced_store import TracedStoreSCP
 from lapidicom.receiver.dimse.command import decode_command
 from lapidicom.receiver.errors import Refusal
 from tests.support.byte_scripts import store_command
@@ -41,7 +41,7 @@ class Room:
         self.store = FakeInstanceStore()
         self.journal = FakeJournal(self.store)
         fakes: tuple[Any, Any] = (self.store, self.journal)
-        self.service = TracedStoreService(
+        self.service = TracedStoreSCP(
             ASSOCIATION, *fakes, Counters(), FakeLog(), tracer=provider.get_tracer("test")
         )
 

@@ -35,7 +35,7 @@ FIND = command_set(us(0x0100, 0x20), us(0x0110, 7), us(0x0800, 1))
 RESPONSE = command_set(us(0x0100, 0x8001), us(0x0120, 7), us(0x0800, 0x0101), us(0x0900, 0))
 
 
-class FakeStoreService:
+class FakeStoreSCP:
     def __init__(self) -> None:
         self.begun: list[tuple[Command, ContextResult]] = []
         self.data: list[bytes] = []
@@ -69,7 +69,7 @@ class FakeStoreService:
 
 class Room:
     def __init__(self) -> None:
-        self.store = FakeStoreService()
+        self.store = FakeStoreSCP()
         self.sent: list[tuple[int, bytes]] = []
         self.provider = ServiceProvider(CONTEXTS, self.store, self._send)
         self.send_fails = False

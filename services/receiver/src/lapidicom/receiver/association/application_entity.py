@@ -7,10 +7,10 @@ from typing import Any
 from lapidicom.receiver.association.counters import Counters, Tally
 from lapidicom.receiver.association.places import Places
 from lapidicom.receiver.association.series import AssociationInfo
-from lapidicom.receiver.association.store import StoreService
+from lapidicom.receiver.association.store import StoreSCP
 from lapidicom.receiver.upper_layer.negotiation import NegotiationPolicy
 
-OpenStore = Callable[[AssociationInfo, Counters, Any], StoreService]
+OpenSCP = Callable[[AssociationInfo, Counters, Any], StoreSCP]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class ApplicationEntity:
         receiver_id: CHRIS_RECEIVER_ID.
         places: for associations.
         tally: hands out counters.
-        open_store: makes the C-STORE SCP of an association.
+        open_scp: makes the C-STORE SCP of an association.
         log: the listener's logger.
     """
 
@@ -40,5 +40,5 @@ class ApplicationEntity:
     receiver_id: str
     places: Places
     tally: Tally
-    open_store: OpenStore
+    open_scp: OpenSCP
     log: Any

@@ -14,7 +14,7 @@ from lapidicom.common.instance.errors import PathError
 from lapidicom.common.instance.path import pacs_name
 from lapidicom.receiver.association.application_entity import ApplicationEntity
 from lapidicom.receiver.association.series import AssociationInfo
-from lapidicom.receiver.association.store import StoreService
+from lapidicom.receiver.association.store import StoreSCP
 from lapidicom.receiver.dimse.provider import AnswerGivenUp, DimseViolation, ServiceProvider
 from lapidicom.receiver.errors import Refusal
 from lapidicom.receiver.upper_layer.associate import (
@@ -96,7 +96,7 @@ class Association:
         self._results: tuple[ContextResult, ...] = ()
         self._rejection: Rejection | None = None
         self._abort_reason = AbortReason.NOT_SPECIFIED
-        self._store: StoreService | None = None
+        self._scp: StoreSCP | None = None
         self._provider: ServiceProvider | None = None
 
     def run(self) -> None:
@@ -107,7 +107,7 @@ class Association:
             self._on(Event.EVT5_TRANSPORT_INDICATION)
             while self._state is not State.STA1:
                 self._on(self._next_event())
-            self._finish_store()
+            self._end_scp()
         except Exception:  # noqa: BLE001 -- logged; it must not end the listener
             self._log.exception("association_failed")
             with suppress(OSError):  # the peer has gone
@@ -150,7 +150,7 @@ class Association:
             return self._decide()
         if self._state is State.STA8:
             self._released = True
-            self._finish_store()
+            self._end_scp()
             return Event.EVT14_RELEASE
         try:
             return self._receive()
@@ -243,9 +243,9 @@ class Association:
             self._peer_address,
             entity.receiver_id,
         )
-        self._store = entity.open_store(association, self._counters, self._log)
+        self._scp = entity.open_scp(association, self._counters, self._log)
         contexts = {result.context_id: result for result in self._results if result.accepted}
-        self._provider = ServiceProvider(contexts, self._store, self._send_command)
+        self._provider = ServiceProvider(contexts, self._scp, self._send_command)
         return Event.EVT7_ACCEPT
 
     # -- actions --------------------------------------------------------------------------------
@@ -315,7 +315,7 @@ class Association:
 
     def _abort(self, source: int, reason: AbortReason) -> None:
         self._counters.associations_aborted += 1
-        self._finish_store()
+        self._end_scp()
         self._sock.sendall(encode_abort(source, reason))
 
     def _abort_after_error(self) -> None:
@@ -341,8 +341,8 @@ class Association:
 
     def _send_slowly(self, rest: bytes) -> None:
         """Send to a peer that does not read: neither the mark waits for it, nor is it a volume that hangs."""
-        if self._store is not None:
-            self._store.settle()
+        if self._scp is not None:
+            self._scp.settle()
         self.work += 1
         try:
             self._sock.sendall(rest)
@@ -362,13 +362,13 @@ class Association:
 
     # -- end ------------------------------------------------------------------------------------
 
-    def _finish_store(self) -> None:
+    def _end_scp(self) -> None:
         """Write the end records, and give the place to the next one."""
-        store, self._store = self._store, None
+        scp, self._scp = self._scp, None
         try:
-            if store is not None:
+            if scp is not None:
                 self.work += 1
-                store.end(released=self._released)
+                scp.end(released=self._released)
         finally:
             if self.work & 1:
                 self.work += 1
@@ -378,8 +378,8 @@ class Association:
 
     def _end(self) -> None:
         try:
-            established = self._store is not None or self._provider is not None
-            self._finish_store()
+            established = self._scp is not None or self._provider is not None
+            self._end_scp()
             if established:
                 self._log.info(
                     "association_ended",

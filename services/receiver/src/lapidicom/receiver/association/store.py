@@ -40,7 +40,7 @@ AFFECTED_SOP_CLASS_UID: Final = 0x00000002
 AFFECTED_SOP_INSTANCE_UID: Final = 0x00001000
 
 
-class StoreService:
+class StoreSCP:
     """The C-STORE SCP of one association.
 
     Args:

@@ -13,7 +13,7 @@ from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer
 from lapidicom.common.journal import records
 from lapidicom.receiver.association.counters import Counters
 from lapidicom.receiver.association.series import AssociationInfo
-from lapidicom.receiver.association.store import StoreService
+from lapidicom.receiver.association.store import StoreSCP
 from lapidicom.receiver.dimse.command import Command
 from lapidicom.receiver.errors import Refusal
 from lapidicom.receiver.journal.writer import Journal
@@ -27,7 +27,7 @@ _ATTRIBUTE_OF: Final = {
 }
 
 
-class TracedStoreService(StoreService):
+class TracedStoreSCP(StoreSCP):
     """The C-STORE SCP of one association, observed.
 
     Made and used in the thread of the association, whose log lines bear the trace from then on.

@@ -60,18 +60,18 @@ class ServiceProvider:
 
     Args:
         contexts: the accepted presentation contexts by id.
-        store: the C-STORE SCP.
+        scp: the C-STORE SCP.
         send: sends an encoded command set in a context.
     """
 
     def __init__(
         self,
         contexts: Mapping[int, ContextResult],
-        store: StorageSCP,
+        scp: StorageSCP,
         send: Callable[[int, bytes], None],
     ) -> None:
         self._contexts = contexts
-        self._store = store
+        self._scp = scp
         self._send = send
         self._decoder = CommandDecoder()
         self._partial = bytearray()  # a command set that came in several fragments
@@ -100,14 +100,14 @@ class ServiceProvider:
             if is_last:
                 self._answer(context_id, self._command)
         else:
-            self._store.feed(data)
+            self._scp.feed(data)
             if is_last:
                 self._answer(context_id, self._command)
 
     def spill(self) -> None:
         """The fragments taken so far are about to be overwritten."""
         if self._storing:
-            self._store.spill()
+            self._scp.spill()
 
     def _take_command(self, context_id: int, is_last: bool, data: memoryview) -> None:
         if self._partial and context_id != self._partial_context:
@@ -132,7 +132,7 @@ class ServiceProvider:
             raise DimseViolation(f"command set: {error}") from error
         self._storing = command.command_field == CommandField.C_STORE_RQ
         if self._storing:
-            self._store.begin(command, context)
+            self._scp.begin(command, context)
         if command.has_data_set:
             self._command, self._command_context = command, context_id
         else:
@@ -152,9 +152,9 @@ class ServiceProvider:
                 self._send(context_id, response)
         finally:
             if is_store:
-                self._store.settle()
+                self._scp.settle()
         if is_store:
-            self._store.prepare()
+            self._scp.prepare()
 
     def give_up(self, refusal: Refusal) -> tuple[int, bytes] | None:
         """Answer in place of the thread that stores, which hangs; to be called by another thread.
@@ -181,7 +181,7 @@ class ServiceProvider:
         """Do what a message asks for; the command set that answers it, None if nobody waits for one."""
         try:
             if is_store:
-                self._store.finish()
+                self._scp.finish()
                 return encode_c_store_response(command, 0)
             if command.command_field == CommandField.C_ECHO_RQ:
                 return self._echo(context_id, command)

@@ -12,10 +12,10 @@ from lapidicom.common.file_system import FileSystem
 from lapidicom.common.journal.format import folder_name
 from lapidicom.common.telemetry import Tracing
 from lapidicom.receiver import child_process
-from lapidicom.receiver.association.application_entity import ApplicationEntity, OpenStore
+from lapidicom.receiver.association.application_entity import ApplicationEntity, OpenSCP
 from lapidicom.receiver.association.counters import Tally
 from lapidicom.receiver.association.places import Places
-from lapidicom.receiver.association.store import StoreService
+from lapidicom.receiver.association.store import StoreSCP
 from lapidicom.receiver.control import ControlClosedError, ControlSocket, Unusable
 from lapidicom.receiver.errors import Refusal
 from lapidicom.receiver.journal.writer import Journal
@@ -76,19 +76,19 @@ def build(settings: ListenerSettings, file_system: FileSystem, places: Places) -
         receiver_id=settings.receiver_id,
         places=places,
         tally=Tally(),
-        open_store=_store_opener(store, journal, tracing),
+        open_scp=_scp_opener(store, journal, tracing),
         log=structlog.get_logger(),
     )
     return ListenerService(volume, journal, store.refusals, entity, settings.store_timeout, tracing)
 
 
-def _store_opener(store: InstanceStore, journal: Journal, tracing: Tracing | None) -> OpenStore:
+def _scp_opener(store: InstanceStore, journal: Journal, tracing: Tracing | None) -> OpenSCP:
     if tracing is None:
-        return lambda association, counters, log: StoreService(association, store, journal, counters, log)
-    from lapidicom.receiver.association.traced_store import TracedStoreService
+        return lambda association, counters, log: StoreSCP(association, store, journal, counters, log)
+    from lapidicom.receiver.association.traced_store import TracedStoreSCP
 
     tracer = tracing.tracer("lapidicom.receiver")
-    return lambda association, counters, log: TracedStoreService(
+    return lambda association, counters, log: TracedStoreSCP(
         association, store, journal, counters, log, tracer=tracer
     )
 
