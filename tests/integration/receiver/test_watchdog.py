@@ -9,6 +9,7 @@ import signal
 from contextlib import ExitStack
 from pathlib import Path
 
+from lapidicom.common.journal.format import HEARTBEAT
 from tests.support.journals import journal_folders
 from tests.support.polling import eventually, never
 from tests.support.processes import connections, descriptors, is_closed
@@ -45,16 +46,32 @@ def test_a_hung_relay_is_replaced(start: StartReceiver) -> None:
     assert receiver.stop() == 0
 
 
-def test_a_receiver_that_slept_kills_no_healthy_child_when_it_wakes(start: StartReceiver) -> None:
-    receiver = start(CHRIS_CHILD_TIMEOUT=4)
+def test_a_receiver_that_slept_kills_no_child_and_takes_over_no_journal_of_its_own_when_it_wakes(
+    start: StartReceiver,
+) -> None:
+    receiver = start(CHRIS_CHILD_TIMEOUT=5, CHRIS_JOURNAL_TAKEOVER=5, CHRIS_JOURNAL_HEARTBEAT=2.4)
     children = receiver.children()
+    [journal] = journal_folders(receiver.spool)
+
+    def beat() -> bytes:
+        return (journal / HEARTBEAT).read_bytes()
+
+    def harm() -> bool:
+        return bool(receiver.events("child_hung") or receiver.events("journal_taken_over"))
+
+    before = beat()
+    eventually(lambda: beat() != before, every=0.01)
+    latest = beat()
+    never(lambda: beat() != latest, 1)  # the relay has looked since
     receiver.pause()
-    never(lambda: bool(receiver.events("child_hung")), 6)
+    never(harm, 6)
     os.kill(receiver.pid, signal.SIGCONT)
     eventually(lambda: receiver.get("/livez")[0] == 200)
+    os.kill(receiver.child("relay"), signal.SIGCONT)
+    never(harm, 1)
     for pid in children:
         os.kill(pid, signal.SIGCONT)
-    never(lambda: bool(receiver.events("child_hung")), 3)
+    never(harm, 3)
     assert receiver.children() == children
     assert receiver.reasons() == []
 

@@ -20,6 +20,7 @@ from lapidicom.common.topology import topology
 from lapidicom.receiver import child_process
 from lapidicom.receiver.control import ControlSocket
 from lapidicom.receiver.journal.folder import parent_identity
+from lapidicom.receiver.loops import RunningTime
 from lapidicom.receiver.relay.behind_mark import StoredFiles
 from lapidicom.receiver.relay.control_loop import RelayControlLoop
 from lapidicom.receiver.relay.follower import Follower
@@ -163,12 +164,14 @@ def build(
             clock=time.monotonic,
         )
 
+    # A relay that was stopped itself has seen no heartbeat, and listeners need a moment to go on, too.
+    running = RunningTime(time.monotonic())
     journals = Journals(
         file_system,
         settings.spool,
         identity,
         takeover=settings.journal_takeover,
-        clock=time.monotonic,
+        clock=lambda: running.look(time.monotonic()),
         make_follower=follower,
         observe=observe,
     )

@@ -1,10 +1,10 @@
 """Which journals this relay follows, and which lives it takes for ended.
 
 It follows the journals of its own supervisor's listeners from their beginning, and any other once
-its owner is gone: the supervisor says so, or the heartbeat has stood still for the whole
-takeover time by this relay's own monotonic clock. A claim on an ended life saves other relays the
-work; it expires like a life, by standing still. Whatever goes wrong here leads to records sent
-twice or later, never to a lost one.
+its owner is gone: the supervisor says so, or the heartbeat has stood still for the whole takeover
+time, by this relay's own clock and as long as the relay itself ran. A claim on an ended life saves other
+relays the work; it expires like a life, by standing still. Whatever goes wrong here leads to records
+sent twice or later, never to a lost one.
 """
 
 import os
@@ -107,7 +107,7 @@ class Journals:
         spool: the spool directory.
         identity: of this relay.
         takeover: CHRIS_JOURNAL_TAKEOVER, seconds.
-        clock: monotonic seconds.
+        clock: monotonic seconds, without those in which the relay itself did not run.
         make_follower: makes the follower of a journal: of its folder, its life, its folder's name.
         observe: called with each event.
     """
