@@ -1,15 +1,17 @@
-"""What a replay makes of each dead letter: which are meant, how they are edited, with which headers. Pure."""
+"""What a replay makes of each dead letter, with which edits and headers; and what it answers. Pure."""
 
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from pydantic import ValidationError
+from pydantic import ConfigDict, ValidationError
 
+from lapidicom.cli.answers import HIDDEN, NUMBER, Answer, Display
 from lapidicom.cli.letter import DeadLetter
+from lapidicom.cli.masking import MASK
 from lapidicom.common.broker import Envelope
 from lapidicom.common.headers import Header
 from lapidicom.common.topology import EXCHANGE, WORK_QUEUE
@@ -39,6 +41,9 @@ _STALE: Final = {value for value in vars(registrar).values() if str(value).start
 """All headers in which a registrar tells what happened; the first attempt stays the first."""
 
 _EXAMPLES: Final = 5
+
+STOP_AT: Final = 10
+"""Messages of a replay that may come back before it stops by itself."""
 
 Edits = Mapping[str, str | None]
 """New values of fields; None takes a field away."""
@@ -106,6 +111,73 @@ class Plan:
         self.changes.extend(changes[: max(0, _EXAMPLES - len(self.changes))])
         headers = replayed(letter, self.replay, [name for name, _, _ in changes])
         return Envelope(EXCHANGE, WORK_QUEUE, letter.type, letter.version, letter.lapidicom_id, body, headers)
+
+
+class Edit(Answer):
+    """One field of one message, before and after."""
+
+    field: str
+    before: str
+    after: str
+
+
+class Replayed(Answer):
+    """What was selected, and what came of it; right at any moment of a replay.
+
+    `sent`: in the work queue, and no dead letters any more. `registered` and `waiting` are null unless they
+    were waited for; of what registers nothing CUBE cannot tell. `returned`: dead letters again, by reason.
+    """
+
+    model_config = ConfigDict(frozen=False)
+
+    replay: Annotated[str, HIDDEN]
+    dry_run: Annotated[bool, HIDDEN] = False
+    letters: Annotated[int, HIDDEN] = 0
+    selected: Annotated[int, HIDDEN] = 0
+    reasons: dict[str, int] = {}
+    not_editable: dict[str, int] = {}
+    edited: Annotated[int, NUMBER] = 0
+    edits: Annotated[list[Edit], Display("such as")] = []
+    sent: Annotated[int, HIDDEN] = 0
+    registered: int | None = None
+    waiting: int | None = None
+    register_nothing: int = 0
+    returned: dict[str, int] = {}
+    stopped: Annotated[bool, HIDDEN] = False
+    canary_failed: Annotated[bool, HIDDEN] = False
+
+    def note(self, plan: Plan, *, show_phi: bool) -> None:
+        """Take over what a plan has seen; values are masked unless patient data is shown."""
+
+        def shown(value: object) -> str:
+            return "(absent)" if value is None else repr(value) if show_phi else MASK
+
+        self.letters, self.selected, self.edited = plan.letters, plan.selected, plan.edited
+        self.reasons = dict(plan.reasons.most_common())
+        self.not_editable = dict(plan.not_editable.most_common())
+        changes = plan.changes
+        self.edits = [Edit(field=name, before=shown(old), after=shown(new)) for name, old, new in changes]
+
+    @property
+    def is_good(self) -> bool:
+        """All that was selected is sent, and nothing is known to have failed."""
+        sent = self.sent == self.selected and not self.not_editable
+        return sent and not self.returned and not self.waiting
+
+    def headline(self) -> list[str]:
+        """What will be, or was, done."""
+        name = f"replay {self.replay}"
+        if self.dry_run:
+            return [f"{name}: {self.selected} of {self.letters} dead letters would be replayed"]
+        left = self.selected - self.sent
+        lines = [f"{name}: {self.sent} replayed" + (f", {left} left as they were" if left else "")]
+        if self.canary_failed:
+            lines.append("The canary was not registered, so the others stay dead letters.")
+        if self.stopped:
+            lines.append(f"Stopped: {STOP_AT} have come back. --keep-going sends the others all the same.")
+        if self.returned:
+            lines.append(f"`lapidicom dlq list --where {REPLAY}={self.replay}` shows those that came back.")
+        return lines
 
 
 def replayed(letter: DeadLetter, replay: str, names: Iterable[str] = ()) -> dict[str, Header]:

@@ -5,6 +5,7 @@ letter. A crash between the two leaves it in both, and a registration that comes
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from lapidicom.cli.in_flight import InFlight
 from lapidicom.cli.letter import DeadLetter, read_letter
 from lapidicom.cli.output import Advance
 from lapidicom.cli.queues import Held, Reading, acknowledge, reading, ready
-from lapidicom.cli.replay_plan import REPLAY, Plan
+from lapidicom.cli.replay_plan import REPLAY, STOP_AT, Plan, Replayed
 from lapidicom.cli.shell import Shell
 from lapidicom.cli.times import parse_rate
 from lapidicom.common.broker import BrokerError, Envelope, Publisher
@@ -28,9 +29,6 @@ from lapidicom.common.messages import InstanceStored
 from lapidicom.common.topology import DEAD_LETTER_QUEUE
 
 Chosen = tuple[Held, DeadLetter, Envelope]
-
-STOP_AT: Final = 10
-"""Messages of a replay that may come back before it stops by itself."""
 
 HELD: Final = 1000
 """Letters that one consumer may hold: bounds the memory, however many are passed over."""
@@ -78,42 +76,21 @@ class Options:
     ] = 600.0
 
 
-@dataclass
-class Sent:
-    """What became of the messages of one replay.
-
-    Attributes:
-        sent: replayed: in the work queue, and no dead letters any more.
-        waiting: paths by id, of those whose end is not known yet.
-        registered: how many are registered.
-        returned: reasons by id, of those that are dead letters again.
-        no_files: how many register nothing, so that CUBE cannot tell.
-        canary_failed: CUBE did not get the canary, so the others were not sent.
-        stopped: so many came back that the rest was not sent.
-    """
-
-    sent: int = 0
-    waiting: dict[str, str] = field(default_factory=dict)
-    registered: int = 0
-    returned: dict[str, str] = field(default_factory=dict)
-    no_files: int = 0
-    canary_failed: bool = False
-    stopped: bool = False
-
-
-async def replay_letters(shell: Shell, plan: Plan, options: Options, because: str, what: str) -> Sent:
-    """Replay what is meant: under the lock, within the audit, canary first.
+async def replay_letters(
+    shell: Shell, plan: Plan, options: Options, because: str, what: str, done: Replayed
+) -> None:
+    """Replay what is meant: under the lock, within the audit, canary first; `done` says what came of it.
 
     Raises:
         Busy: another operator is at the dead letters.
         OperatorError: RabbitMQ went away amidst, or CUBE is not what is needed.
         BrokerError: it could not be begun.
     """
-    done = Sent()
     async with AsyncExitStack() as stack:
         cube = None
         if options.canary or options.wait:
             cube = await stack.enter_async_context(catalogue(shell.settings.cube, CUBE_RATE))
+            done.registered = done.waiting = 0
         link = await stack.enter_async_context(shell.connection())
         publisher = await stack.enter_async_context(shell.publishing())
         locked = await stack.enter_async_context(AsyncExitStack())
@@ -121,14 +98,14 @@ async def replay_letters(shell: Shell, plan: Plan, options: Options, because: st
         await see(link, plan)
         shell.output.text(f"replay {plan.replay}: {plan.selected} of {plan.letters} dead letters")
         if not plan.selected:
-            return done
+            return
         after = await stack.enter_async_context(shell.audited(because, what, plan.selected))
         advance = stack.enter_context(shell.output.progress("replayed", plan.selected))
         run = _Replay(shell, link, publisher, cube, plan, options, advance, done)
         try:
             if await run.send():
                 await locked.aclose()  # the others may look while this one waits
-                await run.wait(run.returned_under_lock)
+                await run.wait(run.look_under_lock)
         except BrokerError as error:
             raise OperatorError(
                 f"RabbitMQ failed after {done.sent} were replayed ({error})",
@@ -140,9 +117,10 @@ async def replay_letters(shell: Shell, plan: Plan, options: Options, because: st
             shell.output.warn(f"replay {plan.replay}: {left}")
             raise
         finally:
-            after |= {"replay": plan.replay, "sent": done.sent, "returned": len(done.returned)}
+            done.returned = dict(Counter(run.returned.values()).most_common())
+            done.waiting = None if cube is None else len(run.waiting)
+            after |= {"replay": plan.replay, "sent": done.sent, "returned": len(run.returned)}
             after |= {name: True for name in ("canary_failed", "stopped") if getattr(done, name)}
-    return done
 
 
 async def see(link: AbstractConnection, plan: Plan) -> None:
@@ -154,10 +132,11 @@ async def see(link: AbstractConnection, plan: Plan) -> None:
 
 @dataclass
 class _Replay:
-    """One replay: `plan` has seen what will be sent, and `done` is right at any moment.
+    """One replay of what a plan has seen.
 
     The lock is that of `link`; the publisher has another connection. Without `cube` nobody asks for outcomes.
-    `new` dead letters came since the start, as far as is known.
+    `new` dead letters came since the start, as far as is known. `waiting` are the paths of those whose end is
+    not known, `returned` the reasons of those that are dead letters again, each by id.
     """
 
     shell: Shell
@@ -167,8 +146,10 @@ class _Replay:
     plan: Plan
     options: Options
     advance: Advance
-    done: Sent
+    done: Replayed
     new: int = 0
+    waiting: dict[str, str] = field(default_factory=dict)
+    returned: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Nothing is sent yet."""
@@ -179,8 +160,8 @@ class _Replay:
         done, options = self.done, self.options
         if options.canary:
             await self._send(first=options.canary)
-            await self.wait(self.returned)
-            if done.returned or done.waiting:
+            await self.wait(self.look)
+            if self.returned or self.waiting:
                 done.canary_failed = True
                 return False
         self._expects = options.wait
@@ -189,13 +170,13 @@ class _Replay:
             stop_at = None if options.keep_going else STOP_AT + excused
             await self._send(stop_at=stop_at)
             if self.new:
-                self._came_back(await self.returned())
+                self._came_back(await self.look())
             if stop_at is None or self.new < stop_at:
                 return options.wait
-            if len(done.returned) >= STOP_AT:
+            if len(self.returned) >= STOP_AT:
                 done.stopped = True
                 return options.wait
-            excused = self.new - len(done.returned)  # these have nothing to do with this replay
+            excused = self.new - len(self.returned)  # these have nothing to do with this replay
 
     async def _send(self, first: int = 0, stop_at: int | None = None) -> None:
         """Send so many of the rest, or all, until so many new dead letters have come."""
@@ -258,9 +239,9 @@ class _Replay:
         self.advance(len(confirmed))
         for _, letter, _ in confirmed if self._expects else ():
             if letter.type == InstanceStored.TYPE and letter.path:
-                self.done.waiting[letter.id] = letter.path
+                self.waiting[letter.id] = letter.path
             else:
-                self.done.no_files += 1
+                self.done.register_nothing += 1
         for error in filter(None, results):
             raise error
 
@@ -274,27 +255,27 @@ class _Replay:
         if cube is None:
             return
         until, depth = loop.time() + self.options.wait_seconds, -1
-        with self.shell.output.progress("registered", len(done.waiting)) as advance:
+        with self.shell.output.progress("registered", len(self.waiting)) as advance:
             while True:
                 seen = await ready(self.link, DEAD_LETTER_QUEUE)
                 if seen != depth:
                     self._came_back(await look())
                     depth = seen
-                asked = list(done.waiting.items())[:ASKED_AT_ONCE]
+                asked = list(self.waiting.items())[:ASKED_AT_ONCE]
                 registered = [name for name, path in asked if await cube.is_registered(path)]
                 for name in registered:
-                    del done.waiting[name]
-                done.registered += len(registered)
+                    del self.waiting[name]
+                done.registered = (done.registered or 0) + len(registered)
                 advance(len(registered))
-                if not done.waiting or loop.time() >= until:
+                if not self.waiting or loop.time() >= until:
                     break
                 if not registered:
                     for name, path in asked:  # these may wait for long: let the others have their turn
-                        done.waiting[name] = done.waiting.pop(name, path)
+                        self.waiting[name] = self.waiting.pop(name, path)
                     await asyncio.sleep(POLL_SECONDS)
         self._came_back(await look())
 
-    async def returned(self) -> dict[str, str]:
+    async def look(self) -> dict[str, str]:
         """Which messages of this replay are dead letters again, with reasons; the lock is the caller's."""
         async with walk(self.link) as letters:
             return {
@@ -303,15 +284,15 @@ class _Replay:
                 if letter.headers.get(REPLAY) == self.plan.replay
             }
 
-    async def returned_under_lock(self) -> dict[str, str]:
+    async def look_under_lock(self) -> dict[str, str]:
         """The same, if no other operator is at the dead letters; else what is known already."""
         try:
             async with lock(self.link):
-                return await self.returned()
+                return await self.look()
         except Busy:
-            return self.done.returned
+            return self.returned
 
     def _came_back(self, returned: dict[str, str]) -> None:
-        self.done.returned |= returned
+        self.returned |= returned
         for name in returned:
-            self.done.waiting.pop(name, None)
+            self.waiting.pop(name, None)

@@ -1,9 +1,9 @@
 """What a trace answers: instances with what happened to them, and the state that follows from it. Pure."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, ClassVar, Final, Self
+from typing import Annotated, Any, ClassVar, Final, Self
 
 from pydantic import ConfigDict, Field
 
@@ -245,25 +245,58 @@ class Series(Answer):
 
 
 class Trace(Answer):
-    """The answer: a series or a study with its instances."""
+    """The answer: an instance, or a series or a study with its instances.
 
+    `journals_since` is when the oldest record of any journal was made. `by_accession`: `uid` may be an
+    accession number, which is patient data.
+    """
+
+    model_config = ConfigDict(frozen=False)
     shown: ClassVar[tuple[str, ...]] = (
         *("counts", "associations", "dead_letters_of_series", "series", "instances"),
     )
 
     uid: str
-    subject: Annotated[Subject, Field(serialization_alias="is")]
-    state: State
-    counts: dict[State, int]
-    series: Annotated[list[Series], Display("Its series (`lapidicom trace SERIES` lists the instances)")]
-    instances: Annotated[list[Instance], Display("Instances")]
-    instances_not_shown: int
-    associations: Annotated[list[AssociationEnd], Display("Associations that brought it")]
-    dead_letters_of_series: Annotated[list[Letter], Display("Dead letters about the series as a whole")]
-    journals_since: datetime | None
-    journal_segments_with_bad_lines: int
-    waiting: Waiting | None
-    not_visible: dict[str, str]
+    subject: Annotated[Subject, Field(serialization_alias="is")] = Subject.UNKNOWN
+    state: State = State.UNKNOWN
+    counts: dict[State, int] = {}
+    series: Annotated[list[Series], Display("Its series (`lapidicom trace SERIES` lists the instances)")] = []
+    instances: Annotated[list[Instance], Display("Instances")] = []
+    instances_not_shown: int = 0
+    associations: Annotated[list[AssociationEnd], Display("Associations that brought it")] = []
+    dead_letters_of_series: Annotated[list[Letter], Display("Dead letters about the series as a whole")] = []
+    journals_since: datetime | None = None
+    journal_segments_with_bad_lines: int = 0
+    waiting: Waiting | None = None
+    not_visible: dict[str, str] = {}
+    by_accession: Annotated[bool, Field(exclude=True)] = False
+
+    def is_about(self, fields: Mapping[str, Any]) -> bool:
+        """Whether something with these fields is meant. No UID is two things, unless a sender is at fault."""
+        found = next((one for one in Subject if fields.get(one) == self.uid), None)
+        if found is None or (found is Subject.ACCESSION and not self.by_accession):
+            return False
+        self.subject = min(self.subject, found, key=list(Subject).index)
+        return True
+
+    def judge(self, limit: int, mask: Callable[[str], str]) -> None:
+        """Say in which state all are, and keep what is shown.
+
+        Args:
+            limit: of the instances; 0: all.
+            mask: of their paths.
+        """
+        for one in self.instances:
+            one.judge(sees_cube="CUBE" not in self.not_visible)
+            one.path = mask(one.path) if one.path else ""
+        self.instances.sort(key=lambda one: (one.pacs_name, one.path, one.SOPInstanceUID))
+        states = [one.state for one in self.instances]
+        self.state = State.DEAD_LETTER if self.dead_letters_of_series else worst(states)
+        self.counts = counts(states)
+        if self.subject in {Subject.STUDY, Subject.ACCESSION}:
+            self.series = Series.of(self.instances)
+        self.instances_not_shown = len(states) - len(states[: limit or None])
+        del self.instances[limit or len(states) :]
 
     def headline(self) -> Iterator[str]:
         """What it is, its state, and what an operator should know."""

@@ -21,20 +21,16 @@ from lapidicom.cli.errors import OperatorError
 from lapidicom.cli.in_thread import Pulse, of_volume
 from lapidicom.cli.letter import DeadLetter, short_id
 from lapidicom.cli.masking import masked_path
-from lapidicom.cli.queues import Waiting, waiting
+from lapidicom.cli.queues import waiting
 from lapidicom.cli.shell import Because, Limit, Shell, ShowPhi, command
-from lapidicom.cli.trace.journals import Found, search
+from lapidicom.cli.trace.journals import search
 from lapidicom.cli.trace.story import (
     Detail,
     InCube,
     Instance,
     Letter,
-    Series,
-    State,
     Subject,
     Trace,
-    counts,
-    worst,
 )
 from lapidicom.common.broker import BrokerError
 from lapidicom.common.instance.path import PACS_ROOT
@@ -97,64 +93,35 @@ class _Gathering:
     """All that becomes known of a UID; with `show_phi` paths are shown, and accession numbers looked for."""
 
     def __init__(self, shell: Shell, wanted: str, *, show_phi: bool) -> None:
-        self._shell = shell
-        self._show_phi = show_phi
-        self._found = Found(wanted, by_accession=show_phi)
-        self._instances: list[Instance] = []
+        self._shell, self._show_phi = shell, show_phi
+        self._trace = Trace(uid=wanted, by_accession=show_phi)
         self._by_path: dict[str, Instance] = {}
-        self._letters: list[Letter] = []
-        self._waiting: Waiting | None = None
-        self._not_visible: dict[str, str] = {}
 
     async def trace(self, limit: int) -> Trace:
-        """Ask everybody.
-
-        Args:
-            limit: of the instances that are shown; 0: all.
-        """
-        settings, found = self._shell.settings, self._found
+        """Ask everybody, and keep so many instances (0: all)."""
+        settings, trace = self._shell.settings, self._trace
         spool, cube, root = settings.spool, settings.cube, settings.files_root
         await self._ask("journals", spool, "set CHRIS_FILES_ROOT or CHRIS_SPOOL_DIR", self._read_journals)
         await self._ask("dead letters", settings.retry_delays, "", self._ask_rabbitmq)
         await self._ask("CUBE", cube, "set CHRIS_URL, CHRIS_USERNAME and CHRIS_PASSWORD", self._ask_cube)
         await self._ask("volume", root, "set CHRIS_FILES_ROOT", self._look_at_volume)
-        if self._waiting is None:
-            self._not_visible["queues"] = self._not_visible["dead letters"]
-        for one in self._instances:
-            one.judge(sees_cube="CUBE" not in self._not_visible)
-            if not self._show_phi and one.path:
-                one.path = masked_path(one.path)
-        self._instances.sort(key=lambda one: (one.pacs_name, one.path, one.SOPInstanceUID))
-        is_several = found.subject in {Subject.STUDY, Subject.ACCESSION}
-        shown, states = self._instances[: limit or None], [one.state for one in self._instances]
-        return Trace(
-            uid=found.wanted,
-            subject=found.subject,
-            state=State.DEAD_LETTER if self._letters else worst(states),
-            counts=counts(states),
-            series=Series.of(self._instances) if is_several else [],
-            instances=shown,
-            instances_not_shown=len(self._instances) - len(shown),
-            associations=found.associations,
-            dead_letters_of_series=self._letters,
-            journals_since=found.since,
-            journal_segments_with_bad_lines=found.unreadable,
-            waiting=self._waiting,
-            not_visible=self._not_visible,
-        )
+        if trace.waiting is None:
+            trace.not_visible["queues"] = trace.not_visible["dead letters"]
+        trace.judge(limit, str if self._show_phi else masked_path)
+        return trace
 
     async def _ask(self, who: str, setting: Any, remedy: str, ask: Callable[[Any], Awaitable[None]]) -> None:
         """Ask one of them, if it can be asked from here."""
         if setting is None:
-            self._not_visible[who] = remedy
+            self._trace.not_visible[who] = remedy
             return
         try:
             await ask(setting)
         except (BrokerError, OperatorError) as error:
-            self._not_visible[who] = str(error)
+            self._trace.not_visible[who] = str(error)
         except OSError as error:  # of other files the names are patient data
             place = f": {error.filename}" if error.filename and who == "journals" else ""
-            self._not_visible[who] = f"{error.strerror or 'unreadable'}{place}"
+            self._trace.not_visible[who] = f"{error.strerror or 'unreadable'}{place}"
 
     def _at(self, path: str, series_uid: str) -> Instance:
         """The instance of a file; a new one if nobody has named it yet."""
@@ -167,7 +134,7 @@ class _Gathering:
                 pacs_name=folders[2] if len(folders) > 3 else "",
                 path=path,
             )
-            self._instances.append(one)
+            self._trace.instances.append(one)
             self._by_path[path] = one
         return self._by_path[path]
 
@@ -178,38 +145,37 @@ class _Gathering:
         total = await of_volume(Survey(spool).size)
         with self._shell.output.progress("reading journals", total) as advance:
             survey = Survey(spool, pulse.beating(advance))
-            await of_volume(partial(search, survey, self._found), pulse)
-        self._instances = self._found.merged()
-        self._by_path = {one.path: one for one in self._instances if one.path}
+            self._trace.instances = await of_volume(partial(search, survey, self._trace), pulse)
+        self._by_path = {one.path: one for one in self._trace.instances if one.path}
 
     async def _ask_rabbitmq(self, retry_delays: tuple[int, ...]) -> None:
         async with self._shell.connection() as link:
-            self._waiting = await waiting(link, (*retry_delays, self._shell.settings.park_delay))
+            self._trace.waiting = await waiting(link, (*retry_delays, self._shell.settings.park_delay))
             async with look(link) as letters:
                 async for letter, _ in letters:
-                    if not self._found.is_about(letter.fields):
+                    if not self._trace.is_about(letter.fields):
                         continue
                     told = _letter(letter)
                     if letter.type == SeriesReceived.TYPE or not letter.path:
-                        self._letters.append(told)
+                        self._trace.dead_letters_of_series.append(told)
                     else:
                         self._at(letter.path, letter.uid("SeriesInstanceUID")).dead_letters.append(told)
 
     async def _ask_cube(self, section: CubeSection) -> None:
         async with catalogue(section, _REQUESTS_A_SECOND) as cube:
-            found, filed = self._found, list(self._by_path)
+            found, filed = self._trace, list(self._by_path)
             if found.subject is Subject.INSTANCE and filed:
                 for path in filed:
                     await self._take(cube, {path}, {"fname_exact": path})
                 return
             if found.subject in {Subject.INSTANCE, Subject.UNKNOWN}:
-                if await self._take(cube, (), {"fname_icontains": f"-{found.wanted}.dcm"}, _MOST_BY_NAME):
+                if await self._take(cube, (), {"fname_icontains": f"-{found.uid}.dcm"}, _MOST_BY_NAME):
                     found.subject = Subject.INSTANCE
                 if found.subject is Subject.INSTANCE:
                     return
             kinds = [Subject.SERIES, Subject.STUDY, *([Subject.ACCESSION] if found.by_accession else [])]
             for kind in kinds if found.subject is Subject.UNKNOWN else [found.subject]:
-                if await self._take(cube, filed, {kind.value: found.wanted}):
+                if await self._take(cube, filed, {kind.value: found.uid}):
                     found.subject = kind
                     return
 
@@ -233,10 +199,10 @@ class _Gathering:
         await of_volume(partial(self._look_at_files, root, pulse), pulse)
 
     def _look_at_files(self, root: Path, pulse: Pulse) -> None:
-        if self._found.subject is Subject.SERIES:
+        if self._trace.subject is Subject.SERIES:
             for folder in sorted({path.rpartition("/")[0] for path in self._by_path}):
                 for name in _files(root / folder):
-                    self._at(f"{folder}/{name}", self._found.wanted)
+                    self._at(f"{folder}/{name}", self._trace.uid)
         for path, one in self._by_path.items():
             one.file_size = _size(root / path)
             pulse.beat()
