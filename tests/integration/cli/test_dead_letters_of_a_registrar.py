@@ -29,7 +29,16 @@ from tests.support.whole_path import WholePath
 
 DECLARED = topology([1], 1)
 
-NOT_MADE_HERE = {"internal-error", "refused-on-the-way", "not_yet_visible", "file_not_visible", "pacs_exists"}
+OF_SERIES = {"count-differs", "files-missing", "late-instances", "other-folder", "half-registered"}
+"""No message asks for the registration of a whole series yet."""
+
+NOT_MADE_HERE = OF_SERIES | {
+    "internal-error",
+    "refused-on-the-way",
+    "not_yet_visible",
+    "file_not_visible",
+    "pacs_exists",
+}
 """It takes a fault of the registrar's own, an hour, or CUBE's race lost again and again."""
 
 
