@@ -103,15 +103,15 @@ def test_a_listener_and_a_relay_killed_at_any_step_lose_nothing(path: WholePath)
             assert len(report.acknowledged) == series * COUNT
 
 
-def test_nothing_is_in_rabbitmq_and_no_success_is_told_before_both_syncs(path: WholePath) -> None:
+def test_nothing_is_in_rabbitmq_and_no_success_is_answered_before_both_syncs(path: WholePath) -> None:
     faults = [
         Fault("fsync", "hold", where=SERIES_FOLDER),
         Fault("fdatasync", "hold", where=SEGMENT, nth=3),  # behind the segment's own and the first instance's
     ]
     scu = path.scu("EXACT_SYNC")
 
-    def is_told() -> bool:
-        return SUCCESS in scu.ledger.answers.get(scu.path(sent[told]), ()) or bool(
+    def is_known() -> bool:
+        return SUCCESS in scu.ledger.answers.get(scu.path(sent[number]), ()) or bool(
             look(path.amqp_url, OBSERVER_QUEUE).ready
         )
 
@@ -119,12 +119,12 @@ def test_nothing_is_in_rabbitmq_and_no_success_is_told_before_both_syncs(path: W
     with path.receiver(faults=faults) as receiver:
         assert path.report(seconds=5).attempted == frozenset()  # and the observer's queue is empty
         scu.start(sent)
-        for told in range(2):
-            receiver.wait_for("fault_struck", number=told)
-            assert (path.files_root / scu.path(sent[told])).exists()
-            never(is_told, 1, what="told before the sync")
-            receiver.release(told)
-            eventually(lambda: scu.path(sent[told]) in path.report_now(scu).published)  # noqa: B023
+        for number in range(2):
+            receiver.wait_for("fault_struck", number=number)
+            assert (path.files_root / scu.path(sent[number])).exists()
+            never(is_known, 1, what="known before the sync")
+            receiver.release(number)
+            eventually(lambda: scu.path(sent[number]) in path.report_now(scu).published)  # noqa: B023
         scu.join()
         path.report(scu).check()
 

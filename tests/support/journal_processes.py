@@ -165,7 +165,7 @@ class RelayProcess:
 
     @property
     def events(self) -> list[tuple[str, dict[str, Any]]]:
-        """What it told."""
+        """What it reported."""
         return self._rig.events
 
 

@@ -25,7 +25,7 @@ class Stored:
         series: it is one of.
         entry: in the journal.
         journal: name of the journal's folder, once the entry is settled.
-        answered: whether the SCU was told success; None if it was told nothing.
+        answered: whether the SCU was answered with success; None if it got no answer.
         removed: somebody has removed its folder since.
         hit: a flipped bit has made its record unreadable, or what stood before it in a torn segment.
     """

@@ -2,7 +2,7 @@
 
 `python -m tests.support.launcher` takes the place of `lapidicom-receiver`; its children are
 `python -m tests.support.launcher <role> <control descriptor>`. LAUNCHER_FAULTS holds the faults,
-LAUNCHER_FOLDER the folder by which they are told of.
+LAUNCHER_FOLDER the folder by which they are reported.
 """
 
 import os

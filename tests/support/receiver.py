@@ -88,7 +88,7 @@ class Receiver:
     # --- its life ---
 
     def start(self, *, ready: bool = True) -> Self:
-        """Start it, and wait until it listens and (unless told not to) is ready."""
+        """Start it, and wait until it listens and (unless `ready` is false) is ready."""
         self.files_root.mkdir(parents=True, exist_ok=True)
         self._folder.mkdir(parents=True, exist_ok=True)
         module = "tests.support.launcher" if self._faults else "lapidicom.receiver"

@@ -123,7 +123,7 @@ class RelayRig:
 
     @property
     def event_names(self) -> list[str]:
-        """What was told of."""
+        """The events so far."""
         return [event for event, _ in self.events]
 
     def work(self, run: Callable[[Awaitable[None]], object] | None = None) -> None:
