@@ -61,11 +61,12 @@ def test_sigterm_aborts_an_association_behind_the_grace_in_the_middle_of_an_inst
         assert receiver.wait() == 0
         assert receiver.wait_for("stopped")["associations_aborted"] == 1
     assert not (path.files_root / scu.path(half)).exists()
-    with path.receiver():
+    with path.receiver() as receiver:
         scu.send([half])
         report = path.report(scu)
         report.check()
         assert len(report.acknowledged) == COUNT
+        assert receiver.stop() == 0  # killed, it might not have noted yet what it published last
 
 
 def test_sigterm_of_the_registrar_ends_what_is_in_hand_and_its_successor_does_the_rest(
@@ -74,7 +75,7 @@ def test_sigterm_of_the_registrar_ends_what_is_in_hand_and_its_successor_does_th
     [registrar] = path.registrars
     path.cube.control.slow(0.02)
     scu = path.scu("REGISTRAR_TERM")
-    with path.receiver():
+    with path.receiver() as receiver:
         scu.start(instances())
         eventually(lambda: path.report_now(scu).registered)
         assert registrar.stop() == 0
@@ -82,6 +83,7 @@ def test_sigterm_of_the_registrar_ends_what_is_in_hand_and_its_successor_does_th
         path.cube.control.heal()
         scu.join()
         report = path.report(scu)
+        assert receiver.stop() == 0
     report.check()
     assert len(report.registered) == COUNT
     # No delivery came twice: each path was POSTed once.

@@ -126,6 +126,29 @@ def test_without_a_mark_a_bad_line_ends_the_last_segment(make_owner: Any, rig: R
     assert rig.event_names.count("journal_tail_torn") == 1
 
 
+def test_an_owner_that_goes_on_while_it_is_taken_for_dead_loses_no_line_behind_a_bad_one(
+    make_owner: Any, tmp_path: Path, clock: Clock
+) -> None:
+    owner = make_owner()
+    goes_on = [True]
+
+    class Meanwhile(FileSystem):
+        def open(self, path: str, flags: int, *args: Any, **kwargs: Any) -> int:  # type: ignore[override]
+            if path.endswith(".log") and goes_on:
+                goes_on.clear()
+                owner.store(2, 3, 4)
+                flip(owner, of_instance(2))
+            return FileSystem.open(path, flags, *args, **kwargs)
+
+    owner.store(0, 1, first=True)
+    rig = RelayRig(tmp_path, FakePublisher(), clock, file_system=Meanwhile())
+    rig.journals.owner_ended(owner.name)
+    rig.work()
+    assert rig.publisher.subjects[:4] == paths(0, 1, 3, 4)
+    assert len(bad_lines(rig)) == 1
+    rig.end()
+
+
 def test_what_a_later_segment_tells_of_a_failed_write_is_no_corruption(
     make_owner: Any, rig: RelayRig
 ) -> None:

@@ -184,6 +184,9 @@ class JournalReader:
             is_over = self.is_segment_over
             self._open_anew(position)
             self.is_segment_over = is_over
+            if limit is None:  # an owner that was taken for dead may have gone on meanwhile
+                self.look_at_mark()
+                durable = self._durable = self._folder.durable_end(position.segment, self.mark)
             chunk = self._read_chunk(position, most, limit, durable)
         return chunk
 
