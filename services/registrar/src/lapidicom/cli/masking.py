@@ -30,17 +30,10 @@ HARMLESS_FIELDS: Final = frozenset(
 
 _HARMLESS_HEADERS: Final = frozenset(
     {
-        *(HEADER_ID, HEADER_VERSION, "traceparent", "tracestate"),
-        *(
-            registrar.ATTEMPTS,
-            registrar.FIRST_ATTEMPT,
-            registrar.LAST_ATTEMPT,
-            registrar.HTTP_STATUS,
-            registrar.REGISTRAR,
-        ),
-        *(registrar.WAITING_SINCE, registrar.REFUSALS, "lapidicom-reconcile"),
-        *("lapidicom-replay", "lapidicom-replays", "lapidicom-replayed-at", "lapidicom-edited"),
-        *("lapidicom-former-http-status", "lapidicom-former-attempts"),
+        *(HEADER_ID, HEADER_VERSION, "traceparent", "tracestate", "lapidicom-reconcile", "lapidicom-replay"),
+        *("lapidicom-replays", "lapidicom-replayed-at", "lapidicom-edited", "lapidicom-former-http-status"),
+        *("lapidicom-former-attempts", registrar.ATTEMPTS, registrar.FIRST_ATTEMPT, registrar.LAST_ATTEMPT),
+        *(registrar.HTTP_STATUS, registrar.REGISTRAR, registrar.WAITING_SINCE, registrar.REFUSALS),
     }
 )
 _REASONS: Final = frozenset({registrar.REASON, registrar.WAITING_FOR, "lapidicom-former-reason"})
@@ -85,16 +78,8 @@ CUBE_TEXTS: Final = (
 _TEXTS: Final = {text: re.compile(re.escape(text).replace(HIDDEN, ".*"), re.DOTALL) for text in CUBE_TEXTS}
 _NAMES: Final = frozenset(
     {
-        *(
-            *IDENTITY_LIMITS,
-            *TEXT_LIMITS,
-            "StudyDate",
-            "PatientBirthDate",
-            "PatientAge",
-            "PatientSex",
-            "path",
-        ),
-        *("ndicom", "non_field_errors", "detail", "error"),
+        *(*IDENTITY_LIMITS, *TEXT_LIMITS, "StudyDate", "PatientBirthDate", "PatientAge", "PatientSex"),
+        *("path", "ndicom", "non_field_errors", "detail", "error"),
     }
 )
 """Keys of CUBE's errors."""

@@ -123,20 +123,20 @@ async def list_letters(
     groups: dict[str, Group] = {}
     made = GroupOfOneReason if group_by is GroupBy.REASON else Group
     total = matching = 0
-    async with shell.seeing_patient_data(show_phi, because, str(filters)) as seen, shell.connection() as link:
-        async with look(link) as letters:
-            async for letter, _ in letters:
-                total += 1
-                if not filters.matches(letter):
-                    continue
-                matching += 1
-                if group_by is not None:
-                    key = KEYS[group_by](letter)
-                    if key not in groups:
-                        groups[key] = made.of(key, letter)
-                    groups[key].add(letter)
-                elif not most or len(rows) < most:
-                    rows.append(Row.of(letter, show_phi=show_phi))
+    seeing = shell.seeing_patient_data(show_phi, because, str(filters))
+    async with seeing as seen, shell.connection() as link, look(link) as letters:
+        async for letter, _ in letters:
+            total += 1
+            if not filters.matches(letter):
+                continue
+            matching += 1
+            if group_by is not None:
+                key = KEYS[group_by](letter)
+                if key not in groups:
+                    groups[key] = made.of(key, letter)
+                groups[key].add(letter)
+            elif not most or len(rows) < most:
+                rows.append(Row.of(letter, show_phi=show_phi))
         seen["letters"] = len(rows)
     if group_by is None:
         shell.output.show(Letters(total=total, matching=matching, dead_letters=rows))
