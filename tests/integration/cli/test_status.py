@@ -58,7 +58,7 @@ def test_a_system_that_works_is_healthy(settings: dict[str, str]) -> None:
     document = eventually(is_healthy, 30, what="healthy")
     assert document["status"] == "healthy"
     assert document["work"]["consumers"] == 1
-    assert document["dead_letters"]["ready"] == 0
+    assert document["dead_letters"] == {"count": 0, "reasons": []}
     steps = ["reachable", "generation", "login", "database", "right to register", "storage"]
     assert [(one["name"], one["result"]) for one in document["cube"]] == [(step, "pass") for step in steps]
     assert document["volume"]["sentinel"]
@@ -70,10 +70,6 @@ def test_a_system_that_works_is_healthy(settings: dict[str, str]) -> None:
         "work.held_back",
         "work.publish_rate",
         "work.ack_rate",
-        "dead_letters.unacknowledged",
-        "dead_letters.held_back",
-        "dead_letters.publish_rate",
-        "dead_letters.ack_rate",
         "delayed.held_back",
     }
 
@@ -87,7 +83,7 @@ def test_the_screen_that_is_piped_has_a_row_for_each_area(settings: dict[str, st
     assert "\x1b" not in ended.out
 
 
-def test_dead_letters_are_counted_and_looking_leaves_them_as_they_are(
+def test_dead_letters_are_told_by_reason_and_looking_leaves_them_as_they_are(
     settings: dict[str, str],
 ) -> None:
     url = settings["AMQP_URL"]
@@ -97,9 +93,11 @@ def test_dead_letters_are_counted_and_looking_leaves_them_as_they_are(
     bury(url, letters)
     exit_status, document = status(settings)
     assert exit_status == 1
-    assert document["dead_letters"]["ready"] == 30
-    (finding,) = [one for one in document["findings"] if one["area"] == "dead_letters"]
-    assert (finding["what"], finding["remedy"]) == ("30 dead letters", "lapidicom dlq list --group-by reason")
+    assert [(one["reason"], one["count"]) for one in document["dead_letters"]["reasons"]] == [
+        ("refused: StudyDate", 20),
+        ("refused: path", 10),
+    ]
+    assert document["dead_letters"]["count"] == 30
     taken = take_all(url, DEAD_LETTER_QUEUE)
     assert [message.headers["lapidicom-id"] for message in taken] == [one.lapidicom_id for one in letters]
 

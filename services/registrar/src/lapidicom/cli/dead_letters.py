@@ -43,18 +43,21 @@ class Busy(OperatorError):
 
 
 @asynccontextmanager
-async def lock(link: AbstractConnection, queue: str = DEAD_LETTER_QUEUE) -> AsyncIterator[None]:
+async def lock(
+    link: AbstractConnection, queue: str = DEAD_LETTER_QUEUE, *, patience: float | None = None
+) -> AsyncIterator[None]:
     """Be the only operator who reads the dead letters.
 
     Args:
         link: the connection on which they are read; if it ends, so does the lock.
         queue: in which they are.
+        patience: seconds to wait for another operator, PATIENCE_SECONDS by default.
 
     Raises:
         Busy: another operator has the lock.
         BrokerError: no connection, or no right to declare the lock's queue.
     """
-    until = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+    until = asyncio.get_running_loop().time() + (PATIENCE_SECONDS if patience is None else patience)
     while (channel := await _declare(link, f"{queue}.lock")) is None:
         if asyncio.get_running_loop().time() >= until:
             raise Busy(
@@ -96,9 +99,11 @@ async def walk(
 
 
 @asynccontextmanager
-async def look(link: AbstractConnection, queue: str = DEAD_LETTER_QUEUE) -> AsyncIterator[Letters]:
+async def look(
+    link: AbstractConnection, queue: str = DEAD_LETTER_QUEUE, *, patience: float | None = None
+) -> AsyncIterator[Letters]:
     """Lock, and walk. Arguments and errors are those of both."""
-    async with lock(link, queue), walk(link, queue) as letters:
+    async with lock(link, queue, patience=patience), walk(link, queue) as letters:
         yield letters
 
 

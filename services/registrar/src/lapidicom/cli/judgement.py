@@ -15,6 +15,7 @@ from pydantic import PlainSerializer
 from lapidicom.cli.answers import Answer, Check, Display, NotVisible, Result
 from lapidicom.cli.snapshot import (
     BrokerLook,
+    DeadLettersLook,
     DelayedLook,
     JournalLook,
     QueueLook,
@@ -154,15 +155,11 @@ def _delayed(delayed: DelayedLook, snapshot: Snapshot) -> Found:
         yield Level.NOTE, f"{count} messages are held back on their way to another queue", remedy
 
 
-def _dead_letters(letters: QueueLook | None, _: Snapshot) -> Found:
-    """Another operator who is at them holds them; then the management API, some seconds late, counts them."""
+def _dead_letters(letters: DeadLettersLook | None, _: Snapshot) -> Found:
     if letters is None:
         yield Level.DEGRADED, "there is no queue for dead letters", FIX
-    elif count := letters.messages if letters.consumers else letters.ready:
-        yield Level.DEGRADED, f"{count} dead letters", "lapidicom dlq list --group-by reason"
-    elif letters.consumers:
-        what = "another operator is at the dead letters: how many there are is not visible"
-        yield Level.NOTE, what, "look again when that command has ended, or set AMQP_MANAGEMENT_URL"
+    elif letters.count and not isinstance(letters.count, NotVisible):
+        yield Level.DEGRADED, f"{letters.count} dead letters", "lapidicom dlq list --group-by reason"
 
 
 def _journals(journals: Sequence[JournalLook], snapshot: Snapshot) -> Found:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import SerializerFunctionWrapHandler, WrapSerializer, computed_field
 
@@ -12,6 +12,8 @@ from lapidicom.common.journal.bad_lines import BadLines
 from lapidicom.common.journal.reader import UnknownJournal
 
 T = TypeVar("T")
+
+_MOST_REASONS: Final = 6
 
 
 def _null(value: Any, dump: SerializerFunctionWrapHandler) -> Any:
@@ -67,6 +69,31 @@ class DelayedLook(Answer):
 
     def __str__(self) -> str:
         return f"{self.messages} parked or retried; {_shown(self.held_back)} held back by dead-lettering"
+
+
+class ReasonLook(Answer):
+    """Dead letters of one reason."""
+
+    reason: str
+    count: int
+    oldest: datetime | None = None
+
+    def __str__(self) -> str:
+        return f"{self.count} {self.reason}" + (f" (oldest {age(self.oldest)})" if self.oldest else "")
+
+
+class DeadLettersLook(Answer):
+    """The dead letters, the most frequent reason first; not by reason where another operator has them."""
+
+    count: Seen[int]
+    reasons: Seen[list[ReasonLook]]
+
+    def __str__(self) -> str:
+        if isinstance(self.reasons, NotVisible):
+            return f"{_shown(self.count)}; another operator is at them"
+        more = len(self.reasons) - _MOST_REASONS
+        text = [*map(str, self.reasons[:_MOST_REASONS]), *([f"{more} more reasons"] if more > 0 else [])]
+        return "; ".join(text) or "none"
 
 
 class Refusals(Answer):
@@ -137,7 +164,7 @@ class Snapshot(Answer):
     broker: BrokerLook
     work: Seen[QueueLook | None]
     delayed: Seen[DelayedLook]
-    dead_letters: Seen[QueueLook | None]
+    dead_letters: Seen[DeadLettersLook | None]
     journals: Seen[list[JournalLook]]
     left_alone: Seen[list[UnknownJournal]]
     cube: Seen[list[Check]]
