@@ -137,9 +137,9 @@ def test_six_kills_of_a_replay_lose_nothing_and_send_few_twice(amqp_url: str) ->
 def test_a_replay_that_is_interrupted_ends_what_is_under_way(amqp_url: str) -> None:
     buried = fill(amqp_url, LETTERS)
     random = seeded("interruption of a replay")
-    process = replay(amqp_url, "--rate", "200")
+    process = replay(amqp_url, "--rate", "30")
     with watching(amqp_url, WORK_QUEUE) as watch:
-        until_replayed(watch, process, random.randint(1, LETTERS // 2))
+        until_replayed(watch, process, random.randint(1, LETTERS // 10))
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=60)
     assert process.returncode == 130, told
