@@ -140,6 +140,7 @@ def test_a_replay_that_is_interrupted_ends_what_is_under_way(amqp_url: str) -> N
     process = replay(amqp_url, "--rate", "30")
     with watching(amqp_url, WORK_QUEUE) as watch:
         until_replayed(watch, process, random.randint(1, LETTERS // 10))
+    assert process.poll() is None, "it was over before it could be interrupted"
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=60)
     assert process.returncode == 130, told

@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 
 import pytest
 from aiormq import spec
@@ -103,6 +104,24 @@ def test_a_cancellation_behind_which_a_library_puts_an_error_is_passed_on() -> N
                 await asyncio.sleep(10)
             except asyncio.CancelledError:
                 raise ConnectionRefusedError from None
+
+    async def test() -> None:
+        task = asyncio.create_task(call())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(test())
+
+
+def test_a_cancellation_that_a_library_loses_is_passed_on() -> None:
+    """As `wait_for` of Python 3.11 does, where a call succeeds at the moment of the cancellation."""
+
+    async def call() -> None:
+        async with boundary(5, ConnectionLost):
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(10)
 
     async def test() -> None:
         task = asyncio.create_task(call())

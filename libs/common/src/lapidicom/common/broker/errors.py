@@ -46,7 +46,7 @@ async def boundary(seconds: float, lost: type[BrokerError]) -> AsyncIterator[Non
 
     aiormq cancels its callers when a link dies (seen as a CancelledError that nobody asked for):
     a cancellation is passed on only if somebody really cancelled this task. And `wait_for` of Python 3.11
-    loses a cancellation that comes when its call fails: then it is passed on in the place of the error.
+    loses a cancellation that comes when its call ends: then it is passed on in the place of what that gave.
 
     Args:
         seconds: for the whole block.
@@ -58,6 +58,8 @@ async def boundary(seconds: float, lost: type[BrokerError]) -> AsyncIterator[Non
         try:
             async with asyncio.timeout(seconds):
                 yield
+            if task and task.cancelling() > before:
+                raise asyncio.CancelledError
         except Exception as error:
             if task and task.cancelling() > before:
                 raise asyncio.CancelledError from error
