@@ -43,6 +43,7 @@ class ConfirmingJournal:
     """Stands where the journal stands: publishes and waits for the confirm."""
 
     fault = None
+    lacks_space = False
     folder = "none"
 
     def __init__(self, amqp_url: str) -> None:
