@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 
 import pytest
 from aiormq import spec
@@ -95,33 +96,25 @@ def test_a_fault_of_our_own_is_not_taken_for_the_brokers() -> None:
     assert type(translated(KeyError("bug"))) is KeyError
 
 
-def test_a_cancellation_behind_which_a_library_puts_an_error_is_passed_on() -> None:
+async def behind_an_error() -> None:
     """As `wait_for` of Python 3.11 does, where a call fails at the moment of the cancellation."""
+    try:
+        await asyncio.sleep(10)
+    except asyncio.CancelledError:
+        raise ConnectionRefusedError from None
 
+
+async def behind_a_success() -> None:
+    """The same, where a call succeeds at that moment."""
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.sleep(10)
+
+
+@pytest.mark.parametrize("lose_it", [behind_an_error, behind_a_success])
+def test_a_cancellation_that_a_library_loses_is_passed_on(lose_it: Callable[[], Awaitable[None]]) -> None:
     async def call() -> None:
         async with boundary(5, ConnectionLost):
-            try:
-                await asyncio.sleep(10)
-            except asyncio.CancelledError:
-                raise ConnectionRefusedError from None
-
-    async def test() -> None:
-        task = asyncio.create_task(call())
-        await asyncio.sleep(0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    asyncio.run(test())
-
-
-def test_a_cancellation_that_a_library_loses_is_passed_on() -> None:
-    """As `wait_for` of Python 3.11 does, where a call succeeds at the moment of the cancellation."""
-
-    async def call() -> None:
-        async with boundary(5, ConnectionLost):
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.sleep(10)
+            await lose_it()
 
     async def test() -> None:
         task = asyncio.create_task(call())
