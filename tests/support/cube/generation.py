@@ -2,17 +2,17 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
-from tests.support.cube import contract
+from tests.support.cube import contract, fields
 from tests.support.cube.accounts import USERS, Accounts
 from tests.support.cube.contract import Answer
 from tests.support.cube.faults import Faults
 from tests.support.cube.request import API, FORMS, Request, json_answer, json_object
 from tests.support.cube.routes import Route, Routes
-from tests.support.cube.search import page
+from tests.support.cube.search import BadParameter, Filter, page, search
 from tests.support.cube.storage import Volume
 
 R = TypeVar("R")
@@ -87,6 +87,32 @@ class Generation:
                 "description": "",
             }
         )
+
+    def _search_rows(
+        self,
+        filters: Mapping[str, Filter],
+        rows: Sequence[R],
+        request: Request,
+        describe: Callable[[R, Request], dict[str, Any]],
+    ) -> Answer:
+        """A page of the rows that pass the filters of the query."""
+        try:
+            found = search(filters, rows, request.query)
+        except BadParameter as bad:
+            return json_answer({bad.args[0]: [bad.args[1]]}, 400)
+        return self._page(request, found, lambda row: describe(row, request))
+
+    def _clean(
+        self, known: Iterable[contract.Field], body: dict[str, Any]
+    ) -> tuple[dict[str, Any], fields.Errors]:
+        """The values of a registration, and what is wrong with it; its path is counted as an attempt."""
+        values, errors = fields.clean_all(known, body)
+        for name, (value, messages) in self._faults().refused.items():
+            if body.get(name) == value:
+                errors.setdefault(name, messages)
+        if isinstance(body.get("path"), str):
+            self.attempts[body["path"]] += 1
+        return values, errors
 
     def _page(self, request: Request, rows: Sequence[R], describe: Callable[[R], dict[str, Any]]) -> Answer:
         """A page of rows, the newest first; one row that cannot be described makes it a 500."""

@@ -50,7 +50,7 @@ class Series:
     @property
     def key(self) -> tuple[str, str]:
         """What is unique: the PACS' name and the SeriesInstanceUID."""
-        return self.tags["pacs_name"], self.tags["SeriesInstanceUID"]
+        return _key(self.tags)
 
 
 @dataclass

@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
-from tests.support.cube import contract, fields
+from tests.support.cube import contract
 from tests.support.cube.accounts import Accounts
 from tests.support.cube.contract import Answer
 from tests.support.cube.faults import Faults
 from tests.support.cube.generation import Generation
 from tests.support.cube.request import API, Request, json_answer, json_object
 from tests.support.cube.routes import Route, Routes
-from tests.support.cube.search import FILES, BadParameter, search
+from tests.support.cube.search import FILES
 from tests.support.cube.storage import Registration, Registrations, UniqueViolation, Volume
 
 
@@ -51,17 +51,10 @@ class GenerationV5(Generation):
             return contract.SERVER_ERROR
 
     def _pacs_files(self, request: Request, _key: str) -> Answer:
-        return self._files(request, self._registrations.rows)
+        return self._page(request, self._registrations.rows, lambda row: self._described(row, request))
 
     def _search(self, request: Request, _key: str) -> Answer:
-        try:
-            found = search(FILES, self._registrations.rows, request.query)
-        except BadParameter as bad:
-            return json_answer({bad.args[0]: [bad.args[1]]}, 400)
-        return self._files(request, found)
-
-    def _files(self, request: Request, rows: list[Registration]) -> Answer:
-        return self._page(request, rows, lambda row: self._described(row, request))
+        return self._search_rows(FILES, self._registrations.rows, request, self._described)
 
     def _described(self, row: Registration, request: Request) -> dict[str, Any]:
         tags = dict(row.tags)
@@ -82,12 +75,7 @@ class GenerationV5(Generation):
 
     async def _register(self, request: Request, _key: str) -> Answer:
         body = json_object(request)
-        values, errors = fields.clean_all(contract.FIELDS, body)
-        for name, (value, messages) in self._faults().refused.items():
-            if body.get(name) == value:
-                errors.setdefault(name, messages)
-        if isinstance(body.get("path"), str):
-            self.attempts[body["path"]] += 1
+        values, errors = self._clean(contract.FIELDS, body)
         path = ""
         if "path" not in errors:
             path = values.pop("path").strip(" ").strip("/")

@@ -14,7 +14,7 @@ from tests.support.cube.faults import Faults
 from tests.support.cube.generation import Generation
 from tests.support.cube.request import API, FORMS, Request, json_answer, json_value
 from tests.support.cube.routes import Route, Routes
-from tests.support.cube.search import FILES_OF_SERIES, PACS, SERIES, BadParameter, Filter, search
+from tests.support.cube.search import FILES_OF_SERIES, PACS, SERIES
 from tests.support.cube.series import File, Pacs, Series, SeriesDatabase
 from tests.support.cube.storage import UniqueViolation, Volume
 
@@ -77,7 +77,7 @@ class GenerationV6(Generation):
         return contract.SERVER_ERROR  # the list asks pfdcm, which is not there
 
     def _search_pacs(self, request: Request, _key: str) -> Answer:
-        return self._search(PACS, list(self._database.pacs.values()), request, _described_pacs)
+        return self._search_rows(PACS, list(self._database.pacs.values()), request, _described_pacs)
 
     def _one_pacs(self, request: Request, key: str) -> Answer:
         found = next((one for one in self._database.pacs.values() if one.id == int(key)), None)
@@ -94,7 +94,7 @@ class GenerationV6(Generation):
         return self._page(request, self._database.series, lambda row: self._described(row, request))
 
     def _search_series(self, request: Request, _key: str) -> Answer:
-        return self._search(SERIES, self._database.series, request, self._described)
+        return self._search_rows(SERIES, self._database.series, request, self._described)
 
     def _one_series(self, request: Request, key: str) -> Answer:
         series = self._series(key)
@@ -104,7 +104,7 @@ class GenerationV6(Generation):
         return self._page(request, self._database.files, lambda row: self._described_file(row, request))
 
     def _search_files(self, request: Request, _key: str) -> Answer:
-        return self._search(FILES_OF_SERIES, self._database.files, request, self._described_file)
+        return self._search_rows(FILES_OF_SERIES, self._database.files, request, self._described_file)
 
     def _one_file(self, request: Request, key: str) -> Answer:
         file = self._file(key)
@@ -126,19 +126,6 @@ class GenerationV6(Generation):
             return contract.no_such("ChrisFolder")
         rows = [file for file in self._database.files if file.folder == folder]
         return self._page(request, rows, lambda row: self._described_file(row, request))
-
-    def _search(
-        self,
-        filters: dict[str, Filter] | Any,
-        rows: list[Any],
-        request: Request,
-        describe: Callable[[Any, Request], dict[str, Any]],
-    ) -> Answer:
-        try:
-            found = search(filters, rows, request.query)
-        except BadParameter as bad:
-            return json_answer({bad.args[0]: [bad.args[1]]}, 400)
-        return self._page(request, found, lambda row: describe(row, request))
 
     def _series(self, key: str) -> Series | None:
         return next((one for one in self._database.series if one.id == int(key)), None)
@@ -208,12 +195,7 @@ class GenerationV6(Generation):
         if not isinstance(body, dict):
             text = contract.NO_DATA if body is None else contract.NOT_A_DICTIONARY.format(type(body).__name__)
             return json_answer({"non_field_errors": [text]}, 400)
-        values, errors = fields.clean_all(contract.SERIES_FIELDS, body)
-        for name, (value, messages) in self._faults().refused.items():
-            if body.get(name) == value:
-                errors.setdefault(name, messages)
-        if isinstance(body.get("path"), str):
-            self.attempts[body["path"]] += 1
+        values, errors = self._clean(contract.SERIES_FIELDS, body)
         _check(values, errors)
         if errors:
             return json_answer(errors, 400)
