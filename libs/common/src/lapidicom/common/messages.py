@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lapidicom.common.headers import HEADER_ID as HEADER_ID  # part of the contract: found here, too
 from lapidicom.common.headers import HEADER_VERSION as HEADER_VERSION
+from lapidicom.common.topology import WORK_QUEUE
 
 
 class Message(BaseModel):
@@ -79,3 +80,25 @@ class SeriesReceived(_OfSeries):
     refused: int = Field(description="instances of this series answered with a failure in this association")
     ok: bool = Field(description="false: the receiver ended before the association did")
     ended_at: datetime = Field(description="when the association ended, UTC")
+    files: int | None = Field(
+        default=None, description="files of the folder as the receiver counted them then, `.dcm` only"
+    )
+
+
+class SeriesSettling(_OfSeries):
+    """A series waits until nothing more comes of it, to be registered as a whole (unit = series).
+
+    A registrar makes it of a SeriesReceived or an InstanceStored, and publishes it for itself and all others
+    through a delay queue, again and again, with what the last look has found. No receiver publishes it.
+    """
+
+    TYPE: ClassVar[str] = "SeriesSettling"
+    ROUTING_KEY: ClassVar[str] = WORK_QUEUE
+
+    folder: str = Field(description="series folder, relative to CUBE's storage root")
+    files: int | None = Field(
+        default=None, description="files of the folder, as far as a receiver has counted them"
+    )
+    count: int | None = Field(default=None, description="files of the folder at the last look, `.dcm` only")
+    since: datetime | None = Field(default=None, description="when that number was seen first, UTC")
+    first_look: datetime | None = Field(default=None, description="when the series was first looked at, UTC")
