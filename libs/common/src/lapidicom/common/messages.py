@@ -83,6 +83,7 @@ class SeriesReceived(_OfSeries):
     files: int | None = Field(
         default=None, description="files of the folder as the receiver counted them then, `.dcm` only"
     )
+    expected: int | None = Field(default=None, description="instances that the PACS has of the series")
 
 
 class SeriesSettling(_OfSeries):
@@ -99,6 +100,10 @@ class SeriesSettling(_OfSeries):
     files: int | None = Field(
         default=None, description="files of the folder, as far as a receiver has counted them"
     )
+    expected: int | None = Field(default=None, description="instances that the PACS has of the series")
     count: int | None = Field(default=None, description="files of the folder at the last look, `.dcm` only")
-    since: datetime | None = Field(default=None, description="when that number was seen first, UTC")
+    touched: int | None = Field(
+        default=None, description="newest change of the folder or of its markers' at the last look, ns"
+    )
+    since: datetime | None = Field(default=None, description="when both were seen first, UTC")
     first_look: datetime | None = Field(default=None, description="when the series was first looked at, UTC")

@@ -24,7 +24,7 @@ HARMLESS_FIELDS: Final = frozenset(
         *("pacs_name", "Modality", "association_id", "calling_ae_title", "called_ae_title", "peer_address"),
         *("SOPClassUID", "SOPInstanceUID", "TransferSyntaxUID", "StudyInstanceUID", "SeriesInstanceUID"),
         *("receiver", "received_at", "ended_at", "size", "received", "refused", "ok"),
-        *("files", "count", "since", "first_look"),
+        *("files", "expected", "count", "touched", "since", "first_look"),
     }
 )
 """Fields of a message that tell nothing about a patient."""
