@@ -1,4 +1,4 @@
-"""Orthanc, the PACS of most ChRIS deployments, as an SCU: a private one without its own DICOM port."""
+"""Orthanc, the PACS of most ChRIS deployments: a private one, as an SCU and as an SCP that answers C-FIND."""
 
 import http.client
 import json
@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from lapidicom.common.pacs_address import PacsAddress
 from tests.support.polling import eventually
 from tests.support.ports import free_port
 from tests.support.process_groups import leash
@@ -21,11 +22,15 @@ class Orthanc:
         folder: for its database and configuration.
         scp_port: of the modality.
         calling: its own AE title.
+
+    Attributes:
+        address: where it answers C-FIND.
     """
 
     def __init__(self, folder: Path, scp_port: int, calling: str) -> None:
         self._folder = folder
         self._port = free_port()
+        self.address = PacsAddress(calling, "127.0.0.1", free_port())
         self._configuration = {
             "Name": "test",
             "StorageDirectory": str(folder / "db"),
@@ -33,7 +38,9 @@ class Orthanc:
             "HttpPort": self._port,
             "RemoteAccessAllowed": False,
             "AuthenticationEnabled": False,
-            "DicomServerEnabled": False,
+            "DicomServerEnabled": True,
+            "DicomPort": self.address.port,
+            "DicomAlwaysAllowFind": True,
             "DicomAet": calling,
             "DicomModalities": {"lapidicom": ["ChRIS", "127.0.0.1", scp_port]},
             "Plugins": [],
