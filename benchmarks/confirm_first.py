@@ -14,7 +14,7 @@ import os
 import sys
 import threading
 import uuid
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from unittest.mock import patch
 
@@ -72,14 +72,13 @@ class ConfirmingJournal:
     def settle(self, entry: Entry) -> None:
         """Nothing to do."""
 
-    def append_quietly(
-        self,
-        records: Sequence[bytes],
-        *,
-        series: SeriesKey | None = None,
-        ends: Sequence[SeriesKey] | None = None,
+    def append_quietly(self, records: Sequence[bytes], *, series: SeriesKey | None = None) -> None:
+        """Refusals are no part of what is compared."""
+
+    def end(
+        self, records: Sequence[bytes], series: Sequence[SeriesKey], on_durable: Callable[[], None]
     ) -> None:
-        """The ends of series are no part of what is compared."""
+        """Nor are the ends of series."""
 
     def close(self) -> None:
         """Nothing to do."""

@@ -23,6 +23,7 @@ class Owner:
             receiver,
             fsync=False,
             heartbeat=1000,
+            takeover=4000,
             file_system=FileSystem(),
             segment_limit=limit,
             parent=parent,
@@ -53,7 +54,7 @@ class Owner:
 
     def end_series(self, received: int, series: int = 1) -> None:
         """Write the end record of a series."""
-        self.journal.append_quietly([ended(received, series=series)], ends=[key(series=series)])
+        self.journal.end([ended(received, series=series)], [key(series=series)])
 
     def beat(self) -> None:
         """Let the heart beat."""

@@ -209,7 +209,16 @@ class Owner:
 
         def make_life() -> OwnedJournal:
             life = lives.pop() if lives else f"{chance.getrandbits(128):032x}"
-            return OwnedJournal(fs, SPOOL, RECEIVER, life, self._parent, fsync=True)
+            return OwnedJournal(
+                fs,
+                SPOOL,
+                RECEIVER,
+                life,
+                self._parent,
+                fsync=True,
+                longest_silence=TAKEOVER / 2,
+                clock=history.clock,
+            )
 
         self._group = GroupCommit(
             make_life,

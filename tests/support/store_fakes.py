@@ -151,6 +151,8 @@ class FakeJournal:
         self.entries: list[FakeEntry] = []
         self.quiet: list[Record] = []
         self.ended: list[Any] = []
+        self.waiting_ends: list[Any] = []
+        self.life = "0" * 32
 
     def append(self, records: Sequence[bytes], *, series: Any, starts: bytes | None) -> FakeEntry:
         """Take an instance's record."""
@@ -170,11 +172,22 @@ class FakeJournal:
         self._store.happened("settle")
         entry.settled = True
 
-    def append_quietly(self, records: Sequence[bytes], *, series: Any = None, ends: Any = None) -> None:
-        """Take what nobody waits for: the refusal of an instance of a series, or ends."""
-        assert series is None or ends is None
+    def append_quietly(self, records: Sequence[bytes], *, series: Any = None) -> None:
+        """Take what nobody waits for and what promises nothing."""
+        del series
         self.quiet += [parsed(body) for body in records]
-        self.ended += ends or []
+
+    def end(self, records: Sequence[bytes], series: Sequence[Any], on_durable: Any = lambda: None) -> None:
+        """Take the ends of series; they are durable once `commit_ends` is called."""
+        self.quiet += [parsed(body) for body in records]
+        self.ended += series
+        self.waiting_ends.append(on_durable)
+
+    def commit_ends(self) -> None:
+        """Make the ends of series durable."""
+        for on_durable in self.waiting_ends:
+            on_durable()
+        self.waiting_ends.clear()
 
 
 def parsed(record: bytes) -> Record:

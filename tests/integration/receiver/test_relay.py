@@ -94,6 +94,7 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
         "receiver-1",
         fsync=True,
         heartbeat=0.5,
+        takeover=60,
         file_system=FileSystem(),
         parent=process_identity(os.getpid()),
     )
@@ -125,7 +126,7 @@ def test_records_reach_the_work_queue_in_order(
 ) -> None:
     relay = start(processes, tmp_path, amqp_url)
     store(journal, *range(200))
-    journal.append_quietly([ended(200)], ends=[key()])
+    journal.end([ended(200)], [key()])
     eventually(lambda: relay.published() == 201, 20)
     (messages) = take_all(amqp_url, WORK_QUEUE)
     assert [m.headers["lapidicom-id"] for m in messages] == [f"{journal.life}.{n}" for n in range(3, 204)]

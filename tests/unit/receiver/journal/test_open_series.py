@@ -89,7 +89,7 @@ def test_a_series_that_no_reader_could_list_is_not_begun(owner: Owner, tmp_path:
         ok=True,
         ended_at="2024-01-02T03:04:06Z",  # type: ignore[arg-type]
     )
-    owner.journal.append_quietly([records.series_ended(message)], ends=[key()])
+    owner.journal.end([records.series_ended(message)], [key()])
     assert longest_line(owner) <= MAX_LINE
     assert len(published(tmp_path, owner)) == 200
 

@@ -39,6 +39,9 @@ ASSOCIATION_ENDED = records.association_ended(
 )
 
 
+TAKEOVER = 120.0
+
+
 class Watched(FileSystem):
     """The real system calls, counted, with an action before or instead of some."""
 
@@ -78,6 +81,7 @@ class Owner:
         limit: int = SEGMENT_LIMIT,
         takes_refusals: Callable[[], bool] = lambda: True,
     ) -> None:
+        self.now = 0.0
         self.spool = spool
         self.fs = Watched()
         self.events: list[tuple[str, dict[str, object]]] = []
@@ -87,6 +91,8 @@ class Owner:
             "receiver-1",
             fsync=fsync,
             heartbeat=heartbeat,
+            takeover=TAKEOVER,
+            clock=lambda: self.now,
             file_system=self.fs,
             segment_limit=limit,
             observe=self.observe,
@@ -106,8 +112,12 @@ class Owner:
         assert position is not None
         return position
 
-    def store(self, number: int, *, first: bool = False) -> Entry:
-        entry = self.journal.append([instance(number)], series=key(), starts=started() if first else None)
+    def store(self, number: int, *, first: bool = False, series: int = 1) -> Entry:
+        entry = self.journal.append(
+            [instance(number, series=series)],
+            series=key(series=series),
+            starts=started(series=series) if first else None,
+        )
         try:
             self.journal.wait(entry)
         finally:
@@ -294,7 +304,7 @@ def test_a_segment_begins_with_the_series_still_open_and_their_counts(
     owner.journal.wait(other)
     owner.journal.settle(other)
     owner.journal.append_quietly([REFUSAL], series=key())
-    owner.journal.append_quietly([ended(1, series=2)], ends=[key(series=2)])
+    owner.journal.end([ended(1, series=2)], [key(series=2)])
     for number in range(2, 8):
         owner.store(number)
     found = list(read_all(owner.folder))
@@ -316,7 +326,7 @@ def test_a_series_whose_first_batch_failed_is_not_open(make_owner: Callable[...,
     with pytest.raises(JournalUnavailable):
         owner.store(1, first=True)
     owner.fs.instead.clear()
-    owner.journal.append_quietly([ASSOCIATION_ENDED], ends=())
+    owner.journal.append_quietly([ASSOCIATION_ENDED])
     eventually(lambda: "association_ended" in owner.kinds())
     assert [body["open_series"] for body in owner.bodies("segment_opened")] == [0, 0]
 
@@ -372,7 +382,7 @@ def test_refusals_that_a_hanging_disk_keeps_waiting_are_bounded_and_counted(
     assert begun.wait(10)
     for _ in range(25):
         owner.journal.append_quietly([REFUSAL], series=key())
-    owner.journal.append_quietly([ended(2)], ends=[key()])
+    owner.journal.end([ended(2)], [key()])
     held.set()
     owner.journal.wait(entry)
     owner.journal.settle(entry)
@@ -394,7 +404,7 @@ def test_without_fsync_nobody_waits_behind_a_write_that_hangs_to_record_a_refusa
     holder.start()
     assert begun.wait(10)
     owner.journal.append_quietly([REFUSAL], series=key())
-    owner.journal.append_quietly([ended(2), ASSOCIATION_ENDED], ends=[key()])
+    owner.journal.end([ended(2), ASSOCIATION_ENDED], [key()])
     assert holder.is_alive(), "they came back before the write did"
     held.set()
     holder.join(10)
@@ -407,21 +417,26 @@ def test_without_fsync_nobody_waits_behind_a_write_that_hangs_to_record_a_refusa
     assert owner.mark().offset == (owner.folder / "00000001.log").stat().st_size
 
 
-def test_end_records_that_a_hanging_disk_keeps_waiting_are_bounded(
+def test_no_end_record_is_given_up_however_many_a_hanging_disk_keeps_waiting(
     make_owner: Callable[..., Owner], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lapidicom.receiver.journal.commit.MOST_END_RECORDS", 3)
+    monkeypatch.setattr("lapidicom.receiver.journal.commit._MOST_REFUSALS", 2)
     owner = make_owner()
-    owner.store(1, first=True)
+    for series in range(12):
+        owner.store(1, first=True, series=series)
     held, begun = threading.Event(), threading.Event()
     owner.fs.before["fdatasync"] = lambda *_: (begun.set(), held.wait(10))
-    owner.journal.append_quietly([ASSOCIATION_ENDED], ends=())
+    durable: list[int] = []
+    owner.journal.end([ended(1, series=0)], [key(series=0)])
     assert begun.wait(10)
-    for _ in range(4):
-        owner.journal.append_quietly([ASSOCIATION_ENDED], ends=())
+    for series in range(1, 12):
+        owner.journal.end([ended(1, series=series)], [key(series=series)], lambda n=series: durable.append(n))
+        owner.journal.append_quietly([ASSOCIATION_ENDED])
+    assert durable == []
     held.set()
-    eventually(lambda: owner.kinds().count("association_ended") == 4)
-    assert owner.events == [("journal_end_records_given_up", {"entries": 1})]
+    eventually(lambda: durable == list(range(1, 12)))
+    assert owner.kinds().count("series_ended") == 12
+    assert owner.kinds().count("association_ended") == 2
 
 
 @pytest.mark.parametrize("fsync", [True, False])
@@ -435,7 +450,7 @@ def test_refusals_are_not_written_to_a_volume_that_takes_no_instances(
     takes = False
     for _ in range(100):
         owner.journal.append_quietly([REFUSAL], series=key())
-    owner.journal.append_quietly([ended(1)], ends=[key()])
+    owner.journal.end([ended(1)], [key()])
     eventually(lambda: owner.kinds()[-1] == "series_ended")
     assert (owner.folder / "00000001.log").stat().st_size < size + 2 * len(ended(1))
     takes = True
@@ -451,7 +466,7 @@ def test_an_end_record_that_cannot_be_written_is_kept_until_a_later_batch(
     owner = make_owner()
     owner.store(1, first=True)
     fail_write(owner.fs)
-    owner.journal.append_quietly([ended(1), ASSOCIATION_ENDED], ends=[key()])
+    owner.journal.end([ended(1), ASSOCIATION_ENDED], [key()])
     eventually(lambda: owner.journal.fault is not None)
     owner.fs.instead.clear()
     entry = owner.journal.append([instance(2, "association-2")], series=None)
@@ -465,31 +480,37 @@ def test_end_records_that_are_kept_need_no_traffic_to_be_written(make_owner: Cal
     owner = make_owner(heartbeat=0.02)
     owner.store(1, first=True)
     fail_write(owner.fs)
-    owner.journal.append_quietly([ended(1)], ends=[key()])
+    owner.journal.end([ended(1)], [key()])
     eventually(lambda: owner.journal.fault is not None)
     owner.fs.instead.clear()
     eventually(lambda: owner.kinds()[-1] == "series_ended")
     eventually(lambda: owner.journal.fault is None)
 
 
-def test_end_records_over_the_bound_are_given_up_and_their_series_stay_open(
-    make_owner: Callable[..., Owner], monkeypatch: pytest.MonkeyPatch
+def test_ends_of_series_are_durable_only_when_a_later_batch_has_taken_them(
+    make_owner: Callable[..., Owner],
 ) -> None:
-    monkeypatch.setattr("lapidicom.receiver.journal.entry.MOST_END_RECORDS", 1)
     owner = make_owner()
-    owner.store(1, first=True)
-    fail_write(owner.fs)
-    owner.journal.append_quietly([ASSOCIATION_ENDED], ends=())
+    durable: list[int] = []
+    for series in (1, 2):
+        owner.store(1, first=True, series=series)
+    fail_sync(owner.fs)
+    for series in (1, 2):
+        owner.journal.end([ended(1, series=series)], [key(series=series)], lambda n=series: durable.append(n))
     eventually(lambda: owner.journal.fault is not None)
-    owner.journal.append_quietly([ended(1)], ends=[key()])
-    eventually(lambda: ("journal_end_records_given_up", {"entries": 1}) in owner.events)
+    for _ in range(3):
+        owner.journal._group.beat()
+        assert durable == []
     owner.fs.instead.clear()
-    owner.store(2)
-    assert owner.bodies("segment_opened")[-1]["open_series"] == 1
+    owner.journal._group.beat()
+    assert durable == [1, 2]
+    owner.store(2, first=True, series=3)
+    assert owner.bodies("segment_opened")[-1]["open_series"] == 2
+    assert owner.kinds()[-4:] == ["series_ended", "series_ended", "series_started", "instance_received"]
 
 
 @pytest.mark.parametrize("fsync", [True, False])
-def test_an_owner_whose_journal_was_deleted_answers_failure_and_begins_a_new_life(
+def test_an_owner_whose_journal_was_deleted_goes_on_in_a_new_life(
     make_owner: Callable[..., Owner], fsync: bool
 ) -> None:
     owner = make_owner(fsync=fsync, heartbeat=1000 if fsync else 0.02)
@@ -499,18 +520,69 @@ def test_an_owner_whose_journal_was_deleted_answers_failure_and_begins_a_new_lif
     for file in old.iterdir():
         file.unlink()
     old.rmdir()
-    if fsync:
-        with pytest.raises(JournalUnavailable):
-            owner.store(2)
-        owner.store(3)
-    else:
+    if not fsync:
         eventually(lambda: owner.journal.life != life)
-        owner.store(3)
+    owner.store(2)
     assert owner.folder != old
     assert owner.lives == [owner.journal.folder]
     # The association goes on: its series is open in the new life too.
     assert [one["received"] for one in owner.bodies("series_open")] == [1]
     assert owner.mark().offset == (owner.folder / "00000001.log").stat().st_size
+
+
+@pytest.mark.parametrize("fsync", [True, False])
+@pytest.mark.parametrize("seconds", [60.0, 60.5])
+def test_an_owner_that_may_be_taken_for_dead_answers_only_from_a_new_life(
+    make_owner: Callable[..., Owner], fsync: bool, seconds: float
+) -> None:
+    owner = make_owner(fsync=fsync)
+    owner.store(1, first=True)
+    old, life = owner.folder, owner.journal.life
+    beat = (old / "heartbeat").read_bytes()
+    owner.now = seconds
+    owner.store(2)
+    if seconds <= TAKEOVER / 2:
+        assert owner.journal.life == life
+        return
+    assert owner.lives == [owner.journal.folder]
+    assert [one["received"] for one in owner.bodies("series_open")] == [1]
+    assert owner.kinds()[-1] == "instance_received"
+    assert (old / "heartbeat").read_bytes() == beat, "it must not seem to live"
+    owner.now += 10
+    owner.journal._group.beat()
+    owner.store(3)
+    assert len(owner.lives) == 1
+
+
+def test_a_heartbeat_that_comes_too_late_is_left_out_and_a_new_life_begins(
+    make_owner: Callable[..., Owner],
+) -> None:
+    owner = make_owner()
+    owner.store(1, first=True)
+    old = owner.folder
+    beat = (old / "heartbeat").read_bytes()
+    owner.now = 100.0
+    owner.journal._group.beat()
+    assert owner.folder != old
+    assert (old / "heartbeat").read_bytes() == beat
+    assert owner.journal.fault is None
+
+
+def test_an_owner_that_was_paused_between_write_and_sync_answers_only_from_a_new_life(
+    make_owner: Callable[..., Owner],
+) -> None:
+    owner = make_owner()
+    owner.store(1, first=True)
+    life = owner.journal.life
+
+    def pause(*_: object) -> None:
+        owner.now = 1000.0
+        owner.fs.before.clear()
+
+    owner.fs.before["fdatasync"] = pause
+    owner.store(2)
+    assert owner.journal.life != life
+    assert owner.kinds() == ["segment_opened", "series_open", "instance_received"]
 
 
 def test_a_stale_handle_ends_the_life(make_owner: Callable[..., Owner]) -> None:
@@ -558,7 +630,7 @@ def test_closing_commits_what_waits_and_nothing_is_taken_afterwards(tmp_path: Pa
     owner = Owner(tmp_path)
     owner.store(1, first=True)
     owner.journal.append_quietly([REFUSAL])
-    owner.journal.append_quietly([ended(1)], ends=[key()])
+    owner.journal.end([ended(1)], [key()])
     owner.journal.close()
     assert owner.kinds()[-2:] == ["instance_refused", "series_ended"]
     assert owner.mark().offset == (owner.folder / "00000001.log").stat().st_size

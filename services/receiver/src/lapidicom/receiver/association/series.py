@@ -238,7 +238,10 @@ class SeriesBook:
                 ended_at=ended_at,
             )
         )
-        self._journal.append_quietly(bodies, ends=ended)
+        if ended:
+            self._journal.end(bodies, ended)
+        else:
+            self._journal.append_quietly(bodies)
 
     def _end_idle(self) -> None:
         """End the series that was idle longest; if it comes back, it begins again, with counts from zero."""
@@ -248,7 +251,7 @@ class SeriesBook:
         }
         self._count(series)
         if series.started:
-            self._journal.append_quietly((self._end_record(series, datetime.now(UTC)),), ends=(series.key,))
+            self._journal.end((self._end_record(series, datetime.now(UTC)),), (series.key,))
 
     def _count(self, series: Series) -> None:
         """Count what has come of a series among what the association has brought."""

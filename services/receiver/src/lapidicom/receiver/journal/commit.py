@@ -1,8 +1,8 @@
 """Group commit: what waits becomes one write and one fdatasync. No threads of its own (see writer.py).
 
-A batch that fails closes its segment for ever; the next batch opens a new one. A journal whose
-segment has lost its name (somebody took this owner for dead, finished its journal and deleted it)
-is left, and the next batch begins a new life.
+A batch that fails closes its segment for ever; the next batch opens a new one. A life that somebody may
+have taken for ended (its heartbeat stood still for too long, or its journal was deleted) is left, and the
+batch begins a new life.
 """
 
 import threading
@@ -12,7 +12,7 @@ from typing import Final
 from lapidicom.common.file_system import GONE
 from lapidicom.common.journal.format import SEGMENT_LIMIT
 from lapidicom.common.volume import NO_SPACE
-from lapidicom.receiver.journal.entry import MOST_END_RECORDS, Entry, KeptEndRecords
+from lapidicom.receiver.journal.entry import Entry
 from lapidicom.receiver.journal.folder import OwnedJournal
 from lapidicom.receiver.journal.mark import Mark
 from lapidicom.receiver.journal.observer import Observer
@@ -57,7 +57,8 @@ class GroupCommit:
         self._refusals_left_out = 0
         self._unsynced: Entry | None = None
         """The last of the refusals that were written since the last sync: they need no more than the mark."""
-        self._kept = KeptEndRecords(observe)
+        self._unwritten_ends: list[Entry] = []
+        """End records whose batch failed: each batch takes them along until one succeeds."""
         self._mark = Mark(observe)
         self._segments = SegmentWriter(
             make_journal, self._mark, receiver_id, segment_limit, observe=observe, on_next=on_next
@@ -79,19 +80,16 @@ class GroupCommit:
     @property
     def needs_probe(self) -> bool:
         """Whether something is left to do although nothing waits."""
-        return self.fault is not None or bool(self._kept.entries) or self._mark.due is not None
+        return self.fault is not None or bool(self._unwritten_ends) or self._mark.due is not None
 
     def submit(self, entry: Entry) -> None:
-        """Let the entry wait for the next batch. Of what nobody waits for, only so much may wait."""
+        """Let the entry wait for the next batch. Of what promises nothing, only so much may wait."""
         with self._waiting_lock:
             if entry.refused:
                 if self._refusals_waiting >= _MOST_REFUSALS:
                     self._refusals_left_out += 1
                     return
                 self._refusals_waiting += 1
-            elif entry.ends is not None and len(self._waiting) >= MOST_END_RECORDS:
-                self._observe("journal_end_records_given_up", entries=1)
-                return
             self._waiting.append(entry)
 
     def leave_out_refusal(self) -> None:
@@ -135,7 +133,10 @@ class GroupCommit:
             if not self._segments.append(entry):
                 return False
         except OSError as error:
-            self._fail((entry,), error)
+            self._close_segment(error, entries=1)
+            if error.errno in GONE:
+                return False
+            self._refuse((entry,), error)
             return True
         self._unsynced = None  # stands before this entry: the mark must not move back to it
         self._mark.note(entry)
@@ -162,7 +163,7 @@ class GroupCommit:
                 self._segments.beat()
             except OSError as error:
                 if error.errno in GONE:
-                    self._fail((), error)
+                    self._close_segment(error, entries=0)
             if self.needs_probe:
                 self._commit(())
         self.commit_unless_busy()
@@ -172,17 +173,19 @@ class GroupCommit:
         """Commit what waits, move the mark as far as it may go, and close."""
         self.commit_waiting()
         with self._commit_lock:
-            if self._unsynced is not None or self._kept.entries:
+            if self._unsynced is not None or self._unwritten_ends:
                 self._commit((Entry((), ends=()),))
             self._segments.end()
 
     def _commit(self, batch: Sequence[Entry]) -> None:
-        if self._kept.entries:
-            batch = (*self._kept.take(), *batch)
+        if self._unwritten_ends:
+            batch = (*self._unwritten_ends, *batch)
+            self._unwritten_ends = []
         try:
-            self._write(batch)
+            self._write_somewhere(batch)
         except OSError as error:
-            self._fail(batch, error)
+            self._close_segment(error, entries=len(batch))
+            self._refuse(batch, error)
             return
         finally:
             for entry in batch:
@@ -191,6 +194,15 @@ class GroupCommit:
                     entry.failure = OSError("the record could not be written")
                     entry.released()
         self.fault = None
+
+    def _write_somewhere(self, batch: Sequence[Entry]) -> None:
+        try:
+            self._write(batch)
+        except OSError as error:
+            if error.errno not in GONE:
+                raise
+            self._close_segment(error, entries=len(batch))
+            self._write(batch)
 
     def _write(self, batch: Sequence[Entry]) -> None:
         if self._segments.is_full_for(batch):
@@ -210,7 +222,8 @@ class GroupCommit:
         for entry in batch:
             entry.released()
 
-    def _fail(self, batch: Sequence[Entry], error: OSError) -> None:
+    def _close_segment(self, error: OSError, *, entries: int) -> None:
+        """Write no more behind a write that failed, nor to a life that may be over for others."""
         self.fault = f"the journal takes no writes ({error.strerror or type(error).__name__})"
         self.lacks_space = error.errno in NO_SPACE
         journal = self._segments.journal
@@ -219,13 +232,16 @@ class GroupCommit:
             life=None if journal is None else journal.name,
             segment=self._segments.number,
             errno=error.errno,
-            entries=len(batch),
+            entries=entries,
         )
         self._segments.close_segment()
         self._unsynced = None
         if error.errno in GONE:
             self._segments.leave()
-        self._kept.keep(batch)
+
+    def _refuse(self, batch: Sequence[Entry], error: OSError) -> None:
+        """Let go of a batch that could not be written, but for the ends of series."""
+        self._unwritten_ends += [entry for entry in batch if entry.ends]
         for entry in batch:
             if entry.ends is None:
                 entry.failure = error

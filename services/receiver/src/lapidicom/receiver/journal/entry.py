@@ -1,16 +1,10 @@
-"""Records on their way into the journal, what they mean for the list of open series, and what waits. Pure."""
+"""Records on their way into the journal, and what they mean for the list of open series. Pure."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from lapidicom.common.journal.format import Position
 from lapidicom.common.journal.records import OpenSeries, SeriesKey, series_fields_of
-from lapidicom.receiver.journal.observer import Observer
-
-MOST_END_RECORDS: Final = 10_000
-"""Appends of end records that are kept at most while they cannot be written."""
-
-_MOST_BYTES: Final = 8 << 20
 
 
 class Entry:
@@ -20,8 +14,9 @@ class Entry:
         bodies: the records, without sequence numbers.
         series: the series whose count of instances, or of refusals, these records raise.
         starts: the series_started record that goes before them and opens `series`.
-        ends: series that these records end; None if they are no end records.
-        refused: they tell of a refusal: nothing waits for them, and no sync is made for them.
+        ends: series that these records end; None if they are no end records. They are never left out.
+        refused: they promise nothing: refusals, the end of an association that has brought nothing. Nothing
+            waits for them, no sync is made for them, and they may be left out.
 
     Attributes:
         end: where they end in the journal, once written.
@@ -72,6 +67,27 @@ class Entry:
         return sum(map(len, self.bodies)) + (0 if self.starts is None else len(self.starts))
 
 
+class EndEntry(Entry):
+    """End records of series. They cannot pile up: a series is ended only once its beginning is durable.
+
+    Args:
+        bodies, ends: as of `Entry`.
+        on_durable: called once they are durable, by the thread that committed them.
+    """
+
+    __slots__ = ("_on_durable",)
+
+    def __init__(
+        self, bodies: Sequence[bytes], ends: Sequence[SeriesKey], on_durable: Callable[[], None]
+    ) -> None:
+        super().__init__(bodies, ends=ends)
+        self._on_durable = on_durable
+
+    def released(self) -> None:
+        """They are durable: a batch that failed does not let go of them."""
+        self._on_durable()
+
+
 class OpenSeriesList:
     """The series that this owner's records have begun and not ended, and their counts."""
 
@@ -96,37 +112,3 @@ class OpenSeriesList:
                     series.received += 1
         for ended in entry.ends or ():
             self._series.pop(ended, None)
-
-
-class KeptEndRecords:
-    """End records that one owner could not write: kept in memory until a later batch takes them.
-
-    Args:
-        observe: called when some are given up.
-
-    Attributes:
-        entries: that wait for the next batch.
-    """
-
-    def __init__(self, observe: Observer) -> None:
-        self._observe = observe
-        self.entries: list[Entry] = []
-
-    def take(self) -> list[Entry]:
-        """Give them to a batch."""
-        entries, self.entries = self.entries, []
-        return entries
-
-    def keep(self, batch: Iterable[Entry]) -> None:
-        """Keep the end records of a batch that failed; over the bound the newest are given up.
-
-        Their series then stay in the list of open series, and the relay ends them with this life.
-        """
-        entries = [entry for entry in batch if entry.ends is not None]
-        size = 0
-        for number, entry in enumerate(entries):
-            size += entry.length()
-            if number >= MOST_END_RECORDS or size > _MOST_BYTES:
-                self._observe("journal_end_records_given_up", entries=len(entries) - number)
-                break
-            self.entries.append(entry)

@@ -7,6 +7,8 @@ fdatasync nobody knows what the disk holds, and after a short write the last lin
 import contextlib
 import errno
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -59,6 +61,8 @@ class OwnedJournal:
         life: UUID, hex.
         parent: who started the owner: the relay of the same supervisor follows this journal.
         fsync: whether anything is synced.
+        longest_silence: seconds without a heartbeat after which others may soon take the owner for dead.
+        clock: seconds, also of those in which the machine slept.
 
     Attributes:
         segment: the open one; None if there is none.
@@ -69,10 +73,22 @@ class OwnedJournal:
     """
 
     def __init__(
-        self, file_system: FileSystem, spool: Path, receiver_id: str, life: str, parent: str, *, fsync: bool
+        self,
+        file_system: FileSystem,
+        spool: Path,
+        receiver_id: str,
+        life: str,
+        parent: str,
+        *,
+        fsync: bool,
+        longest_silence: float,
+        clock: Callable[[], float],
     ) -> None:
         self._fs = file_system
         self._fsync = fsync
+        self._longest_silence = longest_silence
+        self._clock = clock
+        self._beat_at = clock()
         self.life = life
         self.name = folder_name(receiver_id, life)
         self.path = os.fspath(spool / FOLDERS[FORMAT] / self.name)
@@ -160,6 +176,8 @@ class OwnedJournal:
         if written != len(data):
             raise OSError(errno.ENOSPC, "short write")
         segment.size += written
+        if not self._fsync:
+            self._check_silence()
 
     def sync(self) -> None:
         """Make what was appended to the open segment durable, and see that readers still reach it."""
@@ -170,13 +188,19 @@ class OwnedJournal:
             segment.durable = segment.size
 
     def _check(self, segment: Segment) -> None:
-        """See that the segment has a name.
+        """See that the segment has a name, and that nobody can take the owner for dead.
 
         Raises:
-            OSError: ESTALE if it was deleted: nobody will ever read it.
+            OSError: ESTALE if it was deleted: nobody will ever read it. Or others may finish this life, and
+                take its series for ended.
         """
+        self._check_silence()
         if self._fs.fstat(segment.fd).st_nlink == 0:
             raise OSError(errno.ESTALE, "the segment was deleted")
+
+    def _check_silence(self) -> None:
+        if self._clock() - self._beat_at > self._longest_silence:
+            raise OSError(errno.ESTALE, "the heartbeat stood still for too long")
 
     def close_segment(self) -> None:
         """Write no more to the open segment, if there is one."""
@@ -193,10 +217,13 @@ class OwnedJournal:
         """Show that the owner lives.
 
         Raises:
-            OSError: it cannot be shown, or the journal was deleted.
+            OSError: it cannot be shown; it is too late for it, and must not be; or the journal was deleted.
         """
+        self._check_silence()
+        begun = self._clock()
         self._beats = Heartbeat(self._beats.count + 1)
         self._fs.pwrite(self._heartbeat, self._beats.encode(), 0)
+        self._beat_at = begun
         if self._fs.fstat(self._heartbeat).st_nlink == 0:
             raise OSError(errno.ESTALE, "the journal was deleted")
         if self.segment is not None:
@@ -210,6 +237,11 @@ class OwnedJournal:
     def _close(self, fd: int) -> None:
         with contextlib.suppress(OSError):
             self._fs.close(fd)
+
+
+def running_time() -> float:
+    """Seconds by a clock that never goes back, and that counts the time in which the machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def parent_identity() -> str:

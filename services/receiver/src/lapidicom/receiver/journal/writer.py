@@ -18,8 +18,8 @@ from lapidicom.common.journal.records import SeriesKey
 from lapidicom.common.volume import NO_SPACE
 from lapidicom.receiver.errors import JournalUnavailable
 from lapidicom.receiver.journal.commit import GroupCommit
-from lapidicom.receiver.journal.entry import Entry
-from lapidicom.receiver.journal.folder import OwnedJournal, parent_identity
+from lapidicom.receiver.journal.entry import EndEntry, Entry
+from lapidicom.receiver.journal.folder import OwnedJournal, parent_identity, running_time
 from lapidicom.receiver.journal.observer import Observer
 
 __all__ = ["Entry", "Journal", "SeriesKey"]
@@ -76,6 +76,7 @@ class Journal:
         *,
         fsync: bool,
         heartbeat: float,
+        takeover: float,
         file_system: FileSystem,
         segment_limit: int = SEGMENT_LIMIT,
         life: str | None = None,
@@ -83,6 +84,7 @@ class Journal:
         observe: Observer | None = None,
         on_next: Callable[[str], None] = lambda _: None,
         takes_refusals: Callable[[], bool] = lambda: True,
+        clock: Callable[[], float] = running_time,
     ) -> Self:
         """Begin a new life: a folder of its own, and a first segment, durable before this returns.
 
@@ -91,15 +93,18 @@ class Journal:
             receiver_id: CHRIS_RECEIVER_ID.
             fsync: CHRIS_FSYNC.
             heartbeat: seconds between two heartbeats.
+            takeover: seconds without one after which others take the owner for dead: after half of them it
+                begins a new life.
             file_system: the system calls.
             segment_limit: bytes of records in a segment.
             life: UUID in hex of the first life, if something else bears it already; a new one, if not.
             parent: whose relay follows this journal; the parent process, if not given.
             observe: called with each event; the log, if not given.
-            on_next: called with the folder's name when another one begins (the journal was deleted under
-                a paused owner), by the thread that found out.
+            on_next: called with the folder's name when another one begins (the owner was paused for too
+                long), by the thread that found out.
             takes_refusals: whether records of refusals may be written now: a sender that is refused for
                 want of space must not take the last of it. They are counted, and reported with a heartbeat.
+            clock: seconds; see `running_time`.
 
         Raises:
             JournalUnavailable: it could not be made.
@@ -109,7 +114,16 @@ class Journal:
 
         def make_journal() -> OwnedJournal:
             own = given.pop() if given else uuid.uuid4().hex
-            return OwnedJournal(file_system, spool, receiver_id, own, whose, fsync=fsync)
+            return OwnedJournal(
+                file_system,
+                spool,
+                receiver_id,
+                own,
+                whose,
+                fsync=fsync,
+                longest_silence=takeover / 2,
+                clock=clock,
+            )
 
         try:
             group = GroupCommit(
@@ -125,7 +139,7 @@ class Journal:
 
     @property
     def life(self) -> str:
-        """The present life, a UUID in hex; changes only if the journal was deleted under its owner."""
+        """The present life, a UUID in hex; changes only if others may have taken its owner for dead."""
         return self._group.life_id
 
     @property
@@ -186,34 +200,44 @@ class Journal:
         """
         self._group.settle(entry)
 
-    def append_quietly(
-        self,
-        records: Sequence[bytes],
-        *,
-        series: SeriesKey | None = None,
-        ends: Sequence[SeriesKey] | None = None,
-    ) -> None:
-        """Hand over what nobody waits for. Never raises.
+    def append_quietly(self, records: Sequence[bytes], *, series: SeriesKey | None = None) -> None:
+        """Hand over what nobody waits for and what promises nothing, such as a refusal. Never raises.
 
-        Refusals (`ends` is None) that cannot be written are lost with their batch, and left out while too
-        many wait or the volume takes no instances; the event `refusals_not_recorded` gives their number. End
-        records (`ends` given, even if empty) are kept in memory until a later batch takes them, up to
-        10,000 appends or 8 MiB; beyond that their series are ended by the relay, with this life.
+        What cannot be written is lost with its batch; it is left out while too much waits or the volume takes
+        no instances. The event `refusals_not_recorded` gives the number.
 
         Args:
             records: as `common.journal.records` makes them.
             series: whose refusals these are, if it is open.
-            ends: the series that these records end.
         """
+        if not self._takes_refusals():
+            self._group.leave_out_refusal()
+            return
+        self._hand_over(Entry(records, series=series, refused=True))
+
+    def end(
+        self,
+        records: Sequence[bytes],
+        series: Sequence[SeriesKey],
+        on_durable: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Hand over the records that end series; nobody waits for them. Never raises.
+
+        Those that cannot be written are kept in memory until a later batch takes them.
+
+        Args:
+            records: as `common.journal.records` makes them.
+            series: those that they end.
+            on_durable: called once they are durable, by any thread; must not wait.
+        """
+        self._hand_over(EndEntry(records, series, on_durable))
+
+    def _hand_over(self, entry: Entry) -> None:
         try:
-            _check(records, _MAX_END_RECORD)
+            _check(entry.bodies, _MAX_END_RECORD)
         except JournalUnavailable as error:
             structlog.get_logger(__name__).error("journal_record_refused", reason=error.comment)
             return
-        if ends is None and not self._takes_refusals():
-            self._group.leave_out_refusal()
-            return
-        entry = Entry(records, series=series, ends=ends, refused=ends is None)
         if self._fsync:
             self._submit(entry)
         else:

@@ -57,6 +57,7 @@ def build(settings: ListenerSettings, file_system: FileSystem, places: Places) -
             settings.receiver_id,
             fsync=settings.fsync,
             heartbeat=settings.journal_heartbeat,
+            takeover=settings.journal_takeover,
             file_system=file_system,
             life=life,
             takes_refusals=lambda: volume.obstacle is None,
