@@ -1,33 +1,23 @@
-"""Checks of RabbitMQ: version, flags, alarms, rights, topology and policies. Nothing is changed.
+"""Checks of RabbitMQ: version, flags, alarms, topology and policies. Nothing is changed.
 
-Rights are found out by requests that RabbitMQ must refuse for their form: it looks at the right first, so
-that ACCESS_REFUSED means no, and any other refusal yes (tried on RabbitMQ 3.10). Arguments are compared by
-declaring once more what exists, which tells the first that differs. Bindings and policies are shown by the
-management API alone.
+Arguments are compared by declaring once more what exists, which tells the first that differs. Bindings and
+policies are shown by the management API alone.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-import aiormq
 from aio_pika.abc import AbstractConnection
-from aiormq.abc import AbstractChannel
-from aiormq.exceptions import (
-    ChannelAccessRefused,
-    ChannelClosed,
-    ChannelNotFoundEntity,
-    ChannelPreconditionFailed,
-)
+from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity, ChannelPreconditionFailed
 
 from lapidicom.cli.answers import Check, NotVisible, checked
 from lapidicom.cli.by_http import Management, Queues
 from lapidicom.cli.dead_letters import AUDIT_QUEUE, REPLAY_QUEUE
 from lapidicom.cli.queues import broker_version, ready
-from lapidicom.common.broker import BrokerError
 from lapidicom.common.broker.connection import CALL_SECONDS, open_channel
 from lapidicom.common.broker.errors import ConnectionLost, boundary
-from lapidicom.common.topology import DEAD_LETTER_QUEUE, WORK_QUEUE, Binding, Topology
+from lapidicom.common.topology import WORK_QUEUE, Binding, Topology
 
 AREA: Final = "RabbitMQ"
 _FORMER_QUEUES: Final = {
@@ -44,10 +34,6 @@ _SET: Final = "set AMQP_MANAGEMENT_URL, with a user who may see it"
 
 _OLDEST: Final = (3, 10)
 _FLAGS: Final = ("quorum_queue", "stream_queue")
-_RIGHTS: Final = "^lapidicom(\\..*)?$"
-_NEVER: Final = "never"
-_NO_SUCH_EXCHANGE: Final = "lapidicom.no-such-exchange"
-"""Nobody declares it; a binding to it fails behind the look at the rights."""
 
 _MISSING: Final = "missing"
 
@@ -63,8 +49,6 @@ BREAKS: Final[Mapping[str, str]] = {
     "dead-letter-strategy": "at-most-once loses messages when the broker is killed",
 }
 """Keys of a policy that no queue of ours may have, and what each would do."""
-
-Ask = Callable[[AbstractChannel, str], Awaitable[object]]
 
 
 async def check_broker(link: AbstractConnection, api: Management, declared: Topology) -> list[Check]:
@@ -82,7 +66,6 @@ async def check_broker(link: AbstractConnection, api: Management, declared: Topo
         check_version(broker_version(link)),
         check_flags(await api.get("feature-flags")),
         _check("alarms", alarm, "none", "free memory or disk: nothing can be published"),
-        *await _check_rights(link, declared),
         *topology,
         *(
             _check(name, f"left over, with {count} messages", remedy=_FORMER_QUEUES[name])
@@ -114,60 +97,6 @@ def check_flags(flags: Sequence[Mapping[str, Any]] | NotVisible) -> Check:
     off = [flag["name"] for flag in flags if flag["name"] in _FLAGS and flag["state"] != "enabled"]
     remedy = "; ".join(f"rabbitmqctl enable_feature_flag {one}" for one in off)
     return _check("feature flags", f"off: {', '.join(off)}" if off else "", ", ".join(_FLAGS), remedy)
-
-
-async def _check_rights(link: AbstractConnection, declared: Topology) -> list[Check]:
-    """Whether the user may declare, publish, bind and consume what the services and the command do.
-
-    Raises:
-        BrokerError: the broker does not answer.
-    """
-    queues = [queue.name for queue in declared.queues]
-    never_live: dict[str, Any] = {"x-queue-type": "quorum", "x-expires": -1}
-    no_number = aiormq.spec.Basic.Properties(expiration=_NEVER)
-
-    async def nobody(_: object) -> None:
-        raise AssertionError("there is no consumer")
-
-    asked: dict[tuple[str, str], tuple[Sequence[str], Ask]] = {
-        ("configure", "configure"): (
-            [*queues, f"{DEAD_LETTER_QUEUE}.lock"],
-            lambda channel, name: channel.queue_declare(name, durable=True, arguments=never_live),
-        ),
-        ("publish", "write"): (
-            declared.exchanges,
-            lambda channel, name: channel.basic_publish(
-                b"", exchange=name, routing_key=_NEVER, properties=no_number, mandatory=True
-            ),
-        ),
-        ("bind", "write and read"): (
-            queues,
-            lambda channel, name: channel.queue_bind(name, _NO_SUCH_EXCHANGE, _NEVER),
-        ),
-        ("consume", "read"): (
-            (DEAD_LETTER_QUEUE,),  # of the work queue nothing here consumes, not even to be refused
-            lambda channel, name: channel.basic_consume(name, nobody, arguments={"x-priority": _NEVER}),
-        ),
-    }
-    checks = []
-    for (act, right), (names, ask) in asked.items():
-        refused = [name for name in names if not await _is_permitted(link, ask, name)]
-        seen = f"refused: {', '.join(refused)}" if refused else ""
-        remedy = f"rabbitmqctl set_permissions: {right} must match {_RIGHTS}"
-        checks.append(_check(f"right to {act}", seen, f"{len(names)} names", remedy))
-    return checks
-
-
-async def _is_permitted(link: AbstractConnection, ask: Ask, name: str) -> bool:
-    channel = await (await open_channel(link, confirms=True)).get_underlay_channel()
-    async with boundary(CALL_SECONDS, ConnectionLost):
-        try:
-            await ask(channel, name)
-        except ChannelAccessRefused:
-            return False
-        except ChannelClosed:
-            return True
-    raise BrokerError("the broker did what it should have refused")
 
 
 async def check_topology(

@@ -49,9 +49,8 @@ async def doctor(
 ) -> ExitStatus:
     """Check everything that lapidicom needs; each failure comes with its remedy.
 
-    Changes nothing without --fix: rights are asked for by requests that must be refused for their form; the
-    volume is tried with scratch files, which are removed. With --fix what is missing in RabbitMQ is declared;
-    what exists is never touched. Exit status 1 if a check fails.
+    Changes nothing without --fix: the volume is tried with scratch files, which are removed. With --fix what
+    is missing in RabbitMQ is declared; what exists is never touched. Exit status 1 if a check fails.
     """
     settings = shell.settings
     declared: list[str] = []
