@@ -9,7 +9,6 @@ from typing import Any
 import aio_pika
 import pytest
 
-from lapidicom.cli.dead_letters import AUDIT_QUEUE
 from lapidicom.common.topology import DEAD_LETTER_QUEUE, WORK_QUEUE, delay_queue, topology
 from tests.support.command import Ended, in_process
 from tests.support.dead_letters import bury, dead_letter
@@ -17,6 +16,7 @@ from tests.support.queues import look, publish, take_all
 
 SETTINGS = {"CHRIS_RETRY_DELAYS": "1,2", "CHRIS_PARK_DELAY": "1"}
 DECLARED = topology((1, 2), 1)
+AUDIT_QUEUE = "lapidicom.audit"
 QUEUES = "exchanges and queues"
 
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from lapidicom.cli import by_http
-from lapidicom.cli.answers import NotVisible
+from lapidicom.cli.answers import Check, NotVisible, Result
 from lapidicom.cli.settings import CommandSettings
 from lapidicom.common.settings import load
 
@@ -58,13 +58,12 @@ def test_the_management_api_has_one_deadline_for_an_answer(monkeypatch: pytest.M
 
 
 def test_a_service_has_one_deadline_for_its_readiness(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def main() -> list[by_http.ServiceLook] | NotVisible:
+    async def main() -> list[Check] | NotVisible:
         async with asyncio.timeout(60), dripping() as url:
-            return await by_http.ask_services("receiver", [url])
+            return await by_http.ask_services("receivers", [url])
 
     monkeypatch.setattr(by_http, "SECONDS", 0.5)
-    looks = asyncio.run(main())
-    assert not isinstance(looks, NotVisible)
-    (look,) = looks
-    assert not look.ready
-    assert "no answer" in look.reasons[0]
+    checks = asyncio.run(main())
+    assert not isinstance(checks, NotVisible)
+    assert [check.result for check in checks] == [Result.FAIL]
+    assert "no answer" in checks[0].seen

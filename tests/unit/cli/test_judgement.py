@@ -1,27 +1,18 @@
 """Healthy, degraded or down: the rules as a table."""
 
+import os
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lapidicom.cli.answers import NotVisible, checked
-from lapidicom.cli.judgement import Level, judge, level
-from lapidicom.cli.snapshot import (
-    BrokerLook,
-    DeadLettersLook,
-    DelayedLook,
-    JournalLook,
-    QueueLook,
-    ReasonLook,
-    Refusals,
-    ServiceLook,
-    Snapshot,
-    VolumeLook,
-    size,
-)
+from lapidicom.cli.answers import Check, NotVisible, Result, checked
+from lapidicom.cli.broker_look import DeadLetters, DelayQueues, OfReason, WorkQueue
+from lapidicom.cli.journals import Journals
 from lapidicom.cli.times import age
-from lapidicom.cli.verbs.status import judged
+from lapidicom.cli.verbs.status import Status, judged
+from lapidicom.cli.volume import check_space
 from lapidicom.common.journal.bad_lines import BadLines
 from lapidicom.common.journal.format import Position
 from lapidicom.common.journal.reader import UnknownJournal
@@ -32,190 +23,150 @@ def but(look: Any, **changes: Any) -> Any:
     return look.model_copy(update=changes)
 
 
-NOW = datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC)
-GIB = 1 << 30
+def volume(needed: int = 1, free_inodes: int = 9, sentinel: str = "5a0b6d0e-1") -> list[Check]:
+    """A volume of 100 GiB, of which 50 are free, and so many needed."""
+    gib, inodes = 1 << 18, (1000, free_inodes, free_inodes)
+    found = os.statvfs_result((4096, 4096, 100 * gib, 50 * gib, 50 * gib, *inodes, 0, 255))
+    return check_space(found, Path("/data"), sentinel, needed << 30)
 
-WORK = QueueLook(ready=3, unacknowledged=4, consumers=2, held_back=0, publish_rate=1.0, ack_rate=1.0)
-JOURNAL = JournalLook(name="r.1", unrelayed_bytes=100, oldest=NOW, beat=NOW, finished=False, set_aside=0)
-FULL = Refusals(status="0xA700", reason="disk full", count=3, latest=NOW - timedelta(seconds=20))
-TORN = Refusals(status="0xA700", reason="torn", count=1, latest=NOW - timedelta(seconds=30))
+
+NOW = datetime.now(UTC)
+WORK = WorkQueue(ready=3, unacknowledged=4, consumers=2)
 UNSEEN = NotVisible("nobody looks")
-REACHABLE = checked("CUBE", "reachable", "", "http://chris/api/v1/")
-CUBE = [REACHABLE, checked("CUBE", "storage", UNSEEN)]
-READY = ServiceLook(service="registrar", address="registrar:8080", ready=True)
-VOLUME = VolumeLook(
-    path="/data",
-    free_bytes=50 * GIB,
-    total_bytes=100 * GIB,
-    inodes=1000,
-    sentinel="5a0b6d0e-1",
-    needed_bytes=GIB,
-)
-LETTERS = DeadLettersLook(
+CUBE = [checked("CUBE", "reachable", "", "http://chris/api/v1/"), checked("CUBE", "storage", UNSEEN)]
+READY = checked("receivers", "a:1", "", "a:1 is ready")
+FULL = {"0xA700 disk full": 3, "0xA700 torn": 1}
+LETTERS = DeadLetters(
     count=3,
     reasons=[
-        ReasonLook(reason="file-missing", count=2, oldest=datetime.now(UTC) - timedelta(days=3)),
-        ReasonLook(reason="refused", count=1),
+        OfReason(reason="file-missing", count=2, oldest=datetime.now(UTC) - timedelta(days=3)),
+        OfReason(reason="refused", count=1),
     ],
 )
-BROKER = BrokerLook(address="amqp://rabbit/chris", version="3.10.8", alarms=[])
+WELL: dict[str, Any] = {
+    "broker": [checked("RabbitMQ", "reachable", "", "amqp://rabbit/chris")],
+    "work": WORK,
+    "delayed": DelayQueues(messages=5, held_back=0),
+    "dead_letters": DeadLetters(),
+    "journals": Journals(under_way=1, unrelayed_bytes=100, oldest_unrelayed=NOW),
+    "cube": CUBE,
+    "volume": volume(),
+    "receivers": [READY],
+    "registrars": [READY],
+}
 
-WELL = Snapshot(
-    taken_at=NOW,
-    broker=BROKER,
-    work=WORK,
-    delayed=DelayedLook(messages=5, held_back=0),
-    dead_letters=DeadLettersLook(count=0, reasons=[]),
-    journals=[JOURNAL],
-    left_alone=[],
-    cube=CUBE,
-    volume=VOLUME,
-    receivers=[but(READY, service="receiver")],
-    registrars=[READY],
-)
+
+def judge(**changes: Any) -> Status:
+    return judged(**(WELL | changes))
 
 
 def test_a_system_in_which_all_works_is_healthy_and_nothing_is_said() -> None:
-    assert judge(WELL) == []
-    assert level([]) is Level.HEALTHY
+    assert (judge().findings, judge().status) == ([], "healthy")
 
 
-CASES: list[tuple[str, dict[str, Any], Level, str]] = [
-    ("RabbitMQ away", {"broker": but(BROKER, fault="no answer")}, Level.DOWN, "no answer"),
-    (
-        "alarm",
-        {"broker": but(BROKER, alarms=["memory on a"])},
-        Level.DOWN,
-        "in alarm (memory on a): nothing can be published",
-    ),
-    ("no work queue", {"work": None}, Level.DOWN, "there is no work queue"),
+CASES: list[tuple[str, dict[str, Any], Result, str]] = [
+    ("no work queue", {"work": WorkQueue(missing=True)}, Result.FAIL, "there is no work queue"),
     (
         "nobody consumes, messages are in somebody's hands",
         {"work": but(WORK, ready=0, consumers=0)},
-        Level.DOWN,
+        Result.FAIL,
         "no registrar consumes, 4 messages wait",
     ),
     (
         "nobody consumes, nothing waits",
         {"work": but(WORK, ready=0, unacknowledged=UNSEEN, consumers=0)},
-        Level.DEGRADED,
+        Result.DEGRADED,
         "no registrar consumes",
     ),
     (
         "a delay queue is missing",
-        {"delayed": DelayedLook(messages=0, missing=["lapidicom.registrations.retry.7s"], held_back=0)},
-        Level.DEGRADED,
+        {"delayed": DelayQueues(messages=0, missing=["lapidicom.registrations.retry.7s"], held_back=0)},
+        Result.DEGRADED,
         "missing: lapidicom.registrations.retry.7s",
     ),
     (
         "held back",
-        {"delayed": DelayedLook(messages=5, held_back=2)},
-        Level.NOTE,
+        {"delayed": DelayQueues(messages=5, held_back=2)},
+        Result.NOTE,
         "2 messages are held back on their way to another queue",
     ),
-    ("dead letters", {"dead_letters": LETTERS}, Level.DEGRADED, "3 dead letters"),
+    ("dead letters", {"dead_letters": LETTERS}, Result.DEGRADED, "3 dead letters"),
     (
         "no dead-letter queue",
-        {"dead_letters": None},
-        Level.DEGRADED,
+        {"dead_letters": DeadLetters(missing=True)},
+        Result.DEGRADED,
         "there is no queue for dead letters",
     ),
     (
         "the relay stands still",
-        {"journals": [but(JOURNAL, oldest=NOW - timedelta(seconds=61))]},
-        Level.DEGRADED,
-        "a record waits for its relay since 61 s",
+        {"journals": Journals(oldest_unrelayed=NOW - timedelta(seconds=3700))},
+        Result.DEGRADED,
+        "a record waits for its relay, for 1h 1m",
     ),
     (
         "a corrupted journal",
-        {
-            "journals": [
-                but(JOURNAL, corrupted=[BadLines(Position(1, 40), 9, NOW - timedelta(hours=2), None)]),
-            ]
-        },
-        Level.DEGRADED,
+        {"journals": Journals(corrupted=[BadLines(Position(1, 40), 9, NOW - timedelta(hours=2), None)])},
+        Result.DEGRADED,
         "journals cannot be read at 1 places: instances received from "
         f"{NOW - timedelta(hours=2):%Y-%m-%d %H:%M} UTC to their end may not be registered",
     ),
     (
         "a journal of a newer version",
-        {"left_alone": [UnknownJournal("journals/3/r.1", "r.1", "format 3")]},
-        Level.DEGRADED,
+        {"journals": Journals(left_alone=[UnknownJournal("journals/3/r.1", "r.1", "format 3")])},
+        Result.DEGRADED,
         "1 journals of a newer version are left alone: journals/3/r.1 (format 3)",
     ),
     (
         "records set aside",
-        {"journals": [but(JOURNAL, set_aside=2)]},
-        Level.DEGRADED,
+        {"journals": Journals(set_aside=2)},
+        Result.DEGRADED,
         "2 records were set aside: no message could be made of them",
     ),
     (
         "a receiver that only refuses",
-        {"journals": [but(JOURNAL, refused=[FULL, TORN], last_stored=NOW - timedelta(seconds=21))]},
-        Level.DOWN,
+        {"journals": Journals(refused=FULL, last_refused=NOW, last_stored=NOW - timedelta(seconds=1))},
+        Result.FAIL,
         "refused for the system's sake in the last 5 minutes, 3 x 0xA700 disk full, 1 x 0xA700 torn; "
         "nothing was stored since",
     ),
     (
         "a receiver that has refused, and another one that stores",
-        {"journals": [but(JOURNAL, refused=[FULL]), but(JOURNAL, last_stored=NOW)]},
-        Level.DEGRADED,
-        "refused for the system's sake in the last 5 minutes, 3 x 0xA700 disk full; "
+        {"journals": Journals(refused=FULL, last_refused=NOW - timedelta(seconds=1), last_stored=NOW)},
+        Result.DEGRADED,
+        "refused for the system's sake in the last 5 minutes, 3 x 0xA700 disk full, 1 x 0xA700 torn; "
         "instances were stored since",
     ),
     (
         "instances that nobody could store",
-        {"journals": [but(JOURNAL, refused=[but(FULL, status="0xC000", reason="no PatientID")])]},
-        Level.NOTE,
+        {"journals": Journals(refused={"0xC000 no PatientID": 3})},
+        Result.NOTE,
         "refused for their content in the last 5 minutes, 3 x 0xC000 no PatientID",
     ),
     (
         "CUBE away",
         {"cube": [checked("CUBE", "reachable", "CUBE: no", remedy="start it")]},
-        Level.DOWN,
+        Result.FAIL,
         "CUBE: no",
     ),
     (
-        "no registrar is ready",
-        {"registrars": [but(READY, address="r:1", ready=False, reasons=["CUBE: outage (http_403)"])]},
-        Level.DOWN,
-        "registrar r:1 is not ready: CUBE: outage (http_403)",
-    ),
-    (
-        "one of two receivers is ready",
-        {
-            "receivers": [
-                READY,
-                ServiceLook(service="receiver", address="b:1", ready=False, reasons=["the volume is gone"]),
-            ]
-        },
-        Level.DEGRADED,
-        "receiver b:1 is not ready: the volume is gone",
-    ),
-    (
-        "a receiver is degraded",
-        {"receivers": [ServiceLook(service="receiver", address="b:1", ready=True, reasons=["too little"])]},
-        Level.DEGRADED,
-        "receiver b:1 is degraded: too little",
-    ),
-    (
         "nothing mounted",
-        {"volume": but(VOLUME, sentinel="")},
-        Level.DEGRADED,
+        {"volume": volume(sentinel="")},
+        Result.DEGRADED,
         "no sentinel: an empty mount point, or no receiver ever used it",
     ),
-    ("no inodes", {"volume": but(VOLUME, inodes=0)}, Level.DOWN, "no free inodes: receivers refuse"),
+    ("no inodes", {"volume": volume(free_inodes=0)}, Result.FAIL, "no free inodes: receivers refuse"),
     (
         "too little space",
-        {"volume": but(VOLUME, free_bytes=GIB // 2)},
-        Level.DOWN,
-        "512.0 MiB free, below CHRIS_MIN_FREE_SPACE (1.0 GiB): receivers refuse",
+        {"volume": volume(needed=51)},
+        Result.FAIL,
+        "50.0 GiB free of 100.0 GiB, below CHRIS_MIN_FREE_SPACE (51.0 GiB): receivers refuse",
     ),
     (
         "almost too little space",
-        {"volume": but(VOLUME, free_bytes=GIB)},
-        Level.DEGRADED,
-        "free space within 10 % of CHRIS_MIN_FREE_SPACE: receivers refuse, or soon will",
+        {"volume": volume(needed=49)},
+        Result.DEGRADED,
+        "50.0 GiB free of 100.0 GiB, within 10 % of CHRIS_MIN_FREE_SPACE (49.0 GiB): receivers refuse, "
+        "or soon will",
     ),
 ]
 
@@ -224,63 +175,52 @@ CASES: list[tuple[str, dict[str, Any], Level, str]] = [
     ("changes", "expected", "what"), [row[1:] for row in CASES], ids=[row[0] for row in CASES]
 )
 def test_what_is_wrong_is_found_with_its_level_and_a_remedy(
-    changes: dict[str, Any], expected: Level, what: str
+    changes: dict[str, Any], expected: Result, what: str
 ) -> None:
-    found = judge(but(WELL, **changes))
-    assert [(one.level, one.what) for one in found] == [(expected, what)]
-    assert found[0].remedy
-    assert level(found) is max(expected, Level.HEALTHY)
+    found = judge(**changes)
+    assert [(one.result, one.seen) for one in found.findings] == [(expected, what)]
+    assert found.findings[0].remedy
+    assert found.status == {Result.FAIL: "down", Result.DEGRADED: "degraded"}.get(expected, "healthy")
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"broker": but(BROKER, alarms=UNSEEN)},
-        {"work": but(WORK, unacknowledged=UNSEEN, held_back=UNSEEN)},
+        {"work": but(WORK, unacknowledged=UNSEEN), "delayed": DelayQueues(messages=0, held_back=UNSEEN)},
         {"work": UNSEEN, "delayed": UNSEEN, "dead_letters": UNSEEN},
-        {"dead_letters": DeadLettersLook(count=UNSEEN, reasons=UNSEEN)},
-        {"journals": UNSEEN, "left_alone": UNSEEN, "volume": UNSEEN},
-        {"cube": UNSEEN},
+        {"journals": UNSEEN, "volume": UNSEEN, "cube": UNSEEN},
         {"receivers": UNSEEN, "registrars": UNSEEN},
-        {"volume": but(VOLUME, inodes=None)},
-        {"journals": [but(JOURNAL, oldest=NOW - timedelta(seconds=60))]},
+        {"volume": volume(needed=45)},
+        {"journals": Journals(oldest_unrelayed=NOW - timedelta(seconds=20))},
     ],
 )
 def test_what_is_not_visible_or_within_bounds_is_not_judged(changes: dict[str, Any]) -> None:
-    assert judge(but(WELL, **changes)) == []
+    assert judge(**changes).findings == []
 
 
 def test_the_worst_finding_comes_first_and_gives_the_level() -> None:
-    found = judge(but(WELL, dead_letters=LETTERS, work=None))
-    assert [one.level for one in found] == [Level.DOWN, Level.DEGRADED]
-    assert level(found) == 2
+    found = judge(dead_letters=LETTERS, work=WorkQueue(missing=True))
+    assert [one.result for one in found.findings] == [Result.FAIL, Result.DEGRADED]
+    assert found.status == "down"
 
 
 def test_the_screen_says_of_each_area_what_was_seen_and_how_bad_it_is() -> None:
-    snapshot = but(WELL, dead_letters=LETTERS, volume=UNSEEN, work=None)
-    rows = {area.area: (area.state, area.seen) for area in judged(snapshot).areas}
+    changes = {"dead_letters": LETTERS, "volume": UNSEEN, "work": WorkQueue(missing=True)}
+    rows = {area.area: (area.state, area.seen) for area in judge(**changes).areas}
     assert rows["dead letters"] == ("degraded", "2 file-missing (oldest 3d 0h); 1 refused")
     assert rows["volume"] == ("?", "not visible from here (nobody looks)")
     assert rows["journals"] == ("ok", f"1 under way, 0 finished; 100 B not relayed, oldest {age(NOW)}")
     assert rows["work queue"] == ("down", "there is no such queue")
-    assert rows["CUBE"] == ("ok", "http://chris/api/v1/: reachable ok, storage ?")
-    assert rows["receivers"] == ("ok", "1 of 1 ready: registrar:8080")
-    well = {area.area: area.seen for area in judged(but(WELL, journals=[but(JOURNAL, oldest=None)])).areas}
+    assert rows["CUBE"] == ("ok", "http://chris/api/v1/; storage not visible")
+    well = {area.area: area.seen for area in judge(journals=Journals(under_way=1)).areas}
     assert well["journals"] == "1 under way, 0 finished; all relayed"
-    assert well["work queue"] == "3 ready; 4 unacknowledged; 2 consumers; in 1/s, out 1/s"
+    assert well["work queue"] == "3 ready; 4 unacknowledged; 2 consumers"
+    assert well["volume"].startswith("/data, sentinel 5a0b6d0e; 50.0 GiB free of 100.0 GiB, CHRIS_MIN_")
+    full = judge(volume=volume(needed=51))
+    assert (full.areas[1].state, full.areas[1].seen) == ("down", full.findings[0].seen)
 
 
-def test_the_document_is_the_snapshot_with_its_findings() -> None:
-    document = judged(but(WELL, cube=UNSEEN, broker=but(BROKER, alarms=UNSEEN))).model_dump(mode="json")
+def test_what_is_not_visible_has_its_reason_in_the_document() -> None:
+    document = judge(cube=UNSEEN, work=but(WORK, unacknowledged=UNSEEN)).model_dump(mode="json")
     assert document["status"] == "healthy"
-    assert document["cube"] is None
-    assert document["not_visible"] == {"broker.alarms": "nobody looks", "cube": "nobody looks"}
-    assert document["findings"] == []
-    assert "areas" not in document
-
-
-@pytest.mark.parametrize(
-    ("number", "text"), [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (3 << 40, "3.0 TiB")]
-)
-def test_a_size_is_told_with_its_prefix(number: int, text: str) -> None:
-    assert size(number) == text
+    assert document["cube"] == document["work"]["unacknowledged"] == {"reason": "nobody looks"}

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lapidicom.cli.times import parse_rate, parse_time, span
+from lapidicom.cli.times import parse_rate, parse_time, size, span
 
 
 @pytest.mark.parametrize(("text", "rate"), [("50", 50.0), ("50/s", 50.0), ("0.1/s", 0.1), ("1e3", 1000.0)])
@@ -48,3 +48,10 @@ def test_what_is_no_time_is_told_with_an_example(text: str) -> None:
 )
 def test_ages_have_two_units_at_most(seconds: int, text: str) -> None:
     assert span(timedelta(seconds=seconds)) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (3 << 40, "3.0 TiB")]
+)
+def test_a_size_is_told_with_its_prefix(number: int, text: str) -> None:
+    assert size(number) == text

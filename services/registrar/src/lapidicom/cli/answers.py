@@ -3,9 +3,12 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict
+
+T = TypeVar("T")
+U = TypeVar("U")
 
 
 @dataclass(frozen=True)
@@ -60,15 +63,35 @@ class NotVisible:
         return f"not visible from here ({self.reason})"
 
 
+def seen_or(value: T | NotVisible, other: U) -> T | U:
+    """The value, or another one where it is not visible."""
+    return other if isinstance(value, NotVisible) else value
+
+
 class Result(StrEnum):
-    """How a check ended."""
+    """How a check ended; the later ones are worse."""
 
     PASS = "pass"  # noqa: S105 (a result)
-    FAIL = "fail"
     NOT_VISIBLE = "not visible"
+    NOTE = "note"
+    """Nothing is wrong, but an operator should know it."""
+    DEGRADED = "degraded"
+    """It works, but somebody must see to it."""
+    FAIL = "fail"
+    """What is needed is not there: `status` says *down*."""
+
+    @property
+    def severity(self) -> int:
+        """To be compared."""
+        return list(Result).index(self)
 
 
-_STYLES: Final = {Result.PASS.value: "green", Result.FAIL.value: "bold red", Result.NOT_VISIBLE.value: "dim"}
+_STYLES: Final = {
+    Result.PASS.value: "green",
+    Result.NOT_VISIBLE.value: "dim",
+    Result.DEGRADED.value: "yellow",
+    Result.FAIL.value: "bold red",
+}
 
 
 class Check(Answer):
@@ -78,10 +101,17 @@ class Check(Answer):
     name: str
     result: Annotated[Result, Display(style=_STYLES)]
     seen: str
-    remedy: str = ""
+    remedy: Annotated[str, Display("what to do")] = ""
 
 
-def checked(area: str, name: str, fault: str | NotVisible, well: str = "", remedy: str = "") -> Check:
+def checked(
+    area: str,
+    name: str,
+    fault: str | NotVisible,
+    well: str = "",
+    remedy: str = "",
+    bad: Result = Result.FAIL,
+) -> Check:
     """A check, by the fault that it found.
 
     Args:
@@ -90,9 +120,15 @@ def checked(area: str, name: str, fault: str | NotVisible, well: str = "", remed
         fault: what is wrong; empty if nothing is; or why it cannot be seen from here.
         well: what is said where nothing is wrong.
         remedy: what to do about the fault, or to make it visible.
+        bad: its result if something is wrong.
     """
     if isinstance(fault, NotVisible):
         return Check(area=area, name=name, result=Result.NOT_VISIBLE, seen=fault.reason, remedy=remedy)
     if fault:
-        return Check(area=area, name=name, result=Result.FAIL, seen=fault, remedy=remedy)
+        return Check(area=area, name=name, result=bad, seen=fault, remedy=remedy)
     return Check(area=area, name=name, result=Result.PASS, seen=well)
+
+
+def worst(checks: Iterable[Check]) -> Result:
+    """The result of the worst; PASS if there is none."""
+    return max((one.result for one in checks), key=lambda result: result.severity, default=Result.PASS)

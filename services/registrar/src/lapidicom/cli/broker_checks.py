@@ -13,23 +13,16 @@ from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity, Chann
 
 from lapidicom.cli.answers import Check, NotVisible, checked
 from lapidicom.cli.by_http import Management, Queues
-from lapidicom.cli.dead_letters import AUDIT_QUEUE, REPLAY_QUEUE
-from lapidicom.cli.queues import broker_version, ready
+from lapidicom.cli.queues import FORMER_QUEUES, broker_version, ready
+from lapidicom.common.broker import BrokerError, redacted
 from lapidicom.common.broker.connection import CALL_SECONDS, open_channel
 from lapidicom.common.broker.errors import ConnectionLost, boundary
 from lapidicom.common.topology import WORK_QUEUE, Binding, Topology
 
 AREA: Final = "RabbitMQ"
-_FORMER_QUEUES: Final = {
-    AUDIT_QUEUE: "its lines are now in LAPIDICOM_AUDIT_LOG: keep them with "
-    "`lapidicom dlq export audit.jsonl --queue lapidicom.audit`, then "
-    "`rabbitmqctl delete_queue lapidicom.audit`",
-    REPLAY_QUEUE: "nothing reads it any more: `rabbitmqctl delete_queue lapidicom.replays`",
-}
-"""Queues that earlier versions declared, and what to do about them."""
-
 _MIGRATION: Final = "docs/runbook.md#a-queue-or-exchange-that-differs: arguments cannot be changed"
-_FIX: Final = "lapidicom doctor --fix"
+_REACH: Final = "check AMQP_URL, its user, and that RabbitMQ runs"
+FIX: Final = "lapidicom doctor --fix"
 _SET: Final = "set AMQP_MANAGEMENT_URL, with a user who may see it"
 
 _OLDEST: Final = (3, 10)
@@ -51,24 +44,36 @@ BREAKS: Final[Mapping[str, str]] = {
 """Keys of a policy that no queue of ours may have, and what each would do."""
 
 
+async def check_reachable(link: AbstractConnection, api: Management, amqp_url: str) -> list[Check]:
+    """What matters at every moment: RabbitMQ is there, in a version that will do, and takes messages."""
+    alarms = await api.alarms()
+    fault = f"in alarm ({alarms}): nothing can be published"
+    remedy = "free memory or disk of RabbitMQ; journals hold the records meanwhile"
+    return [
+        _check("reachable", "", redacted(amqp_url)),
+        check_version(broker_version(link)),
+        _check("alarms", fault if isinstance(alarms, str) and alarms else alarms, "no alarms", remedy),
+    ]
+
+
+def unreachable(amqp_url: str, error: BrokerError) -> list[Check]:
+    """The same of a RabbitMQ that is away."""
+    return [_check("reachable", f"{redacted(amqp_url)}: {error}", remedy=_REACH)]
+
+
 async def check_broker(link: AbstractConnection, api: Management, declared: Topology) -> list[Check]:
     """All checks, on a connection.
 
     Raises:
         BrokerError: the broker does not answer.
     """
-    alarms = await api.alarms()
-    alarm = alarms if isinstance(alarms, NotVisible) else ", ".join(alarms)
     topology, _ = await check_topology(link, api, declared)
-    former = {name: await ready(link, name) for name in _FORMER_QUEUES}
+    former = {name: await ready(link, name) for name in FORMER_QUEUES}
     return [
-        _check("reachable", "", f"virtual host {api.vhost}"),
-        check_version(broker_version(link)),
         check_flags(await api.get("feature-flags")),
-        _check("alarms", alarm, "none", "free memory or disk: nothing can be published"),
         *topology,
         *(
-            _check(name, f"left over, with {count} messages", remedy=_FORMER_QUEUES[name])
+            _check(name, f"left over, with {count} messages", remedy=FORMER_QUEUES[name])
             for name, count in former.items()
             if count
         ),
@@ -87,7 +92,7 @@ def check_version(seen: str) -> Check:
     except ValueError:
         return checked(AREA, "version", NotVisible(f"it says {seen!r}"))
     remedy = "RabbitMQ 3.10 or later: before it delayed messages can be lost"
-    return _check("version", seen if is_old else "", seen, remedy)
+    return _check("version", seen if is_old else "", f"RabbitMQ {seen}", remedy)
 
 
 def check_flags(flags: Sequence[Mapping[str, Any]] | NotVisible) -> Check:
@@ -122,7 +127,7 @@ async def check_topology(
     differing = [name for name, fault in faults.items() if fault not in {"", _MISSING, unseen}]
     checks = [_check(name, f"differs: {faults[name]}", remedy=_MIGRATION) for name in differing]
     if missing:
-        checks.append(_check("exchanges and queues", f"missing: {', '.join(missing)}", remedy=_FIX))
+        checks.append(_check("exchanges and queues", f"missing: {', '.join(missing)}", remedy=FIX))
     elif unseen or not differing:
         checks.append(checked(AREA, "exchanges and queues", unseen or "", "as declared", "give the right"))
     binding, lacking = _check_bindings(declared, await api.bindings())
@@ -168,7 +173,7 @@ def _check_bindings(
     lacking = [one for one in declared.bindings if (one.exchange, one.routing_key, one.queue) not in there]
     names = "; ".join(f"{one.exchange} -- {one.routing_key} -> {one.queue}" for one in lacking)
     fault = f"missing: {names}" if lacking else ""
-    return _check("bindings", fault, f"{len(declared.bindings)} as declared", _FIX), lacking
+    return _check("bindings", fault, f"{len(declared.bindings)} as declared", FIX), lacking
 
 
 def check_policies(declared: Topology, queues: Queues | NotVisible) -> list[Check]:

@@ -20,9 +20,8 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from lapidicom.cli.answers import NotVisible
+from lapidicom.cli.answers import Check, NotVisible, Result, checked
 from lapidicom.cli.settings import CommandSettings
-from lapidicom.cli.snapshot import ServiceLook
 from lapidicom.common.network_errors import describe_network_error
 
 SECONDS: Final = 5.0
@@ -37,16 +36,13 @@ Queues = Mapping[str, Mapping[str, Any]]
 """What the API says of each queue, by its name."""
 
 
-def number(queues: Queues | NotVisible, queue: str, *keys: str) -> Any:
-    """A number, by its keys; 0 where the API has none, as of a queue that nobody ever used."""
+def number(queues: Queues | NotVisible, queue: str, key: str) -> int | NotVisible:
+    """A number of a queue; 0 where the API has none, as of one that nobody ever used."""
     if isinstance(queues, NotVisible):
         return queues
-    value: Any = queues.get(queue, {})
-    if "messages_ready" not in value:
-        return NotVisible("RabbitMQ has not counted it yet")
-    for key in keys:
-        value = value.get(key) or {}
-    return value or 0
+    found = queues.get(queue, {})
+    counted = int(found.get(key) or 0)
+    return counted if "messages_ready" in found else NotVisible("RabbitMQ has not counted it yet")
 
 
 @dataclass(frozen=True)
@@ -70,13 +66,13 @@ class Management:
         found = await self.get(f"queues/{quote(self.vhost, safe='')}")
         return found if isinstance(found, NotVisible) else {one["name"]: one for one in found}
 
-    async def alarms(self) -> list[str] | NotVisible:
-        """What is in alarm anywhere in the cluster (`memory`, `disk`): publishing stands still meanwhile."""
+    async def alarms(self) -> str | NotVisible:
+        """What is in alarm anywhere in the cluster, such as `memory on rabbit@a`; empty if nothing is."""
         found = await self.get("health/checks/alarms", failing=503)
         if isinstance(found, NotVisible):
             return found
         listed = found.get("alarms") or []
-        return sorted({f"{alarm.get('resource')} on {alarm.get('node')}" for alarm in listed})
+        return ", ".join(sorted({f"{alarm.get('resource')} on {alarm.get('node')}" for alarm in listed}))
 
     async def get(self, path: str, failing: int = 200) -> Any:
         """The JSON of an answer.
@@ -123,32 +119,52 @@ async def management(settings: CommandSettings) -> AsyncIterator[Management]:
 
 
 class _Readiness(BaseModel):
+    """What a process says of itself."""
+
     ready: bool
     reasons: list[str]
     degraded: list[str] = []
 
+    @classmethod
+    def unknown(cls, why: str) -> "_Readiness":
+        return cls(ready=False, reasons=[f"/readyz does not answer: {why}"])
 
-async def ask_services(service: str, urls: Sequence[str]) -> list[ServiceLook] | NotVisible:
-    """Ask all of one service at the same time.
+    def fault(self, address: str) -> str:
+        """What is wrong with the process; empty if nothing is."""
+        reasons = "; ".join(self.reasons + self.degraded)
+        if self.ready and not reasons:
+            return ""
+        return f"{address} is {'degraded' if self.ready else 'not ready'}: {reasons or 'it does not say why'}"
+
+
+async def ask_services(area: str, urls: Sequence[str]) -> list[Check] | NotVisible:
+    """One check for each process of a service, all asked at the same time.
 
     Args:
-        service: `receiver` or `registrar`.
+        area: `receivers` or `registrars`.
         urls: such as `http://receiver:8080`; a name with several addresses stands for as many processes.
     """
     if not urls:
-        return NotVisible(f"CHRIS_{service.upper()}_URL is not set")
+        return NotVisible(f"CHRIS_{area.upper().removesuffix('S')}_URL is not set")
     async with _client() as http:
-        asked = await asyncio.gather(*(_ask(http, service, httpx.URL(url)) for url in urls))
-    return [one for found in asked for one in found]
+        asked = await asyncio.gather(*(_ask(http, httpx.URL(url)) for url in urls))
+    answers = [one for found in asked for one in found]
+    bad = Result.DEGRADED if any(answer.ready for _, answer in answers) else Result.FAIL
+    remedy = "mend what it names; more is in its log"
+    return [
+        checked(area, address, answer.fault(address), f"{address} is ready", remedy, bad)
+        for address, answer in answers
+    ]
 
 
-async def _ask(http: httpx.AsyncClient, service: str, url: httpx.URL) -> list[ServiceLook]:
+async def _ask(http: httpx.AsyncClient, url: httpx.URL) -> list[tuple[str, _Readiness]]:
+    """What each process behind an address says, beside its own address."""
     try:
-        hosts = await _addresses(url)
+        targets = [url.copy_with(host=host) for host in await _addresses(url)]
     except OSError as error:
-        reason = f"/readyz does not answer: {describe_network_error(error, str(url))}"
-        return [ServiceLook(service=service, address=url.netloc.decode(), ready=False, reasons=[reason])]
-    return await asyncio.gather(*(_readiness(http, service, url, host) for host in hosts))
+        return [(url.netloc.decode(), _Readiness.unknown(describe_network_error(error, str(url))))]
+    answers = await asyncio.gather(*(_readiness(http, url, target) for target in targets))
+    return [(target.netloc.decode(), answer) for target, answer in zip(targets, answers, strict=True)]
 
 
 async def _addresses(url: httpx.URL) -> list[str]:
@@ -162,17 +178,14 @@ async def _addresses(url: httpx.URL) -> list[str]:
     return sorted({str(entry[4][0]) for entry in found if entry[0] == family})[:_MOST_PROCESSES]
 
 
-async def _readiness(http: httpx.AsyncClient, service: str, url: httpx.URL, host: str) -> ServiceLook:
-    target = url.copy_with(host=host)
+async def _readiness(http: httpx.AsyncClient, url: httpx.URL, target: httpx.URL) -> _Readiness:
     try:
         response = await _get(http, target.join("/readyz"), headers={"Host": url.netloc.decode()})
-        answer = _Readiness.model_validate_json(response.content)
-        ready, reasons = answer.ready, answer.reasons + answer.degraded
+        return _Readiness.model_validate_json(response.content)
     except (httpx.HTTPError, TimeoutError) as error:
-        ready, reasons = False, [f"/readyz does not answer: {describe_network_error(error, str(url))}"]
+        return _Readiness.unknown(describe_network_error(error, str(url)))
     except ValidationError:
-        ready, reasons = False, [f"what answers there is no {service}"]
-    return ServiceLook(service=service, address=target.netloc.decode(), ready=ready, reasons=reasons)
+        return _Readiness(ready=False, reasons=["what answers there is no service of lapidicom"])
 
 
 def _client(**options: Any) -> httpx.AsyncClient:

@@ -77,14 +77,16 @@ async def _steps(cube: Cube, section: CubeSection, stored: str | NotVisible) -> 
     is_no_login = isinstance(probed, NoAnswer) and probed.fault is Fault.NO_TOKEN
     refused_login = fault if is_no_login or fault == WRONG_ACCOUNT else ""
     remedy = "check CHRIS_USERNAME and CHRIS_PASSWORD" if fault == WRONG_ACCOUNT else _TO_DATABASE
-    yield checked(AREA, "login", refused_login, f"as {user!r}", remedy)
-    yield checked(AREA, "database", fault, "answers", _TO_DATABASE)
+    yield checked(AREA, "login", refused_login, f"login as {user!r}", remedy)
+    yield checked(AREA, "database", fault, "its database answers", _TO_DATABASE)
     path = {} if isinstance(stored, NotVisible) else {"path": stored}
     refused = await cube.register(json.dumps(path).encode())
     remedy = "set CHRIS_USERNAME=chris; see what a proxy or firewall before CUBE does with a POST"
-    yield checked(AREA, "right to register", trouble_registering(refused) or "", f"{user!r} may", remedy)
+    yield checked(
+        AREA, "right to register", trouble_registering(refused) or "", f"{user!r} may register", remedy
+    )
     is_lost = isinstance(refused, Answer) and PATH_NOT_FOUND in (refused.fields.get("path") or ())
     elsewhere = "CUBE does not find a file that is on the volume here: it looks at another storage"
     unseen = stored if isinstance(stored, NotVisible) else elsewhere if is_lost else ""
-    well = "CUBE finds a file that is on the volume here"
+    well = "it finds a file that is on the volume here"
     yield checked(AREA, "storage", unseen, well, "let CUBE mount the volume that receivers write to")

@@ -21,11 +21,6 @@ from lapidicom.common.broker.connection import CALL_SECONDS, open_channel
 from lapidicom.common.broker.errors import boundary
 from lapidicom.common.topology import DEAD_LETTER_QUEUE
 
-AUDIT_QUEUE = "lapidicom.audit"
-REPLAY_QUEUE = "lapidicom.replays"
-FORMER_QUEUES = (AUDIT_QUEUE, REPLAY_QUEUE)
-"""Queues that earlier versions of the command declared; they are read like dead letters, to be exported."""
-
 Letters = AsyncIterator[tuple[DeadLetter, Held]]
 """Each letter, and what holds it."""
 

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import ChannelFrame, DeliveredMessage
@@ -24,6 +24,14 @@ from lapidicom.common.broker import BrokerError, ConnectionLost
 from lapidicom.common.broker.connection import CALL_SECONDS, open_channel
 from lapidicom.common.broker.errors import boundary
 from lapidicom.common.topology import WORK_QUEUE, delay_queue
+
+FORMER_QUEUES: Final = {
+    "lapidicom.audit": "its lines are now in LAPIDICOM_AUDIT_LOG: keep them with "
+    "`lapidicom dlq export audit.jsonl --queue lapidicom.audit`, then "
+    "`rabbitmqctl delete_queue lapidicom.audit`",
+    "lapidicom.replays": "nothing reads it any more: `rabbitmqctl delete_queue lapidicom.replays`",
+}
+"""Queues that earlier versions declared, which can be exported, and what to do about them."""
 
 MOST_HELD = 2_000
 """Per consumer. RabbitMQ sends all of it at once, so this bounds the memory; 65,535 is the most it takes."""

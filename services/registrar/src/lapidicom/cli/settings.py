@@ -31,8 +31,9 @@ class CommandSettings(AmqpSection, DelaySection, UnitSection):
     management_url: SecretStr | None = Field(
         default=None,
         alias="AMQP_MANAGEMENT_URL",
-        description="RabbitMQ's management API, as http(s)://user:password@host:15672. Gives rates, policies "
-        "and what at-least-once dead-lettering holds back. Unset: these are not visible.",
+        description="RabbitMQ's management API, as http(s)://user:password@host:15672. Gives alarms, "
+        "policies, bindings, what is unacknowledged and what at-least-once dead-lettering holds back. "
+        "Unset: these are not visible.",
     )
     receiver_urls: _Addresses = Field(
         default=(),

@@ -1,4 +1,4 @@
-"""Times, ages and rates as operators type and read them. Pure."""
+"""Times, ages, rates and sizes as operators type and read them. Pure."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -66,3 +66,12 @@ def age(when: datetime) -> str:
 def moment(when: datetime | None) -> str:
     """A time as people read it, UTC."""
     return "unknown" if when is None else f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
+
+
+def size(number: float) -> str:
+    """Bytes with a binary prefix, such as `1.5 GiB`."""
+    for prefix in ("", "Ki", "Mi", "Gi"):
+        if number < 1024:
+            return f"{number:.1f} {prefix}B" if prefix else f"{number} B"
+        number /= 1024
+    return f"{number:.1f} TiB"

@@ -9,9 +9,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, TypeVar
 
-from lapidicom.cli.answers import Check, NotVisible, checked
-from lapidicom.cli.in_thread import of_volume
-from lapidicom.cli.snapshot import VolumeLook, size
+from lapidicom.cli.answers import Check, NotVisible, Result, checked
+from lapidicom.cli.in_thread import VOLUME_SECONDS, of_volume
+from lapidicom.cli.settings import CommandSettings
+from lapidicom.cli.times import size
 from lapidicom.common.file_system import FileSystem
 from lapidicom.common.instance.path import PACS_ROOT
 from lapidicom.common.spool import SENTINEL
@@ -19,10 +20,11 @@ from lapidicom.common.volume import NOT_WRITABLE, try_volume
 
 T = TypeVar("T")
 
-NO_VOLUME: Final = NotVisible("CHRIS_FILES_ROOT is not set")
-
-_AREA: Final = "volume"
+AREA: Final = "volume"
 _SECONDS: Final = 5.0
+_ENOUGH: Final = 1.1
+"""Of CHRIS_MIN_FREE_SPACE: receivers that refuse go on with so much."""
+
 _MOUNT: Final = "set CHRIS_FILES_ROOT and mount the volume here, read-only at least"
 _SEEN_BY_ALL_SECONDS: Final = 120.0
 _MOST_FILES: Final = 1000
@@ -38,17 +40,20 @@ def sentinel(spool: Path) -> str:
         return ""
 
 
-async def seen_of_volume(look: Callable[..., T | NotVisible], *places: Path | None) -> T | NotVisible:
+async def seen_of_volume(
+    look: Callable[..., T | NotVisible], *places: Path | None, seconds: float = _SECONDS
+) -> T | NotVisible:
     """What a look at the volume sees; what it raises is the reason why it sees nothing.
 
     Args:
         look: called with the places.
         places: CHRIS_FILES_ROOT or the spool, or both; None where it is not set.
+        seconds: the longest wait.
     """
     if None in places:
-        return NO_VOLUME
+        return NotVisible("CHRIS_FILES_ROOT is not set")
     try:
-        return await of_volume(partial(look, *places), seconds=_SECONDS)
+        return await of_volume(partial(look, *places), seconds=seconds)
     except OSError as error:
         return NotVisible(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror))
 
@@ -68,56 +73,59 @@ def stored_file(files_root: Path, spool: Path) -> str | NotVisible:
     return NotVisible("no instance is stored yet, or all came just now")
 
 
-def look_at_volume(needed_bytes: int, root: Path, spool: Path) -> VolumeLook:
-    """Space, inodes and identity of the volume; blocks for as long as it does.
+async def look_at_volume(settings: CommandSettings) -> list[Check] | NotVisible:
+    """Identity, space and inodes of the volume."""
+    needed = int(settings.min_free_space)
 
-    Raises:
-        OSError: there is nothing, or it does not answer.
+    def look(root: Path, spool: Path) -> list[Check]:
+        return check_space(os.statvfs(root), root, sentinel(spool), needed)
+
+    return await seen_of_volume(look, settings.files_root, settings.spool)
+
+
+def check_space(found: os.statvfs_result, root: Path, identity: str, needed: int) -> list[Check]:
+    """Whether receivers can use a volume; without their sentinel it may be another one than theirs.
+
+    Args:
+        found: its file system.
+        root: where it is mounted.
+        identity: the sentinel; empty if there is none.
+        needed: CHRIS_MIN_FREE_SPACE, bytes.
     """
-    found = os.statvfs(root)
-    return VolumeLook(
-        path=str(root),
-        free_bytes=found.f_bavail * found.f_frsize,
-        total_bytes=found.f_blocks * found.f_frsize,
-        inodes=found.f_favail if found.f_files else None,
-        sentinel=sentinel(spool),
-        needed_bytes=needed_bytes,
-    )
-
-
-def check_space(volume: VolumeLook) -> list[Check]:
-    """Whether receivers can use it: identity, space and inodes."""
-    no_sentinel = "no sentinel: an empty mount point, or no receiver ever used it"
-    mounted = f"{volume.path}, sentinel {volume.sentinel[:8]}"
-    mount = "mount CUBE's storage at CHRIS_FILES_ROOT; if it is new, start a receiver"
-    free, needed = size(volume.free_bytes), size(volume.needed_bytes)
-    is_full = volume.free_bytes < volume.needed_bytes
-    full = f"{free} free, below CHRIS_MIN_FREE_SPACE ({needed}): receivers refuse" if is_full else ""
-    space = "free or add space; receivers go on by themselves at 10 % more"
-    used_up = "no free inodes: receivers refuse" if volume.inodes == 0 else ""
-    inodes = "the file system has no limit" if volume.inodes is None else f"{volume.inodes} free"
+    check = partial(checked, AREA, bad=Result.FAIL if identity else Result.DEGRADED)
+    available = found.f_bavail * found.f_frsize
+    free = f"{size(available)} free of {size(found.f_blocks * found.f_frsize)}"
+    missing = "" if identity else "no sentinel: an empty mount point, or no receiver ever used it"
+    full = f"{free}, below CHRIS_MIN_FREE_SPACE ({size(needed)}): receivers refuse"
+    if available >= needed:
+        full = f"{free}, within 10 % of CHRIS_MIN_FREE_SPACE ({size(needed)}): receivers refuse, or soon will"
+    used_up = "no free inodes: receivers refuse" if found.f_files and not found.f_favail else ""
     return [
-        checked(_AREA, "mounted", "" if volume.sentinel else no_sentinel, mounted, mount),
-        checked(_AREA, "free space", full, f"{free}, CHRIS_MIN_FREE_SPACE is {needed} here", space),
-        checked(_AREA, "inodes", used_up, inodes, "remove files, or make a file system with more inodes"),
+        check(
+            "mounted",
+            missing,
+            f"{root}, sentinel {identity[:8]}",
+            "mount CUBE's storage at CHRIS_FILES_ROOT; if it is new, start a receiver",
+        ),
+        check(
+            "free space",
+            full if available < needed * _ENOUGH else "",
+            f"{free}, CHRIS_MIN_FREE_SPACE is {size(needed)} here",
+            "free or add space; receivers go on by themselves at 10 % more",
+            **({} if available < needed else {"bad": Result.DEGRADED}),
+        ),
+        check("inodes", used_up, "enough inodes", "remove files, or make a file system with more inodes"),
     ]
 
 
-async def check_volume(files_root: Path | None, spool: Path | None, needed_bytes: int) -> list[Check]:
-    """All checks of the volume. What is written has scratch names.
-
-    Args:
-        files_root: CHRIS_FILES_ROOT, if it is set.
-        spool: the spool in effect.
-        needed_bytes: CHRIS_MIN_FREE_SPACE.
-    """
-    if files_root is None or spool is None:
-        return [checked(_AREA, "mounted", NO_VOLUME, remedy=_MOUNT)]
-    try:
-        checks = check_space(await of_volume(partial(look_at_volume, needed_bytes, files_root, spool)))
-        return [*checks, *await of_volume(partial(_try, files_root, spool))]
-    except OSError as error:
-        return [checked(_AREA, "mounted", f"{files_root}: {error.strerror}", remedy=_MOUNT)]
+async def check_volume(settings: CommandSettings) -> list[Check]:
+    """All checks of the volume. What is written has scratch names."""
+    root, spool = settings.files_root, settings.spool
+    seen = await look_at_volume(settings)
+    if isinstance(seen, NotVisible):
+        return [checked(AREA, "mounted", seen.reason if root else seen, remedy=_MOUNT)]
+    tried = await seen_of_volume(_try, root, spool, seconds=VOLUME_SECONDS)
+    return [*seen, *([checked(AREA, "writable", tried.reason)] if isinstance(tried, NotVisible) else tried)]
 
 
 def _try(files_root: Path, spool: Path) -> list[Check]:
@@ -132,5 +140,5 @@ def _try(files_root: Path, spool: Path) -> list[Check]:
     first = found[0]
     if first.errno in NOT_WRITABLE:
         seen = NotVisible(f"{first.fault} for uid {os.getuid()}: only receivers must write")
-        return [checked(_AREA, first.demand, seen, remedy="run `lapidicom doctor` where the receiver runs")]
-    return [checked(_AREA, one.demand, one.fault or "", "tried", one.remedy) for one in found]
+        return [checked(AREA, first.demand, seen, remedy="run `lapidicom doctor` where the receiver runs")]
+    return [checked(AREA, one.demand, one.fault or "", "tried", one.remedy) for one in found]

@@ -6,11 +6,12 @@ from typing import Annotated, Final
 import typer
 
 from lapidicom.cli.answers import Answer
-from lapidicom.cli.dead_letters import FORMER_QUEUES, look
+from lapidicom.cli.dead_letters import look
 from lapidicom.cli.errors import OperatorError
 from lapidicom.cli.export import FORMAT, OF_QUEUE, Exported, NoExport, read_export, written
 from lapidicom.cli.filters import Filters
 from lapidicom.cli.in_flight import InFlight
+from lapidicom.cli.queues import FORMER_QUEUES
 from lapidicom.cli.shell import Because, DryRun, Shell, command
 from lapidicom.common.broker import BrokerError
 from lapidicom.common.broker.connection import open_channel

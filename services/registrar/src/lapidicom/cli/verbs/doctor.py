@@ -1,23 +1,22 @@
 """`lapidicom doctor`: everything that lapidicom needs, checked one by one, each failure with its remedy."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 from typing import Annotated
 
 import typer
 
-from lapidicom.cli.answers import HIDDEN, Answer, Check, Display, NotVisible, Result, checked
-from lapidicom.cli.broker_checks import AREA as BROKER
-from lapidicom.cli.broker_checks import check_broker, check_topology
+from lapidicom.cli.answers import HIDDEN, Answer, Check, Display, NotVisible, Result, checked, worst
+from lapidicom.cli.broker_checks import check_broker, check_reachable, check_topology, unreachable
 from lapidicom.cli.by_http import ask_services, management
 from lapidicom.cli.cube_checks import AREA as CUBE
 from lapidicom.cli.cube_checks import check_cube, cube_of
 from lapidicom.cli.errors import ExitStatus
 from lapidicom.cli.settings import CommandSettings
 from lapidicom.cli.shell import Because, Shell, command
-from lapidicom.cli.snapshot import ServiceLook
 from lapidicom.cli.volume import check_volume
-from lapidicom.common.broker import BrokerError, declare, redacted
+from lapidicom.common.broker import BrokerError, declare
 from lapidicom.common.settings import Section, SettingsError, load
 from lapidicom.common.settings.unknown import names, unknown
 from lapidicom.common.topology import topology
@@ -31,12 +30,11 @@ class Examined(Answer):
     checks: Annotated[list[Check], Display("")]
 
     def headline(self) -> list[str]:
-        """How many passed."""
-        counts = {result: sum(one.result is result for one in self.checks) for result in Result}
-        return [
-            f"{counts[Result.PASS]} passed, {counts[Result.FAIL]} failed, "
-            f"{counts[Result.NOT_VISIBLE]} not visible from here"
-        ]
+        """How many passed, and how many did not."""
+        counts = Counter(one.result for one in self.checks)
+        unseen = counts[Result.NOT_VISIBLE]
+        failed = counts.total() - counts[Result.PASS] - unseen
+        return [f"{counts[Result.PASS]} passed, {failed} failed, {unseen} not visible from here"]
 
 
 @command("lapidicom doctor", "lapidicom doctor --json", "lapidicom doctor --fix --because 'new virtual host'")
@@ -55,14 +53,14 @@ async def doctor(
     settings = shell.settings
     declared: list[str] = []
     checks = [
-        *await check_volume(settings.files_root, settings.spool, int(settings.min_free_space)),
+        *await check_volume(settings),
         *await _broker(shell, because if fix else None, declared),
         *await _cube(settings),
-        *_services(await ask_services("receiver", settings.receiver_urls), "receiver"),
-        *_services(await ask_services("registrar", settings.registrar_urls), "registrar"),
+        *await _services("receivers", settings.receiver_urls),
+        *await _services("registrars", settings.registrar_urls),
         *check_settings(installed(), shell.environ),
     ]
-    is_well = all(check.result is not Result.FAIL for check in checks)
+    is_well = worst(checks).severity < Result.DEGRADED.severity
     shell.output.show(Examined(passed=is_well, declared=declared, checks=checks))
     return ExitStatus.OK if is_well else ExitStatus.FAILED
 
@@ -80,10 +78,12 @@ async def _broker(shell: Shell, because: str | None, declared: list[str]) -> lis
                     async with shell.audited(because, ", ".join(names), len(names)):
                         await declare(link, missing)
                 declared += names
-            return await check_broker(link, api, wanted)
+            return [
+                *await check_reachable(link, api, shell.amqp_url),
+                *await check_broker(link, api, wanted),
+            ]
     except BrokerError as error:
-        seen = f"{redacted(shell.amqp_url)}: {error}"
-        return [checked(BROKER, "reachable", seen, remedy="check AMQP_URL, its user, and that RabbitMQ runs")]
+        return unreachable(shell.amqp_url, error)
 
 
 async def _cube(settings: CommandSettings) -> list[Check]:
@@ -94,14 +94,11 @@ async def _cube(settings: CommandSettings) -> list[Check]:
     return checks
 
 
-def _services(found: Sequence[ServiceLook] | NotVisible, service: str) -> list[Check]:
-    """One check for each process."""
-    if isinstance(found, NotVisible):
-        return [checked("services", f"{service}s", found, remedy=f"set CHRIS_{service.upper()}_URL")]
-    return [
-        checked("services", f"{one.service} {one.address}", one.fault, "ready", "mend what it names")
-        for one in found
-    ]
+async def _services(area: str, urls: Sequence[str]) -> list[Check]:
+    checks = await ask_services(area, urls)
+    if isinstance(checks, NotVisible):
+        return [checked(area, "ready", checks, remedy="set it to where they answer /readyz")]
+    return checks
 
 
 def installed() -> Mapping[str, type[Section]]:
