@@ -23,7 +23,10 @@ def notes(real_helm: Helm) -> Mapping[str, str]:
     ("values", "told"),
     [
         ("trial", "helm -n default test imaging --logs"),
-        ("trial", "registrationUnit=instance; `series`, for CUBE v6, is not possible with this version"),
+        (
+            "trial",
+            "registrationUnit=auto (`auto`: each instance with CUBE up to v5, a whole series with CUBE 6)",
+        ),
         ("trial", "RabbitMQ is a single trial node"),
         ("trial", "networkPolicy.dicomFrom is empty"),
         ("cluster-keda", "AE title: CHRIS PROD Port 104 of the load balancer"),

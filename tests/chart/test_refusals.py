@@ -14,7 +14,7 @@ REFUSED = [
     # Shapes: values.schema.json
     (["regsitrar.replicas=2"], "additional properties 'regsitrar' not allowed"),
     (["receiver.aetitle=X"], "at '/receiver': additional properties 'aetitle' not allowed"),
-    (["registrationUnit=study"], "at '/registrationUnit': value must be one of 'instance', 'series'"),
+    (["registrationUnit=study"], "at '/registrationUnit': value must be one of 'auto', 'instance', 'series'"),
     (["rabbitmq.mode=cube"], "at '/rabbitmq/mode': value must be one of 'external', 'cluster', 'trial'"),
     (["files.accessMode=ReadWriteOncePod"], "at '/files/accessMode': value must be one of"),
     (["receiver.service.port=70000"], "at '/receiver/service/port': maximum"),
@@ -41,11 +41,6 @@ REFUSED = [
         "at '/registrar/autoscaling/keda/managementUrl'",
     ),
     # Rules over several values
-    (["registrationUnit=null"], "registrationUnit is not set"),
-    (
-        ["registrationUnit=series"],
-        "registrationUnit=series (CUBE v6 and later) is not possible with this version",
-    ),
     (["image.prefix="], "image.prefix is not set"),
     (["cube.url="], "cube.url is not set"),
     (["cube.existingSecret="], "cube.existingSecret is not set"),
@@ -91,7 +86,6 @@ def test_nonsense_is_refused_with_the_reason(
 def test_all_that_is_missing_is_told_at_once(real_helm: Helm) -> None:
     result = real_helm.run("template", "imaging", CHART)
     for name in (
-        "registrationUnit",
         "image.prefix",
         "cube.url",
         "cube.existingSecret",

@@ -2,19 +2,23 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from dataclasses import replace
 
 import pytest
 
-from lapidicom.common.messages import SeriesReceived
+from lapidicom.common.messages import SeriesSettling
 from lapidicom.registrar.cube.availability import DATABASE, WRONG_USER
 from lapidicom.registrar.cube.client import Cube
 from lapidicom.registrar.cube.http import HttpClient
+from lapidicom.registrar.cube.mending import Request, series_request
 from lapidicom.registrar.cube.outcomes import Outcome, Verdict
 from lapidicom.registrar.cube.probe import trouble_with_series
-from lapidicom.registrar.cube.series import SeriesGateway
+from lapidicom.registrar.cube.series_outcomes import SeriesKey
 from lapidicom.registrar.cube.token import TokenAuth
-from lapidicom.registrar.cube.volume import count
+from lapidicom.registrar.series.folder import look
+from lapidicom.registrar.series.gateway import SeriesGateway
+from lapidicom.registrar.series.settling import Look
+from lapidicom.registrar.series.settling_messages import series_of
 from tests.support.cube.rows import FOLDER
 from tests.support.cube.under_test import CubeUnderTest
 
@@ -25,8 +29,8 @@ MakeGateway = Callable[[], SeriesGateway]
 STUDY = FOLDER.rpartition("/")[0]
 
 
-def received(cube: CubeUnderTest, folder: str = FOLDER, uid: str = "1.2.4") -> SeriesReceived:
-    return SeriesReceived(
+def received(cube: CubeUnderTest, folder: str = FOLDER, uid: str = "1.2.4") -> SeriesSettling:
+    return SeriesSettling(
         pacs_name=cube.pacs,
         StudyInstanceUID="1.2",
         SeriesInstanceUID=uid,
@@ -39,11 +43,21 @@ def received(cube: CubeUnderTest, folder: str = FOLDER, uid: str = "1.2.4") -> S
         peer_address="127.0.0.1:1",
         receiver="r",
         folder=cube.ours(folder),
-        received=1,
-        refused=0,
-        ok=True,
-        ended_at=datetime(2024, 1, 2, tzinfo=UTC),
     )
+
+
+async def registered(
+    cube: CubeUnderTest, gateway: SeriesGateway, client: Cube, message: SeriesSettling, ndicom: int
+) -> Verdict:
+    """Register a series that had settled with so many files."""
+    prepared = series_request(message, ndicom)
+    assert isinstance(prepared, Request)
+    settled = replace(seen_of(cube, series_of(message)), count=ndicom)
+    return await gateway.register(client, prepared, series_of(message), settled)
+
+
+def seen_of(cube: CubeUnderTest, series: SeriesKey) -> Look:
+    return look(cube.root, cube.root / ".lapidicom", series.pacs_name, series.uid, series.folder)
 
 
 def run(
@@ -53,8 +67,9 @@ def run(
 ) -> list[tuple[Outcome, str]]:
     """Act with a client, and gateways of registrars; `see` says how many files these see in a folder."""
 
-    async def look(folder: str) -> int:
-        return see(folder) if see else count(cube.root, folder)
+    async def look_at(series: SeriesKey) -> Look:
+        seen = seen_of(cube, series)
+        return replace(seen, count=see(series.folder)) if see else seen
 
     async def with_client() -> list[Verdict]:
         async with HttpClient(cube.transport(), connect_seconds=5, seconds=60) as http:
@@ -63,14 +78,14 @@ def run(
             async def trouble() -> str | None:
                 return await trouble_with_series(client)
 
-            return await act(client, lambda: SeriesGateway(trouble, look))
+            return await act(client, lambda: SeriesGateway(trouble, look_at))
 
     return [(verdict.outcome, verdict.reason) for verdict in asyncio.run(with_client())]
 
 
 def register(cube: CubeUnderTest, ndicom: int = 1, folder: str = FOLDER) -> tuple[Outcome, str]:
     async def act(client: Cube, gateway: MakeGateway) -> list[Verdict]:
-        return [await gateway().register(client, received(cube, folder), ndicom)]
+        return [await registered(cube, gateway(), client, received(cube, folder), ndicom)]
 
     return run(cube, act)[0]
 
@@ -106,13 +121,13 @@ def test_a_count_that_differs_from_cubes_spends_no_attempt(cube: CubeUnderTest, 
     cube.write(f"{FOLDER}/2.dcm")
 
     async def act(client: Cube, gateway: MakeGateway) -> list[Verdict]:
-        return [await gateway().register(client, received(cube), seen)]
+        return [await registered(cube, gateway(), client, received(cube), seen)]
 
     assert run(cube, act, lambda _: seen) == [(Outcome.NOT_YET_VISIBLE, "count-differs")]
     assert register(cube, 2)[0] is Outcome.REGISTERED
 
 
-def _many(cube: CubeUnderTest, patients: int, studies: int) -> list[SeriesReceived]:
+def _many(cube: CubeUnderTest, patients: int, studies: int) -> list[SeriesSettling]:
     messages = []
     for patient in range(patients):
         for study in range(studies):
@@ -127,7 +142,7 @@ def test_first_contacts_of_one_registrar_do_not_meet(cube: CubeUnderTest) -> Non
 
     async def act(client: Cube, gateway: MakeGateway) -> list[Verdict]:
         one = gateway()
-        return await asyncio.gather(*(one.register(client, message, 1) for message in messages))
+        return await asyncio.gather(*(registered(cube, one, client, message, 1) for message in messages))
 
     assert run(cube, act) == [(Outcome.REGISTERED, "http_201")] * len(messages)
     assert cube.search("pacs/series")["count"] == len(messages)
@@ -137,8 +152,8 @@ def test_first_contacts_of_several_registrars_end_in_one_registration_each(cube:
     messages = _many(cube, 2, 2)
 
     async def act(client: Cube, gateway: MakeGateway) -> list[Verdict]:
-        await asyncio.gather(*(gateway().register(client, message, 1) for message in messages))
-        return [await gateway().register(client, message, 1) for message in messages]
+        await asyncio.gather(*(registered(cube, gateway(), client, message, 1) for message in messages))
+        return [await registered(cube, gateway(), client, message, 1) for message in messages]
 
     assert {outcome for outcome, _ in run(cube, act)} <= {Outcome.REGISTERED, Outcome.ALREADY_REGISTERED}
     assert cube.search("pacs/series")["count"] == len(messages)

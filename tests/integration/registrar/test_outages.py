@@ -123,7 +123,7 @@ def test_a_cube_of_the_other_generation_is_not_ready_and_nothing_is_consumed(
     root = '{"collection_links":{"pacsfiles":"http://c/api/v1/pacs/files/","pacsseries":"http://c/x/"}}'
     cube.control.fail(200, root, method="GET")
     paths = send(1, 3)
-    registrar = start_registrar(ready=False)
+    registrar = start_registrar(ready=False, REGISTRATION_UNIT="instance")
     eventually(lambda: any("REGISTRATION_UNIT=instance" in reason for reason in registrar.reasons()))
     assert not registrar.events("consuming")
     cube.control.heal()

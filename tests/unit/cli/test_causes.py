@@ -15,7 +15,7 @@ from lapidicom.cli.causes import (
     known_reason,
     remedy,
 )
-from lapidicom.registrar import consumer
+from lapidicom.registrar import consumer, series
 from lapidicom.registrar.consumer.retry import REFUSED_ON_THE_WAY
 from lapidicom.registrar.cube import outcomes
 from lapidicom.registrar.cube.contract import PATH_PREFIX
@@ -42,7 +42,7 @@ RUNBOOK = Path(__file__).parents[3] / "docs/runbook.md"
 
 def _reasons_in_code() -> set[str]:
     """The reasons of all deadly verdicts that the registrar's code spells out, up to a formatted value."""
-    folders = [Path(consumer.__file__).parent, Path(outcomes.__file__).parent]
+    folders = [Path(room.__file__).parent for room in (consumer, outcomes, series)]
     reasons = set()
     for file in (file for folder in folders for file in folder.glob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):

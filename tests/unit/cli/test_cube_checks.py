@@ -43,6 +43,10 @@ class FakeCube:
         self.body = body
         return self.refused
 
+    async def register_series(self, body: bytes) -> Reply:
+        assert self.root is ROOT_OF_6
+        return await self.register(body)
+
 
 def ask(
     cube: FakeCube, stored: str | NotVisible = STORED, user: str = "chris"
@@ -72,6 +76,12 @@ def test_without_a_file_of_ours_its_storage_is_not_visible() -> None:
     assert cube.body == b"{}"
 
 
+def test_cube_6_is_asked_for_a_series_and_says_nothing_of_its_storage() -> None:
+    *before, storage = ask(FakeCube(ROOT_OF_6))
+    assert {result for _, result, _ in before} == {Result.PASS}
+    assert storage[:2] == ("storage", Result.NOT_VISIBLE)
+
+
 CASES: list[tuple[str, FakeCube, str, str]] = [
     ("away", FakeCube(root=NoAnswer(Fault.NOT_CONNECTED, "x")), "reachable", "that CUBE runs"),
     (
@@ -86,7 +96,6 @@ CASES: list[tuple[str, FakeCube, str, str]] = [
         "generation",
         "a proxy before it",
     ),
-    ("CUBE 6", FakeCube(ROOT_OF_6), "generation", "for CUBE up to v5"),
     (
         "a wrong password",
         FakeCube(probed=NoAnswer(Fault.NO_TOKEN, WRONG_ACCOUNT)),

@@ -51,7 +51,6 @@ def test_a_service_is_told_only_settings_that_it_knows_and_every_one_that_it_nee
     told = {name.removesuffix("_FILE") for name in load(file)["services"][service]["environment"]}
     assert told <= fields.keys() | (OF_THE_COMMAND if service == "registrar" else set())
     assert {name for name, field in fields.items() if field.is_required()} <= told
-    assert "REGISTRATION_UNIT" in told  # never by a default that differs between the two
 
 
 @BOTH
@@ -113,10 +112,3 @@ def test_beside_minichris_rabbitmq_is_our_own_and_not_in_its_network() -> None:
     assert not compose["networks"]["broker"]
     assert compose["networks"]["minichris"] == {"external": True, "name": "minichris-local"}
     assert compose["volumes"]["files"] == {"external": True, "name": "minichris-files"}
-
-
-def test_beside_minichris_the_registration_unit_is_asked_for() -> None:
-    services = load(MINICHRIS)["services"]
-    units = {services[name]["environment"]["REGISTRATION_UNIT"] for name in SETTINGS}
-    assert len(units) == 1
-    assert units.pop().startswith("${REGISTRATION_UNIT:?")

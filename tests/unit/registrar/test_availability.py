@@ -7,7 +7,6 @@ import pytest
 from lapidicom.registrar.cube.availability import (
     DATABASE,
     NOT_CUBE,
-    OTHER_GENERATION,
     WRONG_ACCOUNT,
     WRONG_USER,
     trouble,
@@ -34,7 +33,7 @@ def root(*links: str) -> Answer:
     ("reply", "expected"),
     [
         (root("pacsfiles"), None),
-        (root("pacsfiles", "pacsseries"), OTHER_GENERATION),
+        (root("pacsfiles", "pacsseries"), None),
         (root("plugins"), NOT_CUBE),
         (PAGE, NOT_CUBE),
         (Answer(200, JSON, b"{}"), NOT_CUBE),

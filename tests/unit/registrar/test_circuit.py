@@ -4,7 +4,7 @@ import asyncio
 from typing import cast
 
 from lapidicom.registrar.consumer.breaker import Blame, Failure
-from lapidicom.registrar.consumer.circuit import Circuit
+from lapidicom.registrar.consumer.circuit import Circuit, KnownGood
 from lapidicom.registrar.cube.client import Cube
 from lapidicom.registrar.cube.replies import Answer, Reply
 
@@ -54,7 +54,7 @@ def test_a_registration_that_cube_still_takes_blames_the_message() -> None:
     for reply in (KNOWN, CREATED):
         cube = PlayedCube(reply)
         circuit = circuit_at(cube)
-        circuit.succeeded(b"good", "good.dcm")
+        circuit.succeeded(KnownGood(b"good", "good.dcm"))
         assert blames(circuit, 12) == [Blame.MESSAGE] * 12
         assert cube.bodies == [b"good"] * 12
 
@@ -62,14 +62,14 @@ def test_a_registration_that_cube_still_takes_blames_the_message() -> None:
 def test_a_registration_that_cube_takes_no_more_proves_nothing() -> None:
     for reply in (NOT_FOUND, PAGE):
         circuit = circuit_at(PlayedCube(reply))
-        circuit.succeeded(b"good", "good.dcm")
+        circuit.succeeded(KnownGood(b"good", "good.dcm"))
         assert blames(circuit, 12)[-1] is Blame.SYSTEM
 
 
 def test_an_open_one_is_closed_by_it() -> None:
     cube = PlayedCube(NOT_FOUND)
     circuit = circuit_at(cube)
-    circuit.succeeded(b"good", "good.dcm")
+    circuit.succeeded(KnownGood(b"good", "good.dcm"))
     assert blames(circuit, 12)[-1] is Blame.SYSTEM
     cube.reply = KNOWN
     assert blames(circuit, 1) == [Blame.MESSAGE]
@@ -79,6 +79,6 @@ def test_an_open_one_is_closed_by_it() -> None:
 def test_for_messages_that_only_wait_it_is_sent_not_before_they_are_many() -> None:
     cube = PlayedCube(KNOWN)
     circuit = circuit_at(cube)
-    circuit.succeeded(b"good", "good.dcm")
+    circuit.succeeded(KnownGood(b"good", "good.dcm"))
     assert blames(circuit, 10, is_final=False) == [Blame.UNKNOWN] * 9 + [Blame.MESSAGE]
     assert cube.bodies == [b"good"]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lapidicom.common.messages import SeriesReceived
+from lapidicom.common.messages import SeriesSettling
 from lapidicom.registrar.cube.contract import TEXT_LIMITS
 from lapidicom.registrar.cube.mending import Request, Unregistrable, request, series_request
 from tests.support.cube import contract
@@ -60,14 +60,8 @@ def test_a_complete_message_becomes_the_request_that_cube_wants() -> None:
 
 def test_a_series_becomes_the_request_that_cube_v6_wants() -> None:
     instance = instance_stored(PatientSex="x", Modality="MR")
-    message = SeriesReceived(
-        **instance.model_dump(include=set(SeriesReceived.model_fields)),
-        folder="SERVICES/PACS/ORTHANC/p/s/r",
-        received=3,
-        refused=0,
-        ok=True,
-        ended_at=instance.received_at,
-    )
+    fields = instance.model_dump(include=set(SeriesSettling.model_fields))
+    message = SeriesSettling(**fields, folder="SERVICES/PACS/ORTHANC/p/s/r")
     made = series_request(message, 3)
     assert isinstance(made, Request)
     assert made.mended == ("PatientSex: left out",)

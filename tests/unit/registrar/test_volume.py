@@ -1,11 +1,10 @@
 import errno
-import os
 from pathlib import Path
 
 import pytest
 
 from lapidicom.registrar.cube.outcomes import Sight
-from lapidicom.registrar.cube.volume import Claim, Volume, count, look
+from lapidicom.registrar.cube.volume import Claim, Volume, look
 
 FILE = "SERVICES/PACS/X/a.dcm"
 MISSING = "SERVICES/PACS/X/b.dcm"
@@ -93,21 +92,3 @@ def test_a_volume_that_cannot_be_read_is_no_missing_file(
     monkeypatch.setattr(Path, "open", fail)
     assert volume.claim() is Claim.UNREADABLE
     assert volume.look(MISSING) is Sight.VOLUME_GONE
-
-
-def test_the_dicom_files_of_a_folder_are_counted_as_cube_does(root: Path) -> None:
-    folder = root / "SERVICES/PACS/X/series"
-    (folder / "deep.dcm").mkdir(parents=True)
-    for name in ("1.dcm", "2.dcm", "deep.dcm/3.dcm", "4.DCM", "5.json", ".6.dcm.part"):
-        (folder / name).write_bytes(b"")
-    assert count(root, "SERVICES/PACS/X/series") == 3
-    assert count(root, "SERVICES/PACS/X/none") == 0
-
-
-def test_a_folder_that_cannot_be_listed_is_no_empty_one(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def hangs(_: Path) -> None:
-        raise OSError(errno.EIO, "gone")
-
-    monkeypatch.setattr(os, "scandir", hangs)
-    with pytest.raises(OSError, match="gone"):
-        count(root, "SERVICES/PACS/X")

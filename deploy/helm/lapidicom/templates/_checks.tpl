@@ -4,11 +4,6 @@
 {{- $v := .Values }}
 {{- $faults := list }}
 
-{{- if not $v.registrationUnit }}
-{{- $faults = append $faults "registrationUnit is not set: say what one POST to CUBE registers (instance: CUBE up to v5)" }}
-{{- else if eq $v.registrationUnit "series" }}
-{{- $faults = append $faults "registrationUnit=series (CUBE v6 and later) is not possible with this version: it registers each instance (CUBE up to v5)" }}
-{{- end }}
 {{- if not $v.image.prefix }}
 {{- $faults = append $faults "image.prefix is not set: where the images are, such as registry.example.org/your-organisation" }}
 {{- end }}

@@ -146,7 +146,6 @@ securityContext:
 {{- $v := .root.Values -}}
 - {name: AMQP_URL_FILE, value: /run/secrets/lapidicom/amqp/url}
 - {name: CHRIS_FILES_ROOT, value: {{ $v.files.mountPath | quote }}}
-- {name: REGISTRATION_UNIT, value: {{ $v.registrationUnit | quote }}}
 - {name: CHRIS_RETRY_DELAYS, value: {{ join "," $v.delays.retry | quote }}}
 - {name: CHRIS_PARK_DELAY, value: {{ $v.delays.park | quote }}}
 - {name: CHRIS_SHUTDOWN_GRACE, value: {{ (index $v .component).shutdownGrace | quote }}}

@@ -33,6 +33,7 @@ def root(tmp_path: Path) -> Path:
 
 def test_files_are_counted_as_cube_counts_them(root: Path) -> None:
     (root / FOLDER / "folder.dcm").mkdir()
+    touch(root / FOLDER / ".5.dcm.part")
     assert (seen(root).count, seen(root).is_open) == (2, False)
 
 

@@ -13,6 +13,9 @@ HEADER_ID: Final = "lapidicom-id"
 HEADER_VERSION: Final = "lapidicom-version"
 """Header of the integer version of the body's format."""
 
+HEADER_EXPECTED: Final = "lapidicom-expected"
+"""Header of a SeriesReceived: how many instances the PACS has of the series."""
+
 Header = str | int | float | bool | bytes | datetime | None
 
 

@@ -83,7 +83,6 @@ class SeriesReceived(_OfSeries):
     files: int | None = Field(
         default=None, description="files of the folder as the receiver counted them then, `.dcm` only"
     )
-    expected: int | None = Field(default=None, description="instances that the PACS has of the series")
 
 
 class SeriesSettling(_OfSeries):

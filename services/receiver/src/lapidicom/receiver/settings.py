@@ -14,7 +14,6 @@ from lapidicom.common.settings.sections import (
     LogSection,
     Seconds,
     Section,
-    UnitSection,
 )
 
 
@@ -161,11 +160,11 @@ class ScpSection(Section):
         return self
 
 
-class ListenerSettings(ScpSection, SpoolSection, UnitSection, LogSection):
+class ListenerSettings(ScpSection, SpoolSection, LogSection):
     """What a listener process is given."""
 
 
-class RelaySettings(SpoolSection, DelaySection, AmqpSection, UnitSection, LogSection):
+class RelaySettings(SpoolSection, DelaySection, AmqpSection, LogSection):
     """What the relay process is given."""
 
 

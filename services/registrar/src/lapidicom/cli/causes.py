@@ -108,7 +108,7 @@ CAUSES: Final = (
     ),
     Cause(
         "files-missing",
-        "CUBE 6 knows more files of the series than the volume has had for an hour.",
+        "For an hour the volume has had fewer files of the series than a receiver stored, or CUBE 6 knows.",
         "Find out who removed them; send the series again from the PACS, then "
         "`lapidicom dlq replay --id ID`.",
     ),
@@ -129,6 +129,12 @@ CAUSES: Final = (
         "CUBE 6 has registered files of the series and not the series: it was stopped in between.",
         "Delete these files in CUBE's file browser, which keeps them on the volume; then "
         "`lapidicom dlq replay --id ID`.",
+    ),
+    Cause(
+        "registers-files",
+        "The series waited for CUBE 6, and CUBE registers single files: it was rolled back to v5.",
+        "Let `lapidicom reconcile` enqueue its files one by one; then "
+        "`lapidicom dlq drop --id ID --export FILE`.",
     ),
     Cause(
         "http_500",

@@ -17,6 +17,7 @@ from lapidicom.common.settings import CubeSection
 from lapidicom.registrar.cube.availability import trouble, trouble_at_root
 from lapidicom.registrar.cube.client import Cube
 from lapidicom.registrar.cube.contract import BEHIND_ALL
+from lapidicom.registrar.cube.generation import Generation
 from lapidicom.registrar.cube.http import HttpClient, transport_to_cube
 from lapidicom.registrar.cube.replies import Answer
 from lapidicom.registrar.cube.token import TokenAuth
@@ -95,8 +96,10 @@ class Catalogue:
 
     async def check_generation(self) -> None:
         """See that this CUBE registers single files."""
-        _, reply = await self.cube.generation()
+        generation, reply = await self.cube.generation()
         fault = trouble_at_root(reply)
+        if generation is Generation.PER_SERIES:
+            fault = "it registers whole series (v6), which this command does not search yet"
         if fault is not None:
             raise OperatorError(f"CUBE at {self.url}: {fault}", _REMEDY)
 

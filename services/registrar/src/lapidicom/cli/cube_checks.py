@@ -24,6 +24,7 @@ from lapidicom.registrar.cube.availability import (
 )
 from lapidicom.registrar.cube.client import Cube
 from lapidicom.registrar.cube.contract import PATH_NOT_FOUND
+from lapidicom.registrar.cube.generation import Generation
 from lapidicom.registrar.cube.replies import Answer, Fault, NoAnswer
 
 AREA: Final = "CUBE"
@@ -80,7 +81,9 @@ async def _steps(cube: Cube, section: CubeSection, stored: str | NotVisible) -> 
     yield checked(AREA, "login", refused_login, f"login as {user!r}", remedy)
     yield checked(AREA, "database", fault, "its database answers", _TO_DATABASE)
     path = {} if isinstance(stored, NotVisible) else {"path": stored}
-    refused = await cube.register(json.dumps(path).encode())
+    is_v6 = generation is Generation.PER_SERIES
+    register = cube.register_series if is_v6 else cube.register
+    refused = await register(json.dumps(path).encode())
     remedy = "set CHRIS_USERNAME=chris; see what a proxy or firewall before CUBE does with a POST"
     yield checked(
         AREA, "right to register", trouble_registering(refused) or "", f"{user!r} may register", remedy
@@ -88,5 +91,6 @@ async def _steps(cube: Cube, section: CubeSection, stored: str | NotVisible) -> 
     is_lost = isinstance(refused, Answer) and PATH_NOT_FOUND in (refused.fields.get("path") or ())
     elsewhere = "CUBE does not find a file that is on the volume here: it looks at another storage"
     unseen = stored if isinstance(stored, NotVisible) else elsewhere if is_lost else ""
+    unseen = NotVisible("CUBE v6 looks at its storage for whole requests only") if is_v6 else unseen
     well = "it finds a file that is on the volume here"
     yield checked(AREA, "storage", unseen, well, "let CUBE mount the volume that receivers write to")

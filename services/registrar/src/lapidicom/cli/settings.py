@@ -14,7 +14,6 @@ from lapidicom.common.settings import (
     CubeSection,
     DelaySection,
     FilesSection,
-    UnitSection,
     split_commas,
 )
 
@@ -25,7 +24,7 @@ _CUBE = CubeSection.model_fields
 _FILES = FilesSection.model_fields
 
 
-class CommandSettings(AmqpSection, DelaySection, UnitSection):
+class CommandSettings(AmqpSection, DelaySection):
     """All settings of the command."""
 
     management_url: SecretStr | None = Field(

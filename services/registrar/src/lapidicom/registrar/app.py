@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 
@@ -12,25 +12,31 @@ import structlog
 
 from lapidicom.common import telemetry
 from lapidicom.common.broker import Backoff, BrokerError, Publisher, consumer, publishers, redacted
+from lapidicom.common.directory_cache import directory_cache_seconds
 from lapidicom.common.health import serving
 from lapidicom.common.settings import CubeSection
 from lapidicom.common.telemetry import Tracing
 from lapidicom.common.topology import WORK_QUEUE, Topology, topology
 from lapidicom.registrar.consumer.breaker import Breaker
 from lapidicom.registrar.consumer.circuit import Circuit
-from lapidicom.registrar.consumer.deliveries import Deliveries
+from lapidicom.registrar.consumer.deliveries import Deliveries, TakesToOutcome
 from lapidicom.registrar.consumer.onward import Onward
-from lapidicom.registrar.consumer.registration import Registration
+from lapidicom.registrar.consumer.registration import AskTrouble, Registration
 from lapidicom.registrar.consumer.session import Session
 from lapidicom.registrar.cube.client import Cube
 from lapidicom.registrar.cube.clients import clients
+from lapidicom.registrar.cube.generation import Generation
 from lapidicom.registrar.cube.http import MakeTransport, transport_to_cube
-from lapidicom.registrar.cube.probe import SharedProbe, hindrance, trouble_of
+from lapidicom.registrar.cube.probe import SharedProbe, hindrance, trouble_of, trouble_with_series
 from lapidicom.registrar.cube.volume import Volume
 from lapidicom.registrar.mount import Mount
 from lapidicom.registrar.observation import Observation
 from lapidicom.registrar.pace import Pace
 from lapidicom.registrar.readiness import Readiness, explained
+from lapidicom.registrar.series.gateway import SeriesGateway
+from lapidicom.registrar.series.registration import SeriesRegistration
+from lapidicom.registrar.series.settle_time import settle_time
+from lapidicom.registrar.series.settling_messages import SettlingMessages
 from lapidicom.registrar.settings import RegistrarSettings
 
 log = structlog.get_logger(__name__)
@@ -82,6 +88,7 @@ class Registrar:
         self._session: Session | None = None
         self._outages = Backoff(self._pace.first_pause, self._pace.longest_outage_pause)
         self._reconnects = Backoff(self._pace.first_pause, self._pace.longest_pause)
+        self._settle_time = settle_time(settings, directory_cache_seconds(settings.files_root))
         self._mount = Mount(
             volume or Volume(settings.files_root, settings.spool),
             self._pace.volume_watch,
@@ -109,7 +116,13 @@ class Registrar:
             self._clients() as (prober, workers),
             serving(self._settings.health_port, readiness.reasons, readiness.degraded) as port,
         ):
-            log.info("registrar_started", health_port=port, broker=redacted(self._amqp_url))
+            log.info(
+                "registrar_started",
+                health_port=port,
+                broker=redacted(self._amqp_url),
+                settle_seconds=self._settle_time.seconds,
+                settle_why=self._settle_time.why,
+            )
             watching = asyncio.create_task(self._mount.watch(), name="volume")
             publishing = asyncio.create_task(onward.run(), name="onward")
             working = asyncio.create_task(self._work(prober, workers, onward, declared), name="work")
@@ -153,21 +166,21 @@ class Registrar:
 
     async def _work(self, prober: Cube, workers: list[Cube], onward: Onward, declared: Topology) -> None:
         pace = self._pace
-        probe = SharedProbe(partial(trouble_of, prober), shared=pace.probe_shared)
         circuit = Circuit(prober, Breaker(pace.window, pace.few, pace.clocks), pace.probe_shared)
         self.readiness.open_for = lambda: circuit.open_for
-        deliveries = self._observation.deliveries(
-            Registration(probe.trouble, self._mount.look),
-            circuit,
-            onward.publish,
-            declared,
-            self._settings,
-            self.readiness,
-            _name(),
-            pace.visible,
-        )
+        ways = self._ways(prober, onward, declared)
         while not self.readiness.stopping:
-            await self._until_cube_is_well(prober)
+            generation = await self._until_cube_is_well(prober)
+            deliveries = self._observation.deliveries(
+                ways[generation],
+                circuit,
+                onward.publish,
+                declared,
+                self._settings,
+                self.readiness,
+                _name(),
+                pace.visible,
+            )
             # While all messages fail alike, one at a time is tried.
             trial = circuit.open_for is not None
             try:
@@ -176,16 +189,40 @@ class Registrar:
                 log.warning("broker_consumer_lost", broker=redacted(self._amqp_url), reason=str(error))
                 await asyncio.sleep(self._reconnects.next())
 
-    async def _until_cube_is_well(self, cube: Cube) -> None:
+    def _ways(self, prober: Cube, onward: Onward, declared: Topology) -> dict[Generation, TakesToOutcome]:
+        """How a message comes to its outcome, by what CUBE registers."""
+
+        def trouble(ask: Callable[[Cube], Awaitable[str | None]]) -> AskTrouble:
+            return SharedProbe(partial(ask, prober), shared=self._pace.probe_shared).trouble
+
+        mount = self._mount
+        return {
+            Generation.PER_FILE: Registration(trouble(trouble_of), mount.look),
+            Generation.PER_SERIES: SeriesRegistration(
+                SeriesGateway(trouble(trouble_with_series), mount.look_at),
+                mount.look_at,
+                mount.look,
+                SettlingMessages(onward.publish),
+                declared.delays,
+                self._settle_time.patience,
+            ),
+        }
+
+    async def _until_cube_is_well(self, cube: Cube) -> Generation:
+        """Wait for a CUBE to register with: which generation it is may have changed meanwhile."""
         logged = None
-        while (reason := await hindrance(cube)) is not None:
+        while True:
+            generation, reason = await hindrance(cube, self._settings.registration_unit)
+            if reason is None:
+                break
             self.readiness.cube = reason
             if reason != logged:
                 log.warning("cube_not_available", reason=reason)
                 logged = reason
             await asyncio.sleep(self._outages.next())
         self.readiness.cube = None
-        log.info("cube_available", url=self._settings.cube_url)
+        log.info("cube_available", url=self._settings.cube_url, registers=generation.value)
+        return generation
 
     async def _consume(
         self, cubes: list[Cube], deliveries: Deliveries, declared: Topology, *, trial: bool

@@ -1,14 +1,18 @@
 """Our mount of the volume, asked in threads that nobody waits for: a file system may hang for ever."""
 
 import asyncio
+import errno
 from typing import Final
 
 import structlog
 
 from lapidicom.common.spool import SENTINEL
 from lapidicom.registrar.cube.outcomes import Sight
+from lapidicom.registrar.cube.series_outcomes import SeriesKey
 from lapidicom.registrar.cube.volume import Claim, Volume
 from lapidicom.registrar.may_block import DaemonThreads
+from lapidicom.registrar.series.folder import look
+from lapidicom.registrar.series.settling import Look
 
 log = structlog.get_logger(__name__)
 
@@ -62,6 +66,23 @@ class Mount:
             return await self._looks.run(lambda: self._volume.look(path))
         except (TimeoutError, OSError):
             return Sight.VOLUME_GONE
+
+    async def look_at(self, series: SeriesKey) -> Look:
+        """What is there of a series for us.
+
+        Raises:
+            OSError: the volume does not answer, or nothing is there and it is not the receivers'.
+            ValueError: the series' PACS name or UID are none.
+        """
+
+        def blocking() -> Look:
+            volume = self._volume
+            seen = look(volume.files_root, volume.spool, series.pacs_name, series.uid, series.folder)
+            if not seen.count and volume.claim() is not Claim.RECEIVERS:
+                raise OSError(errno.ENODEV, "not the receivers' volume")
+            return seen
+
+        return await self._looks.run(blocking)
 
     async def watch(self) -> None:
         """Look whose volume it is, again and again; ends by cancellation only."""

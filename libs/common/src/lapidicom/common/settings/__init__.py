@@ -9,7 +9,6 @@ from lapidicom.common.settings.sections import (
     HealthSection,
     LogSection,
     Section,
-    UnitSection,
     split_commas,
 )
 
@@ -22,7 +21,6 @@ __all__ = [
     "LogSection",
     "Section",
     "SettingsError",
-    "UnitSection",
     "load",
     "split_commas",
 ]

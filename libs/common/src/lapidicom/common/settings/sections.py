@@ -61,17 +61,6 @@ class AmqpSection(Section):
         return url
 
 
-class UnitSection(Section):
-    """What is registered with one POST."""
-
-    registration_unit: Literal["instance"] = Field(
-        default="instance",
-        alias="REGISTRATION_UNIT",
-        description="What one POST to CUBE registers: `instance` (CUBE up to v5). "
-        "Receiver and registrar alike.",
-    )
-
-
 class DelaySection(Section):
     """The delay queues: the topology depends on them, so every process that declares it reads them."""
 

@@ -22,7 +22,7 @@ FEW_SECONDS: Final = 3600.0
 CLOCK_SECONDS: Final = 5.0
 """By which the clocks of registrars may differ; `lapidicom doctor` fails above it."""
 
-OF_ONE_SERIES: Final = frozenset({"late-instances", "other-folder", "half-registered"})
+OF_ONE_SERIES: Final = frozenset({"late-instances", "other-folder", "half-registered", "deletion-pending"})
 """Reasons that tell of a series' history in CUBE: never of the system."""
 
 

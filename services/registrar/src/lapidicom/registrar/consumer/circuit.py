@@ -2,11 +2,26 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from lapidicom.registrar.consumer.breaker import Blame, Breaker, Failure
 from lapidicom.registrar.cube.client import Cube
 from lapidicom.registrar.cube.outcomes import SUCCESSES, Verdict, judge
 from lapidicom.registrar.cube.probe import SHARED_SECONDS, SharedProbe
+from lapidicom.registrar.cube.series_outcomes import SeriesKey, SeriesQuestion, judge_series
+
+
+@dataclass(frozen=True, slots=True)
+class KnownGood:
+    """A registration that has succeeded.
+
+    Attributes:
+        request: its body.
+        of: the path of the file, or the series.
+    """
+
+    request: bytes
+    of: str | SeriesKey
 
 
 class Circuit:
@@ -31,7 +46,7 @@ class Circuit:
     ) -> None:
         self._cube = cube
         self._breaker = breaker or Breaker()
-        self._known_good: tuple[bytes, str] | None = None
+        self._known_good: KnownGood | None = None
         self._resent = SharedProbe(self._send_known_good_again, shared=shared)
         self.now = clock
 
@@ -40,9 +55,9 @@ class Circuit:
         """The reason for which the system is to blame; None while it is not."""
         return self._breaker.open_for
 
-    def succeeded(self, request: bytes, path: str) -> None:
-        """A registration succeeded."""
-        self._known_good = request, path
+    def succeeded(self, known_good: KnownGood | None = None) -> None:
+        """A registration succeeded; one that can be sent again, unless it is None."""
+        self._known_good = known_good or self._known_good
         self._breaker.succeeded(self.now())
 
     def succeeded_since(self, then: float) -> bool:
@@ -67,7 +82,13 @@ class Circuit:
     async def _send_known_good_again(self) -> str | None:
         if self._known_good is None:
             return "nothing has been registered yet"
-        request, path = self._known_good
-        verdict = judge(await self._cube.register(request), path)
-        is_taken = isinstance(verdict, Verdict) and verdict.outcome in SUCCESSES
+        request, of = self._known_good.request, self._known_good.of
+        if isinstance(of, str):
+            verdict = judge(await self._cube.register(request), of)
+            is_taken = isinstance(verdict, Verdict) and verdict.outcome in SUCCESSES
+        else:
+            judged = judge_series(await self._cube.register_series(request), of)
+            is_taken = judged is SeriesQuestion.IS_IT_REGISTERED or (
+                isinstance(judged, Verdict) and judged.outcome in SUCCESSES
+            )
         return None if is_taken else "a registration that had succeeded fails now"

@@ -2,17 +2,17 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import assert_never
+from typing import Protocol, assert_never
 
 import structlog
 
 from lapidicom.common.broker import BrokerError, Delivery, Envelope, Header
-from lapidicom.common.messages import InstanceStored
+from lapidicom.common.messages import InstanceStored, SeriesReceived, SeriesSettling
 from lapidicom.common.topology import DEAD_LETTER_EXCHANGE, EXCHANGE, WORK_QUEUE, Topology, delay_queue
 from lapidicom.registrar.consumer.breaker import Blame
 from lapidicom.registrar.consumer.circuit import Circuit
 from lapidicom.registrar.consumer.headers import Waiting, after_attempt, history, iso, while_waiting
-from lapidicom.registrar.consumer.registration import Registration, Result
+from lapidicom.registrar.consumer.result import Result
 from lapidicom.registrar.consumer.retry import (
     VISIBLE_SECONDS,
     GiveUp,
@@ -32,6 +32,13 @@ log = structlog.get_logger(__name__)
 Publish = Callable[[Envelope], Awaitable[None]]
 
 
+class TakesToOutcome(Protocol):
+    """Takes a message to its outcome: of an instance or of a series, by what CUBE registers."""
+
+    async def register(self, cube: Cube, delivery: Delivery) -> Result:
+        """Never raises for what CUBE, the volume or the message does."""
+
+
 class Deliveries:
     """Ends deliveries.
 
@@ -48,7 +55,7 @@ class Deliveries:
 
     def __init__(
         self,
-        registration: Registration,
+        registration: TakesToOutcome,
         circuit: Circuit,
         publish: Publish,
         topology: Topology,
@@ -78,7 +85,7 @@ class Deliveries:
             BrokerError: the consuming connection has ended; the message will be delivered again.
         """
         try:
-            result = await self._registration.register(cube, delivery.type, delivery.version, delivery.body)
+            result = await self._registration.register(cube, delivery)
         except BrokerError:
             raise
         except Exception as error:
@@ -95,22 +102,21 @@ class Deliveries:
         verdict = result.verdict
         if verdict is None:
             await delivery.ack()
-            log.info("series_received", **self._fields(delivery, result))
+            write = log.info if isinstance(result.message, SeriesReceived) else log.debug
+            write(_events(result)[0], **self._fields(delivery, result))
             return None
         match verdict.outcome:
             case Outcome.REGISTERED | Outcome.ALREADY_REGISTERED:
-                if isinstance(result.message, InstanceStored):
-                    self._circuit.succeeded(result.request, result.message.path)
+                self._circuit.succeeded(result.known_good())
                 self._readiness.registered()
                 await delivery.ack()
-                log.debug(
-                    "instance_registered", outcome=verdict.outcome.value, **self._fields(delivery, result)
-                )
+                write = log.debug if isinstance(result.message, InstanceStored) else log.info
+                write(_events(result)[1], outcome=verdict.outcome.value, **self._fields(delivery, result))
             case Outcome.OUTAGE:
                 await self._park(delivery, result, delivery.headers)
             case Outcome.UNKNOWN_FORMAT:
                 self._readiness.met_unknown_format(delivery.type, delivery.version)
-                await self._onward(delivery, delay_queue(self._park_delay), delivery.headers)
+                await self._onward(delivery, result, delay_queue(self._park_delay), delivery.headers)
                 log.warning(
                     "message_of_unknown_format",
                     reason=verdict.reason,
@@ -161,7 +167,7 @@ class Deliveries:
     async def _retry(
         self, delivery: Delivery, result: Result, verdict: Verdict, attempts: int, delay: int
     ) -> None:
-        await self._onward(delivery, delay_queue(delay), self._attempted(delivery, verdict, attempts))
+        await self._onward(delivery, result, delay_queue(delay), self._attempted(delivery, verdict, attempts))
         log.warning(
             "registration_retried",
             reason=verdict.reason,
@@ -173,23 +179,30 @@ class Deliveries:
     async def _park(self, delivery: Delivery, result: Result, headers: Mapping[str, Header]) -> None:
         reason = result.verdict.reason if result.verdict is not None else ""
         self._readiness.parked(reason)
-        await self._onward(delivery, delay_queue(self._park_delay), headers)
+        await self._onward(delivery, result, delay_queue(self._park_delay), headers)
         log.info("message_parked", reason=reason, delay=self._park_delay, **self._fields(delivery, result))
 
     async def _bury(self, delivery: Delivery, result: Result, reason: str, attempts: int) -> None:
         verdict = result.verdict or Verdict(Outcome.INVALID, reason)
         headers = self._attempted(delivery, replace(verdict, reason=reason), attempts)
-        await self._onward(delivery, WORK_QUEUE, headers, exchange=DEAD_LETTER_EXCHANGE)
+        await self._onward(delivery, result, WORK_QUEUE, headers, exchange=DEAD_LETTER_EXCHANGE)
         log.error("message_dead_lettered", reason=reason, attempts=attempts, **self._fields(delivery, result))
 
     async def _onward(
-        self, delivery: Delivery, key: str, headers: Mapping[str, Header], exchange: str = EXCHANGE
+        self,
+        delivery: Delivery,
+        result: Result,
+        key: str,
+        headers: Mapping[str, Header],
+        exchange: str = EXCHANGE,
     ) -> None:
         """Publish, then ack: a crash between the two makes a second copy, never none."""
+        message_type, version, body = delivery.type, delivery.version, delivery.body
+        if result.instead is not None:
+            message_type, version = SeriesSettling.TYPE, SeriesSettling.VERSION
+            body = result.instead.model_dump_json().encode()
         await self._publish(
-            Envelope(
-                exchange, key, delivery.type, delivery.version, delivery.lapidicom_id, delivery.body, headers
-            )
+            Envelope(exchange, key, message_type, version, delivery.lapidicom_id, body, headers)
         )
         await delivery.ack()
 
@@ -199,3 +212,14 @@ class Deliveries:
 
     def _fields(self, delivery: Delivery, result: Result) -> dict[str, object]:
         return {"lapidicom_id": delivery.lapidicom_id} | result.log_fields()
+
+
+def _events(result: Result) -> tuple[str, str]:
+    """What is logged of a message that has ended: without a registration, and with one."""
+    match result.message:
+        case InstanceStored():
+            return "instance_awaits_series", "instance_registered"
+        case SeriesReceived():
+            return "series_received", "series_registered"
+        case _:
+            return "series_settling", "series_registered"

@@ -108,6 +108,11 @@ def while_waiting(headers: Mapping[str, Header], waiting: Waiting) -> dict[str, 
     return _without(headers, _OF_WAITING) | result
 
 
+def no_longer_waiting(headers: Mapping[str, Header]) -> dict[str, Header]:
+    """The headers of a message for which something else holds than when it was parked."""
+    return _without(headers, _OF_WAITING)
+
+
 def iso(seconds: float) -> str:
     """A time of the epoch as ISO 8601, UTC, with milliseconds."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

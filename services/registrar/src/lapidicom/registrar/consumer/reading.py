@@ -2,13 +2,15 @@
 
 from pydantic import ValidationError
 
-from lapidicom.common.messages import InstanceStored, SeriesReceived
+from lapidicom.common.messages import InstanceStored, SeriesReceived, SeriesSettling
 from lapidicom.registrar.cube.outcomes import Outcome, Verdict
 
-KNOWN: tuple[type[InstanceStored] | type[SeriesReceived], ...] = (InstanceStored, SeriesReceived)
+Known = InstanceStored | SeriesReceived | SeriesSettling
+
+KNOWN: tuple[type[Known], ...] = (InstanceStored, SeriesReceived, SeriesSettling)
 
 
-def read(message_type: str, version: int, body: bytes) -> InstanceStored | SeriesReceived | Verdict:
+def read(message_type: str, version: int, body: bytes) -> Known | Verdict:
     """Decode a message.
 
     Routing keys tell nothing: a retried message comes with the queue's name as key. A type or version that

@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import assert_never
+from typing import Final, assert_never
 
-from lapidicom.common.messages import InstanceStored, SeriesReceived
-from lapidicom.registrar.consumer.breaker import Failure
+from lapidicom.common.broker import Delivery
+from lapidicom.common.messages import InstanceStored, SeriesReceived, SeriesSettling
 from lapidicom.registrar.consumer.reading import read
+from lapidicom.registrar.consumer.result import Result
 from lapidicom.registrar.cube.client import Cube
+from lapidicom.registrar.cube.generation import Generation
 from lapidicom.registrar.cube.mending import Unregistrable, request
 from lapidicom.registrar.cube.outcomes import (
     Outcome,
@@ -18,58 +19,19 @@ from lapidicom.registrar.cube.outcomes import (
     judge,
     judge_after_look,
     judge_after_probe,
+    verdict_on,
 )
 
 AskTrouble = Callable[[], Awaitable[str | None]]
 Look = Callable[[str], Awaitable[Sight]]
 
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What a delivery has come to, with what a log line may show about it.
-
-    Attributes:
-        verdict: the outcome; None for a message that needs no registration.
-        message: the message, if it could be read.
-        mended: what was left out or cut.
-        request: the body that was sent to CUBE; may hold patient data.
-    """
-
-    verdict: Verdict | None
-    message: InstanceStored | SeriesReceived | None = None
-    mended: tuple[str, ...] = ()
-    request: bytes = b""
-
-    def failure(self) -> Failure | None:
-        """The message as the breaker counts it; None if CUBE was not asked about an instance."""
-        message, verdict = self.message, self.verdict
-        if verdict is None or not isinstance(message, InstanceStored):
-            return None
-        patient = (message.pacs_name, message.PatientID)
-        return Failure(verdict.reason, message.path, patient, message.SeriesInstanceUID)
-
-    def log_fields(self) -> dict[str, object]:
-        """UIDs and codes: no path (it holds a PatientName), no answer of CUBE's."""
-        fields: dict[str, object] = {}
-        message, verdict = self.message, self.verdict
-        if message is not None:
-            fields |= {
-                "association_id": message.association_id,
-                "SeriesInstanceUID": message.SeriesInstanceUID,
-            }
-        if isinstance(message, InstanceStored):
-            fields["SOPInstanceUID"] = message.SOPInstanceUID
-        if isinstance(message, SeriesReceived):
-            fields |= {"received": message.received, "refused": message.refused, "ok": message.ok}
-        if verdict is not None and verdict.status is not None:
-            fields["status"] = verdict.status
-        if self.mended:
-            fields["mended"] = self.mended
-        return fields
+_NOW_PER_SERIES: Final = Verdict(
+    Outcome.OUTAGE, "registers-series", explanation="CUBE is another generation than it was"
+)
 
 
 class Registration:
-    """Takes messages to their outcome.
+    """Takes messages to their outcome where CUBE registers files (up to v5).
 
     Args:
         trouble: why CUBE is not well, after what was just seen; None if it is.
@@ -80,9 +42,9 @@ class Registration:
         self._trouble = trouble
         self._look = look
 
-    async def register(self, cube: Cube, message_type: str, version: int, body: bytes) -> Result:
+    async def register(self, cube: Cube, delivery: Delivery) -> Result:
         """Take one message to its outcome; never raises for what CUBE or the message does."""
-        message = read(message_type, version, body)
+        message = read(delivery.type, delivery.version, delivery.body)
         match message:
             case Verdict():
                 return Result(message)
@@ -90,8 +52,20 @@ class Registration:
                 return Result(None, message)
             case InstanceStored():
                 return await self._register(cube, message)
+            case SeriesSettling():
+                return Result(await self._judge_settling(cube), message)
             case _:
                 assert_never(message)
+
+    async def _judge_settling(self, cube: Cube) -> Verdict:
+        """Another registrar has acknowledged instances for this message: is CUBE another one by now?"""
+        match await cube.generation():
+            case Generation.PER_FILE, _:
+                return Verdict(Outcome.INVALID, "registers-files")  # it was rolled back
+            case Generation.PER_SERIES, _:
+                return _NOW_PER_SERIES
+            case _, reply:
+                return verdict_on(reply, Outcome.OUTAGE)
 
     async def _register(self, cube: Cube, message: InstanceStored) -> Result:
         prepared = request(message)

@@ -13,7 +13,7 @@ from lapidicom.common.broker.tracing import TracedDelivery
 from lapidicom.common.messages import InstanceStored
 from lapidicom.registrar.consumer.deliveries import Deliveries
 from lapidicom.registrar.consumer.headers import history
-from lapidicom.registrar.consumer.registration import Result
+from lapidicom.registrar.consumer.result import Result
 from lapidicom.registrar.cube.client import Cube
 from lapidicom.registrar.cube.outcomes import SUCCESSES, Verdict
 

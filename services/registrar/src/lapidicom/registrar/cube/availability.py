@@ -14,18 +14,14 @@ DATABASE: Final = "CUBE answers 500 to what needs its database: is the database 
 NOT_CUBE: Final = "what answers at CHRIS_URL is not the root of CUBE's API, which ends in /api/v1/"
 WRONG_ACCOUNT: Final = "CUBE knows no such user and password: check CHRIS_USERNAME and CHRIS_PASSWORD"
 WRONG_USER: Final = "CUBE lets no user but `chris` register PACS files: CHRIS_USERNAME is another one"
-OTHER_GENERATION: Final = (
-    "this is CUBE v6 or later, which registers whole series; REGISTRATION_UNIT=instance is for CUBE up to v5"
-)
+OTHER_GENERATION: Final = "this is {}, REGISTRATION_UNIT={} is for {}: set it to auto"
 
 
 def trouble_at_root(reply: Reply) -> str | None:
     """Why the root of the API shows that this is no CUBE to register with; None if it is one."""
     match generation(reply), reply:
-        case Generation.PER_FILE, _:
+        case Generation.PER_FILE | Generation.PER_SERIES, _:
             return None
-        case Generation.PER_SERIES, _:
-            return OTHER_GENERATION
         case _, Answer(status=400):
             return "CUBE answers 400 at CHRIS_URL: is the name of its host among DJANGO_ALLOWED_HOSTS?"
         case _, Answer(status=status) if status >= 500:

@@ -1,6 +1,7 @@
 """Which generation of CUBE is this? Told by the links at the root of its API, without a login."""
 
 from enum import Enum
+from typing import Final
 
 from lapidicom.registrar.cube.replies import Answer, Reply
 
@@ -11,6 +12,10 @@ class Generation(Enum):
     PER_FILE = "CUBE up to v5"
     PER_SERIES = "CUBE v6 or later"
     UNKNOWN = "unknown"
+
+
+UNITS: Final = {"instance": Generation.PER_FILE, "series": Generation.PER_SERIES}
+"""Values of REGISTRATION_UNIT, each with the generation that it is for."""
 
 
 def generation(reply: Reply) -> Generation:

@@ -9,7 +9,7 @@ import posixpath
 from dataclasses import dataclass
 from datetime import date
 
-from lapidicom.common.messages import InstanceStored, SeriesReceived
+from lapidicom.common.messages import InstanceStored, SeriesSettling
 from lapidicom.registrar.cube.contract import (
     AGES,
     FOLDER_LIMIT,
@@ -50,7 +50,7 @@ def request(message: InstanceStored) -> Request | Unregistrable:
     return _request(message, message.path, PATH_LIMIT, {})
 
 
-def series_request(message: SeriesReceived, ndicom: int) -> Request | Unregistrable:
+def series_request(message: SeriesSettling, ndicom: int) -> Request | Unregistrable:
     """Build the request of `POST pacs/series/` for one series.
 
     Args:
@@ -61,7 +61,7 @@ def series_request(message: SeriesReceived, ndicom: int) -> Request | Unregistra
 
 
 def _request(
-    message: InstanceStored | SeriesReceived, path: str, limit: int, more: dict[str, int]
+    message: InstanceStored | SeriesSettling, path: str, limit: int, more: dict[str, int]
 ) -> Request | Unregistrable:
     fault = _path_fault(path, limit) or _identity_fault(message)
     if fault:
@@ -113,7 +113,7 @@ def _path_fault(path: str, limit: int) -> str | None:
     return None
 
 
-def _identity_fault(message: InstanceStored | SeriesReceived) -> str | None:
+def _identity_fault(message: InstanceStored | SeriesSettling) -> str | None:
     for name, limit in IDENTITY_LIMITS.items():
         value = getattr(message, name)
         if not value.strip():

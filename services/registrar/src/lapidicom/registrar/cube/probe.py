@@ -9,9 +9,15 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from lapidicom.registrar.cube.availability import trouble, trouble_at_root, trouble_registering
+from lapidicom.registrar.cube.availability import (
+    OTHER_GENERATION,
+    trouble,
+    trouble_at_root,
+    trouble_registering,
+)
 from lapidicom.registrar.cube.client import Cube
 from lapidicom.registrar.cube.contract import NO_FIELDS
+from lapidicom.registrar.cube.generation import UNITS, Generation
 
 SHARED_SECONDS: Final = 5.0
 
@@ -52,7 +58,7 @@ class SharedProbe:
 
 
 async def trouble_of(cube: Cube) -> str | None:
-    """Why nobody can register files with this CUBE now; None if it is well."""
+    """Why nobody can register files with this CUBE (up to v5) now; None if it is well."""
     return trouble(await cube.probe()) or trouble_registering(await cube.register(NO_FIELDS))
 
 
@@ -61,7 +67,16 @@ async def trouble_with_series(cube: Cube) -> str | None:
     return trouble(await cube.probe()) or trouble_registering(await cube.register_series(NO_FIELDS))
 
 
-async def hindrance(cube: Cube) -> str | None:
-    """Why nothing can be registered; None if this is a CUBE that registers files, and it is well."""
-    _, root = await cube.generation()
-    return trouble_at_root(root) or await trouble_of(cube)
+async def hindrance(cube: Cube, unit: str) -> tuple[Generation, str | None]:
+    """Which generation this CUBE is, and why nothing can be registered there; None if it is well.
+
+    Args:
+        cube: on which it is asked.
+        unit: REGISTRATION_UNIT.
+    """
+    found, root = await cube.generation()
+    wanted = UNITS.get(unit, found)
+    if (fault := trouble_at_root(root)) is None and found is not wanted:
+        fault = OTHER_GENERATION.format(found.value, unit, wanted.value)
+    ask = trouble_with_series if found is Generation.PER_SERIES else trouble_of
+    return found, fault or await ask(cube)

@@ -1,7 +1,6 @@
 """Looks at CUBE's storage through our own, read-only mount. Blocks for as long as the file system does."""
 
 import errno
-import os
 import stat
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -35,30 +34,6 @@ def look(files_root: Path, path: str) -> Sight:
     except OSError:
         return Sight.VOLUME_GONE
     return Sight.ABSENT
-
-
-def count(files_root: Path, folder: str) -> int:
-    """The DICOM files of a series' folder, counted as CUBE v6 does: `*.dcm`, also in folders below it.
-
-    None are in a folder that is not there.
-
-    Raises:
-        OSError: the volume does not answer.
-    """
-    found = 0
-    waiting = [files_root / folder]
-    while waiting:
-        try:
-            with os.scandir(waiting.pop()) as entries:
-                for entry in entries:
-                    if entry.is_dir():
-                        waiting.append(Path(entry.path))
-                    elif entry.name.endswith(".dcm") and entry.is_file():
-                        found += 1
-        except OSError as error:
-            if error.errno not in ABSENT:
-                raise
-    return found
 
 
 class Claim(Enum):
