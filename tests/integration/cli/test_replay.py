@@ -37,6 +37,12 @@ def ids(url: str, queue: str) -> list[str]:
     return [message.headers[HEADER_ID] for message in take_all(url, queue)]
 
 
+def left(url: str, count: int) -> list[str]:
+    """The ids of so many dead letters, once all that a command has given back are ready again."""
+    eventually(lambda: look(url, DEAD_LETTER_QUEUE).ready == count, 20, every=0.1)
+    return ids(url, DEAD_LETTER_QUEUE)
+
+
 def filled(url: str, *letters: Envelope) -> list[str]:
     bury(url, letters)
     eventually(lambda: look(url, DEAD_LETTER_QUEUE).ready == len(letters), 20, every=0.1)
@@ -78,7 +84,8 @@ def test_only_what_the_filters_mean_is_replayed_and_the_rest_keeps_its_order(amq
     assert "8 of 30 dead letters" in ended.out
     meant = buried[2::3][:8]
     assert ids(amqp_url, WORK_QUEUE) == meant
-    assert ids(amqp_url, DEAD_LETTER_QUEUE) == [name for name in buried if name not in meant]
+    rest = [name for name in buried if name not in meant]
+    assert left(amqp_url, len(rest)) == rest
 
 
 def test_more_letters_than_may_be_held_are_passed_over_and_keep_their_order(
@@ -103,7 +110,7 @@ def test_a_replay_that_ends_early_leaves_the_order_of_the_rest(
     buried = filled(amqp_url, *map(dead_letter, range(1, 61)))
     assert replay(amqp_url, "--all", "--first", "3").status == 0
     assert ids(amqp_url, WORK_QUEUE) == buried[:3]
-    assert ids(amqp_url, DEAD_LETTER_QUEUE) == buried[3:]
+    assert left(amqp_url, 57) == buried[3:]
 
 
 def test_letters_that_are_held_for_long_are_given_back_and_taken_again(
@@ -118,7 +125,7 @@ def test_letters_that_are_held_for_long_are_given_back_and_taken_again(
     ended = replay(amqp_url, "--reason", "file-missing", "--reason", "refused: StudyDate", "--json")
     assert (ended.status, ended.document["sent"]) == (0, 14)
     assert ids(amqp_url, WORK_QUEUE) == [name for number, name in enumerate(buried, 1) if number % 3]
-    assert ids(amqp_url, DEAD_LETTER_QUEUE) == buried[2::3]
+    assert left(amqp_url, len(buried[2::3])) == buried[2::3]
 
 
 def test_a_dry_run_tells_and_does_nothing(amqp_url: str) -> None:
@@ -127,7 +134,7 @@ def test_a_dry_run_tells_and_does_nothing(amqp_url: str) -> None:
     assert ended.status == 0
     assert "2 of 2 dead letters would be replayed" in ended.out
     assert look(amqp_url, WORK_QUEUE).ready == 0
-    assert ids(amqp_url, DEAD_LETTER_QUEUE) == buried
+    assert left(amqp_url, len(buried)) == buried
 
 
 def test_an_edit_changes_the_field_and_nothing_else(amqp_url: str) -> None:
@@ -198,7 +205,7 @@ def test_a_second_operator_is_told_of_the_first_and_sees_no_empty_list(
     ended = asyncio.run(work_meanwhile())
     assert (ended.status, ended.out) == (3, "")
     assert ended.err.startswith("lapidicom: another operator is at the dead letters")
-    assert ids(amqp_url, DEAD_LETTER_QUEUE) == buried
+    assert left(amqp_url, len(buried)) == buried
 
 
 def test_a_consumer_that_knows_no_lock_is_told_of_too(amqp_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,4 +248,4 @@ def test_an_act_that_cannot_be_written_down_is_not_begun(amqp_url: str, tmp_path
     ended = in_process("dlq", "replay", "--all", AMQP_URL=amqp_url, LAPIDICOM_AUDIT_LOG=str(tmp_path / "x/y"))
     assert ended.status == 2
     assert "not begun: the audit log" in ended.err
-    assert ids(amqp_url, DEAD_LETTER_QUEUE) == buried
+    assert left(amqp_url, len(buried)) == buried
