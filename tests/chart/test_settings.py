@@ -142,3 +142,11 @@ def test_keda_looks_at_the_work_queue_over_http(all_rendered: dict[str, Rendered
         assert trigger["metadata"]["protocol"] == "http"
         assert trigger["metadata"]["mode"] == "QueueLength"
         assert scaled["spec"]["minReplicaCount"] >= 1
+
+
+def test_both_services_are_told_where_pacs_answer(all_rendered: Mapping[str, Rendered]) -> None:
+    for component in SERVICES:
+        given = environment(all_rendered["cluster-keda"], component)
+        assert given["CHRIS_PACS_ADDRESS"] == "BCH MAIN=10.1.0.7:104,MGH=pacs.example.org:11112"
+        assert given["CHRIS_SCP_AET"] == "CHRIS PROD"
+        assert environment(all_rendered["trial"], component)["CHRIS_PACS_ADDRESS"] == ""

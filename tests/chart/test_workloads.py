@@ -149,12 +149,12 @@ def test_a_receiver_may_speak_to_rabbitmq_and_a_registrar_to_cube_and_to_both_se
         if name != "hostport"
         for component in ("receiver", "registrar")
     }
-    dns, amqp, otlp, health = {53, 5353}, {5671, 5672}, {4318}, {"health"}
+    dns, amqp, otlp, health, pacs = {53, 5353}, {5671, 5672}, {4318}, {"health"}, {104, 11112}
     assert ports == {
         ("trial", "receiver"): dns | amqp,
         ("trial", "registrar"): dns | amqp | health | {8000},
-        ("cluster-keda", "receiver"): dns | amqp | otlp,
-        ("cluster-keda", "registrar"): dns | amqp | otlp | health | {443},
+        ("cluster-keda", "receiver"): dns | amqp | otlp | pacs,
+        ("cluster-keda", "registrar"): dns | amqp | otlp | pacs | health | {443},
         ("external-hpa", "receiver"): dns | amqp,
         ("external-hpa", "registrar"): dns | amqp | health | {8000},
     }

@@ -19,6 +19,7 @@ from tests.support.command import Ended, in_process, start
 from tests.support.instances import EXPLICIT, IMPLICIT, Instance, instance, leaks
 from tests.support.journals import all_records, journal_folders, records_of
 from tests.support.polling import eventually
+from tests.support.query_scps import match, query_scp
 from tests.support.queues import look, purge, take_all
 from tests.support.whole_path import OBSERVER_QUEUE, WholePath
 
@@ -365,3 +366,39 @@ def test_killed_at_any_moment_and_begun_again_all_that_is_stored_is_registered_o
 
 def _until_registered(losing: LosingPath, paths: set[str], count: int) -> None:
     eventually(lambda: len(paths & losing.cube.control.paths()) >= count, 60)
+
+
+def test_a_series_of_which_the_pacs_has_more_than_came_is_listed_with_its_uids(losing: LosingPath) -> None:
+    losing.place("SOURCE", *GONE)
+    whole, short = (one.tags for one in (GONE[0], GONE[2]))
+    rows = [match(str(whole.SeriesInstanceUID), 2), match(str(short.SeriesInstanceUID), 9)]
+    with query_scp(lambda _: [*((0xFF00, row) for row in rows), (0, None)]) as port:
+        address = {"CHRIS_PACS_ADDRESS": f"SOURCE=127.0.0.1:{port}"}
+        document = losing.reconcile("SOURCE", "--dry-run", "--source", "--json", **address).document
+        ended = losing.reconcile("SOURCE", "--dry-run", "--source", **address)
+    assert document["incomplete"] == 1
+    [series] = document["incomplete_series"]
+    assert series == {
+        "pacs_name": "SOURCE",
+        "StudyInstanceUID": short.StudyInstanceUID,
+        "SeriesInstanceUID": short.SeriesInstanceUID,
+        "pacs": 9,
+        "volume": 1,
+        "cube": 0,
+        "why": "",
+    }
+    assert not document["sound"]
+    assert ended.status == 1
+    assert "Series that never came whole" in ended.out
+    assert leaks(ended.out + ended.err) == []
+
+
+# pynetdicom leaves a socket that was never connected to the garbage collector
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_pacs_that_cannot_be_asked_is_told(losing: LosingPath) -> None:
+    ended = losing.reconcile("SOURCE", "--dry-run", "--source")
+    assert ended.status == 2
+    assert "set CHRIS_PACS_ADDRESS" in ended.err
+    ended = losing.reconcile("SOURCE", "--dry-run", "--source", CHRIS_PACS_ADDRESS="SOURCE=127.0.0.1:1")
+    assert ended.status == 1
+    assert "series whose number the PACS did not tell: absent" in ended.out

@@ -11,6 +11,8 @@ from tests.support.command import Ended, in_process
 from tests.support.instances import ROOT, instance, leaks
 from tests.support.journals import all_records
 from tests.support.polling import eventually
+from tests.support.ports import free_port
+from tests.support.query_scps import match, query_scp
 from tests.support.queues import look
 from tests.support.whole_path import OBSERVER_QUEUE, WholePath
 
@@ -207,3 +209,38 @@ def test_nothing_was_taken_from_any_queue(traced: WholePath) -> None:
     assert ended.status == 12
     assert before == [4, 1]
     assert [look(traced.amqp_url, queue).ready for queue in (WORK_QUEUE, DEAD_LETTER_QUEUE)] == before
+
+
+def of_source(traced: WholePath, uid: str, port: int, *options: str) -> Ended:
+    settings = traced.command_settings | {"CHRIS_PACS_ADDRESS": f"{CALLING}=127.0.0.1:{port}"}
+    return in_process("trace", uid, *options, **settings)
+
+
+def test_a_series_that_never_came_whole_is_incomplete(traced: WholePath) -> None:
+    series, study = f"{ROOT}.1", f"{ROOT}.0"
+    with query_scp(lambda _: [(0xFF00, match(series, 5)), (0xFF00, match("1.2.9", 7)), (0, None)]) as port:
+        ended = of_source(traced, series, port)
+        document = of_source(traced, study, port, "--json").document
+    assert ended.status == 17, ended.out + ended.err
+    assert f"Series {series} is incomplete." in ended.out
+    assert [CALLING, study, series, "5", "1", "1"] in [line.split() for line in ended.lines]
+    counts = {one["SeriesInstanceUID"]: one for one in document["third_count"]}
+    assert document["state"] == "dead letter"
+    assert [counts["1.2.9"][key] for key in ("pacs", "volume", "cube")] == [7, 0, 0]
+    assert [counts[f"{ROOT}.4"][key] for key in ("pacs", "volume", "cube", "why")] == [
+        None,
+        3,
+        0,
+        "PACS: no such series",
+    ]
+
+
+# pynetdicom leaves a socket that was never connected to the garbage collector
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_series_that_came_whole_is_registered_and_a_pacs_that_is_absent_is_named(traced: WholePath) -> None:
+    series = f"{ROOT}.1"
+    with query_scp(lambda _: [(0xFF00, match(series, 1)), (0, None)]) as port:
+        assert of_source(traced, series, port).status == 0
+    ended = of_source(traced, series, free_port())
+    assert ended.status == 0
+    assert "PACS: absent" in ended.out

@@ -65,7 +65,9 @@ def test_settings_with_which_a_service_could_not_start_are_told() -> None:
 
 
 def test_without_the_receivers_model_nobody_knows_its_names() -> None:
-    assert check_settings({"cli": CommandSettings}, {"CHRIS_SCP_AET": "x"})[-1].result is Result.NOT_VISIBLE
+    assert (
+        check_settings({"cli": CommandSettings}, {"CHRIS_SCP_STRICT": "x"})[-1].result is Result.NOT_VISIBLE
+    )
 
 
 def volume(root: Path | None, spool: Path | None = None, needed: int = 1) -> list[Check]:

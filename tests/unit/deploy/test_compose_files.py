@@ -15,7 +15,10 @@ CHECKOUT = Path(__file__).parents[3]
 TRIAL = CHECKOUT / "docker-compose.yml"
 MINICHRIS = CHECKOUT / "deploy/compose/minichris.yml"
 BOTH = pytest.mark.parametrize("file", [TRIAL, MINICHRIS], ids=lambda file: file.name)
-OF_THE_COMMAND = {"AMQP_MANAGEMENT_URL", "CHRIS_RECEIVER_URL", "CHRIS_REGISTRAR_URL", "LAPIDICOM_AUDIT_LOG"}
+OF_THE_COMMAND = {
+    *("AMQP_MANAGEMENT_URL", "CHRIS_RECEIVER_URL", "CHRIS_REGISTRAR_URL", "LAPIDICOM_AUDIT_LOG"),
+    "CHRIS_PACS_ADDRESS",
+}
 """What the registrar's container is told for `lapidicom`, which runs in it."""
 SETTINGS: dict[str, type[Section]] = {"receiver": ReceiverSettings, "registrar": RegistrarSettings}
 

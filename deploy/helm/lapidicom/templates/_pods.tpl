@@ -149,6 +149,13 @@ securityContext:
 - {name: CHRIS_RETRY_DELAYS, value: {{ join "," $v.delays.retry | quote }}}
 - {name: CHRIS_PARK_DELAY, value: {{ $v.delays.park | quote }}}
 - {name: CHRIS_SHUTDOWN_GRACE, value: {{ (index $v .component).shutdownGrace | quote }}}
+- {name: CHRIS_SCP_AET, value: {{ $v.receiver.aeTitle | quote }}}
+{{- $addresses := list }}
+{{- range $title, $address := $v.pacs.addresses }}
+{{- $addresses = append $addresses (printf "%s=%s" $title $address) }}
+{{- end }}
+- {name: CHRIS_PACS_ADDRESS, value: {{ join "," $addresses | quote }}}
+- {name: CHRIS_PACS_TIMEOUT, value: {{ $v.pacs.timeoutSeconds | quote }}}
 - {name: HEALTH_PORT, value: "8080"}
 - {name: LOG_FORMAT, value: {{ $v.log.format | quote }}}
 - {name: CHRIS_VERBOSE, value: {{ ternary "yes" "no" $v.log.verbose | quote }}}

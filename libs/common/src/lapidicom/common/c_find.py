@@ -11,15 +11,17 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from lapidicom.common.pacs_address import PacsAddress
 
 if TYPE_CHECKING:
     from pydicom import Dataset
     from pynetdicom.association import Association
+
+T = TypeVar("T")
 
 MOST_MATCHES: Final = 100_000
 """Of one question; a PACS that sends more is at fault."""
@@ -33,8 +35,10 @@ _PENDING: Final = frozenset({0xFF00, 0xFF01})
 class NoCount(StrEnum):
     """Why the number of instances is not known."""
 
+    NO_ADDRESS = "no address"
+    """CHRIS_PACS_ADDRESS does not name it."""
     ABSENT = "absent"
-    """Nobody answers at its address."""
+    """Nobody takes a connection at its address."""
     SLOW = "slow"
     """It has not answered within the time limit."""
     REFUSED = "refused"
@@ -48,6 +52,65 @@ class NoCount(StrEnum):
 
 
 Count = int | NoCount
+
+RESTS: Final = frozenset({NoCount.ABSENT, NoCount.SLOW})
+"""After one of these a PACS is left alone for a while: else each question would wait for it."""
+
+REST_SECONDS: Final = 60.0
+
+
+class PacsQueries:
+    """The PACS that can be asked, by their names in paths.
+
+    Args:
+        addresses: of `parse_pacs_addresses`.
+        calling: our AE title.
+        seconds: for a question.
+        rest: for how many seconds a PACS is left alone that has not answered.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        addresses: Mapping[str, PacsAddress],
+        calling: str,
+        seconds: float,
+        *,
+        rest: float = REST_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._addresses = addresses
+        self._calling = calling
+        self._seconds = seconds
+        self._rest = rest
+        self._clock = clock
+        self._resting: dict[str, tuple[float, NoCount]] = {}
+
+    def of_series(self, pacs_name: str, study_uid: str, series_uid: str) -> Count:
+        """How many instances a PACS has of a series. Blocks; never raises for what the PACS does."""
+        return self._ask(
+            pacs_name,
+            lambda pacs: count_of_series(pacs, self._calling, study_uid, series_uid, seconds=self._seconds),
+        )
+
+    def of_study(self, pacs_name: str, study_uid: str) -> Mapping[str, Count] | NoCount:
+        """How many instances a PACS has of each series of a study. Blocks, and never raises, likewise."""
+        return self._ask(
+            pacs_name,
+            lambda pacs: counts_of_study(pacs, self._calling, study_uid, seconds=self._seconds),
+        )
+
+    def _ask(self, pacs_name: str, ask: Callable[[PacsAddress], T | NoCount]) -> T | NoCount:
+        address = self._addresses.get(pacs_name)
+        if address is None:
+            return NoCount.NO_ADDRESS
+        until, why = self._resting.get(pacs_name, (0.0, NoCount.ABSENT))
+        if self._clock() < until:
+            return why
+        answer = ask(address)
+        if isinstance(answer, NoCount) and answer in RESTS:
+            self._resting[pacs_name] = self._clock() + self._rest, answer
+        return answer
 
 
 def count_of_series(

@@ -12,15 +12,10 @@ from lapidicom.common.settings.sections import (
     FilesSection,
     HealthSection,
     LogSection,
+    PacsSection,
     Seconds,
     Section,
 )
-
-
-def _ae_title(value: str) -> str:
-    if not value.strip() or not value.isascii() or not value.isprintable() or "\\" in value:
-        raise ValueError("an AE title is 1 to 16 printable ASCII characters without backslash (PS3.5 6.2)")
-    return value.strip()
 
 
 def _max_pdu_length(value: int) -> int:
@@ -78,15 +73,10 @@ class SpoolSection(FilesSection):
 
 
 class ScpSection(Section):
-    """The C-STORE SCP: its AE title, limits and time-outs."""
+    """The C-STORE SCP: its limits and time-outs."""
 
     port: Annotated[int, Field(ge=0, le=65535)] = Field(
         default=11111, alias="PORT", description="TCP port of the SCP; 0 takes a free one and logs it."
-    )
-    aet: Annotated[str, Field(max_length=16), AfterValidator(_ae_title)] = Field(
-        default="ChRIS",
-        alias="CHRIS_SCP_AET",
-        description="AE title by which PACS call this SCP. Not demanded: any called AE title is accepted.",
     )
     strict: bool = Field(
         default=False,
@@ -164,7 +154,7 @@ class ListenerSettings(ScpSection, SpoolSection, LogSection):
     """What a listener process is given."""
 
 
-class RelaySettings(SpoolSection, DelaySection, AmqpSection, LogSection):
+class RelaySettings(PacsSection, SpoolSection, DelaySection, AmqpSection, LogSection):
     """What the relay process is given."""
 
 

@@ -59,12 +59,13 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class RegisteredFile:
-    """A row of CUBE's: path below its storage root, link, when it was registered, SeriesInstanceUID."""
+    """A row of CUBE's: path below its storage root, link, when it was registered, the UIDs of its series."""
 
     path: str = field(repr=False)
     url: str
     registered_at: str
     series_uid: str
+    study_uid: str = ""
 
 
 @dataclass(slots=True)
@@ -136,8 +137,9 @@ class Catalogue:
         body = await self._ask(asked, may_be_500=True)
         if body:
             for row in body.get("results", ()):
-                when, series = row.get("creation_date", ""), row.get("SeriesInstanceUID", "")
-                listing.files[row["fname"]] = RegisteredFile(row["fname"], row["url"], when, series)
+                when, path = row.get("creation_date", ""), row["fname"]
+                uids = row.get("SeriesInstanceUID", ""), row.get("StudyInstanceUID", "")
+                listing.files[path] = RegisteredFile(path, row["url"], when, *uids)
             return int(body["count"])
         total = await self.count(**parameters)  # answers only if CUBE is well
         if size == 1:

@@ -14,6 +14,7 @@ from lapidicom.common.settings import (
     CubeSection,
     DelaySection,
     FilesSection,
+    PacsSection,
     split_commas,
 )
 
@@ -24,7 +25,7 @@ _CUBE = CubeSection.model_fields
 _FILES = FilesSection.model_fields
 
 
-class CommandSettings(AmqpSection, DelaySection):
+class CommandSettings(AmqpSection, DelaySection, PacsSection):
     """All settings of the command."""
 
     management_url: SecretStr | None = Field(

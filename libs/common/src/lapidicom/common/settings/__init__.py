@@ -8,6 +8,7 @@ from lapidicom.common.settings.sections import (
     FilesSection,
     HealthSection,
     LogSection,
+    PacsSection,
     Section,
     split_commas,
 )
@@ -19,6 +20,7 @@ __all__ = [
     "FilesSection",
     "HealthSection",
     "LogSection",
+    "PacsSection",
     "Section",
     "SettingsError",
     "load",

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 
 from lapidicom.common import amqp_url
+from lapidicom.common.pacs_address import parse_pacs_addresses
 
 S = TypeVar("S", bound="Section")
 
@@ -116,6 +117,39 @@ class CubeSection(Section):
         description="CUBE's user. CUBE lets only the user named `chris` register PACS files.",
     )
     cube_password: SecretStr = Field(alias="CHRIS_PASSWORD", description="The password of CUBE's user.")
+
+
+def _ae_title(value: str) -> str:
+    if not value.strip() or not value.isascii() or not value.isprintable() or "\\" in value:
+        raise ValueError("an AE title is 1 to 16 printable ASCII characters without backslash (PS3.5 6.2)")
+    return value.strip()
+
+
+def _pacs_address(value: str) -> str:
+    parse_pacs_addresses(value)
+    return value
+
+
+class PacsSection(Section):
+    """How PACS are asked for the number of a series' instances (C-FIND)."""
+
+    aet: Annotated[str, Field(max_length=16), AfterValidator(_ae_title)] = Field(
+        default="ChRIS",
+        alias="CHRIS_SCP_AET",
+        description="AE title by which PACS call this SCP, and with which they are asked. "
+        "Not demanded: any called AE title is accepted.",
+    )
+    pacs_address: Annotated[str, AfterValidator(_pacs_address)] = Field(
+        default="",
+        alias="CHRIS_PACS_ADDRESS",
+        description="Where PACS answer C-FIND, as AETITLE=host:port with commas: how many instances a series "
+        "has there. Unset, or for other PACS: unknown.",
+    )
+    pacs_timeout: Seconds = Field(
+        default=10,
+        alias="CHRIS_PACS_TIMEOUT",
+        description="Seconds for which a PACS may take to answer how many instances it has.",
+    )
 
 
 class HealthSection(Section):

@@ -9,6 +9,8 @@ from pydantic import ConfigDict, Field, computed_field
 from lapidicom.cli.answers import NUMBER, Answer, Display
 from lapidicom.cli.masking import masked_path
 from lapidicom.cli.reconcile.fate import Fate
+from lapidicom.cli.third_count import SeriesCounts
+from lapidicom.common.c_find import NoCount
 
 MOST_SHOWN: Final = 1000
 """Findings of one kind that are kept with their paths; beyond that they are only counted."""
@@ -21,6 +23,9 @@ HELP: Final = {
     Fate.UNREADABLE: "the file is no DICOM file that could be registered; look at it",
 }
 """What to do about those that are not enqueued."""
+
+_TOLD: Final = frozenset({NoCount.NO_ADDRESS, NoCount.NO_SUCH_SERIES})
+"""A PACS of which nobody said where it is, or that has given the series away: nothing is amiss."""
 
 _IS_IT: Final = "is this CUBE's volume?"
 
@@ -73,11 +78,12 @@ class Findings(Answer):
 
     `folders`, `files`: series folders that were looked at, and instances in them; `registered`: of these in
     CUBE. `registered_meanwhile`: between the look and the enqueueing. `left_before`: what earlier runs, on
-    which this one goes on, found missing and did not enqueue.
+    which this one goes on, found missing and did not enqueue. `incomplete`: series of which the PACS has more
+    than came, the first ones in `incomplete_series`; `not_told`: those of which it told none, by the reason.
     """
 
     model_config = ConfigDict(frozen=False)
-    shown: ClassVar[tuple[str, ...]] = ("rows", "listed")
+    shown: ClassVar[tuple[str, ...]] = ("rows", "incomplete_series", "listed")
 
     run: str = ""
     dry_run: bool = False
@@ -90,6 +96,9 @@ class Findings(Answer):
     enqueued: int = 0
     registered_meanwhile: int = 0
     left_before: int = 0
+    incomplete: int = 0
+    incomplete_series: Annotated[list[SeriesCounts], Display("Series that never came whole")] = []
+    not_told: dict[NoCount, int] = {}
     show_phi: Annotated[bool, Field(exclude=True)] = False
     most: Annotated[int, Field(exclude=True)] = MOST_SHOWN
     rows: Annotated[list[Row], Display(""), Field(exclude=True)] = []
@@ -104,6 +113,15 @@ class Findings(Answer):
             )
             files.files.append(File(path=shown, why=why))
 
+    def add_series(self, series: SeriesCounts, answer: int | NoCount) -> None:
+        """Note what a PACS has told of a series."""
+        if isinstance(answer, NoCount):
+            self.not_told[answer] = self.not_told.get(answer, 0) + 1
+        elif series.is_incomplete:
+            self.incomplete += 1
+            if len(self.incomplete_series) < self.most:
+                self.incomplete_series.append(series)
+
     @property
     def left(self) -> int:
         """Files that are neither registered nor enqueued; too young ones do not count."""
@@ -113,7 +131,9 @@ class Findings(Answer):
     @property
     def unsound(self) -> int:
         """What is missing in the folders that were looked at, by this run and those before it."""
-        return self.left_before + self.left + self.not_on_volume.count + self.not_on_volume.unnamed
+        not_told = sum(count for why, count in self.not_told.items() if why not in _TOLD)
+        gone = self.not_on_volume
+        return self.left_before + self.left + gone.count + gone.unnamed + self.incomplete + not_told
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -159,3 +179,8 @@ class Findings(Answer):
             "find out who removed them; send them again from the PACS",
         )
         yield Row(what=what, count=self.in_journal_without_file.count, remedy=remedy)
+        what, remedy = "series of which the PACS has more than came", "send them again from the PACS"
+        yield Row(what=what, count=self.incomplete, remedy=remedy)
+        for why, count in self.not_told.items():
+            what = f"series whose number the PACS did not tell: {why}"
+            yield Row(what=what, count=count, remedy="" if why in _TOLD else "see CHRIS_PACS_ADDRESS")

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -24,11 +25,13 @@ from lapidicom.cli.queues import waiting
 from lapidicom.cli.reconcile.fate import UNSETTLED, Fate, Missing
 from lapidicom.cli.reconcile.findings import Findings
 from lapidicom.cli.reconcile.journals import VanishedFiles, attach
-from lapidicom.cli.reconcile.message import NoMessage, Registration, message_of
+from lapidicom.cli.reconcile.message import NoMessage, Registration, message_of, of_file
 from lapidicom.cli.reconcile.resume import StateFile
 from lapidicom.cli.reconcile.volume import PROGRESS_FILES, SeriesFolder, series_folders
 from lapidicom.cli.shell import DryRun, Shell, Yes
+from lapidicom.cli.third_count import Pacs, series_counts
 from lapidicom.cli.times import parse_rate, parse_time
+from lapidicom.common.c_find import NoCount
 from lapidicom.common.instance.path import PACS_ROOT
 from lapidicom.common.journal.survey import Survey
 
@@ -84,6 +87,12 @@ class Options:
     without_journals: Annotated[
         bool, typer.Option("--without-journals", help="Go on where no journals can be seen.")
     ] = False
+    source: Annotated[
+        bool,
+        typer.Option(
+            "--source", help="Ask the PACS, too (CHRIS_PACS_ADDRESS): which series never came whole."
+        ),
+    ] = False
     state: Annotated[
         Path | None,
         typer.Option(help="Keep in this file how far it is; with a file that exists, go on from there."),
@@ -121,6 +130,7 @@ class Run:
         add = partial(findings.add, findings.in_journal_without_file)
         vanished = VanishedFiles(self.root, options.pacs, options.since, options.older_than, add)
         self._look_once = None if self.spool is None else vanished.look
+        self._source = Pacs(self.shell.settings) if options.source else None
 
     async def run(self) -> None:
         """Look at everything, and enqueue what is lost.
@@ -216,9 +226,33 @@ class Run:
                 findings.registered += 1
             else:
                 window[path] = Missing(path, modified)
+        if self._source is not None and folder.files:
+            await self._ask_source(self._source, folder, listing)
         for path in listing.files.keys() - {f"{folder.path}/{name}" for name in folder.files}:
             if not await of_volume((self.root / path).exists):
                 findings.add(findings.not_on_volume, path)
+
+    async def _ask_source(self, source: Pacs, folder: SeriesFolder, listing: Listing) -> None:
+        """Set what the PACS has beside what came; what is younger than --older-than may be coming still.
+
+        CUBE is asked for the series where too little came: another identity of it has another folder.
+        """
+        if max(folder.files.values()) > self.options.older_than.timestamp():
+            return
+        row = next(iter(listing.files.values()), None)
+        study, series = (row.study_uid, row.series_uid) if row is not None else ("", "")
+        if not (study and series):
+            first = f"{folder.path}/{next(iter(folder.files))}"
+            with suppress(NoMessage, OSError, UnicodeError):
+                found = (await of_volume(partial(of_file, self.root, first))).message
+                study, series = found.StudyInstanceUID, found.SeriesInstanceUID
+        if not (study and series):
+            return
+        pacs, volume, cube = folder.pacs_name, len(folder.files), len(listing.files) + listing.unlistable
+        answer = await source.of_series(pacs, study, series)
+        if not isinstance(answer, NoCount) and max(volume, cube) < answer:
+            cube = await self.cube.count(pacs_identifier=pacs, SeriesInstanceUID=series)
+        self.findings.add_series(series_counts(pacs, study, series, answer, volume, cube), answer)
 
     async def _settle(self, window: dict[str, Missing]) -> None:
         """Find out why each is missing, note it, and enqueue what is lost."""

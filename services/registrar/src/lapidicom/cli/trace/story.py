@@ -9,7 +9,9 @@ from pydantic import ConfigDict, Field
 
 from lapidicom.cli.answers import HIDDEN, NUMBER, Answer, Display, NotVisible
 from lapidicom.cli.queues import Waiting
+from lapidicom.cli.third_count import SeriesCounts, series_counts
 from lapidicom.cli.times import moment
+from lapidicom.common.c_find import Count, NoCount
 from lapidicom.common.journal.survey import RelayState
 
 MOST_EVENTS: Final = 200
@@ -55,6 +57,7 @@ class State(StrEnum):
     )
     WAITING = "waiting", 10, "Relayed, not in CUBE, not a dead letter."
     NOT_RELAYED = "not relayed", 11, "It is in the journal; the relay sends it when RabbitMQ takes it."
+    INCOMPLETE = "incomplete", 17, "The PACS has more instances than ever came: send it again from there."
     UNSEEN = "not visible", 16, "It is stored; whether it is registered is not visible from here."
     REGISTERED = "registered", 0, "CUBE has it."
     UNKNOWN = "unknown", 1, "Nobody who could be asked knows it."
@@ -70,6 +73,9 @@ _RELAYS: Final = {
 
 
 _EXPLAINED: Final = (State.UNKNOWN, State.STORED, State.SET_ASIDE, State.NOT_RELAYED)
+
+OfPacs = Mapping[str, Count] | NoCount
+"""What a PACS has told of the series of a study."""
 
 
 class Kind(StrEnum):
@@ -248,12 +254,13 @@ class Trace(Answer):
     """The answer: an instance, or a series or a study with its instances.
 
     `journals_since` is when the oldest record of any journal was made. `by_accession`: `uid` may be an
-    accession number, which is patient data.
+    accession number, which is patient data. `studies`: StudyInstanceUID by PACS and SeriesInstanceUID;
+    `of_pacs`: what PACS have told, by PACS and StudyInstanceUID.
     """
 
     model_config = ConfigDict(frozen=False)
     shown: ClassVar[tuple[str, ...]] = (
-        *("counts", "associations", "dead_letters_of_series", "series", "instances"),
+        *("counts", "associations", "dead_letters_of_series", "series", "third_count", "instances"),
     )
 
     uid: str
@@ -261,6 +268,7 @@ class Trace(Answer):
     state: State = State.UNKNOWN
     counts: dict[State, int] = {}
     series: Annotated[list[Series], Display("Its series (`lapidicom trace SERIES` lists the instances)")] = []
+    third_count: Annotated[list[SeriesCounts], Display("In the PACS, on the volume, in CUBE")] = []
     instances: Annotated[list[Instance], Display("Instances")] = []
     instances_not_shown: int = 0
     associations: Annotated[list[AssociationEnd], Display("Associations that brought it")] = []
@@ -270,6 +278,8 @@ class Trace(Answer):
     waiting: Waiting | None = None
     not_visible: dict[str, str] = {}
     by_accession: Annotated[bool, Field(exclude=True)] = False
+    studies: Annotated[dict[tuple[str, str], str], Field(exclude=True)] = {}
+    of_pacs: Annotated[dict[tuple[str, str], OfPacs], Field(exclude=True)] = {}
 
     def is_about(self, fields: Mapping[str, Any]) -> bool:
         """Whether something with these fields is meant. No UID is two things, unless a sender is at fault."""
@@ -277,7 +287,27 @@ class Trace(Answer):
         if found is None or (found is Subject.ACCESSION and not self.by_accession):
             return False
         self.subject = min(self.subject, found, key=list(Subject).index)
+        self.note_study(*(fields.get(one) for one in ("pacs_name", "SeriesInstanceUID", "StudyInstanceUID")))
         return True
+
+    def note_study(self, pacs_name: Any, series_uid: Any, study_uid: Any) -> None:
+        """Note to which study a series belongs, if all three are told."""
+        if pacs_name and series_uid and study_uid:
+            self.studies[pacs_name, series_uid] = study_uid
+
+    def _third_count(self) -> Iterator[SeriesCounts]:
+        """The series of which a PACS was asked, and in a study those that it has beside them."""
+        sees_volume, sees_cube = "volume" not in self.not_visible, "CUBE" not in self.not_visible
+        for (pacs, study), told in sorted(self.of_pacs.items()):
+            known = {series for (at, series), of in self.studies.items() if (at, of) == (pacs, study)}
+            for series in sorted(known | (set() if isinstance(told, NoCount) else set(told))):
+                ours = [
+                    one for one in self.instances if (one.pacs_name, one.SeriesInstanceUID) == (pacs, series)
+                ]
+                volume = sum(one.file_size is not None for one in ours) if sees_volume else None
+                cube = sum(one.cube is not None for one in ours) if sees_cube else None
+                asked = told if isinstance(told, NoCount) else told.get(series, NoCount.NO_SUCH_SERIES)
+                yield series_counts(pacs, study, series, asked, volume, cube)
 
     def judge(self, limit: int, mask: Callable[[str], str]) -> None:
         """Say in which state all are, and keep what is shown.
@@ -291,7 +321,9 @@ class Trace(Answer):
             one.path = mask(one.path) if one.path else ""
         self.instances.sort(key=lambda one: (one.pacs_name, one.path, one.SOPInstanceUID))
         states = [one.state for one in self.instances]
-        self.state = State.DEAD_LETTER if self.dead_letters_of_series else worst(states)
+        self.third_count = list(self._third_count())
+        incomplete = [State.INCOMPLETE for one in self.third_count if one.is_incomplete]
+        self.state = State.DEAD_LETTER if self.dead_letters_of_series else worst([*states, *incomplete])
         self.counts = counts(states)
         if self.subject in {Subject.STUDY, Subject.ACCESSION}:
             self.series = Series.of(self.instances)
@@ -305,6 +337,9 @@ class Trace(Answer):
         for state in self.counts or [self.state]:
             if state in _EXPLAINED:
                 yield f"{state}: {state.meaning}"
+        for one in self.third_count:
+            if one.is_incomplete:
+                yield f"Series {one.SeriesInstanceUID} is incomplete. {State.INCOMPLETE.meaning}"
         yield from self.surroundings()
 
     def surroundings(self) -> Iterator[str]:

@@ -23,6 +23,7 @@ from lapidicom.cli.letter import DeadLetter, short_id
 from lapidicom.cli.masking import masked_path
 from lapidicom.cli.queues import waiting
 from lapidicom.cli.shell import Because, Limit, Shell, ShowPhi, command
+from lapidicom.cli.third_count import Pacs
 from lapidicom.cli.trace.journals import search
 from lapidicom.cli.trace.story import (
     Detail,
@@ -37,7 +38,7 @@ from lapidicom.common.instance.path import PACS_ROOT
 from lapidicom.common.instance.tags import is_uid
 from lapidicom.common.journal.survey import Survey
 from lapidicom.common.messages import SeriesReceived
-from lapidicom.common.settings import CubeSection
+from lapidicom.common.settings import CubeSection, PacsSection
 
 _FILE: Final = re.compile(r"[^/]*?-([0-9.]{1,64})\.dcm", re.ASCII)
 _MOST_BY_NAME: Final = 20
@@ -71,7 +72,7 @@ async def trace(
 
     Exit status: 0 registered; 1 unknown; 10 waiting; 11 not relayed yet; 12 dead letter; 13 refused;
     14 set aside; 15 stored, but nothing asks for its registration; 16 stored or relayed, what became of it is
-    not visible from here. A series or a study is as its worst instance.
+    not visible from here. A series or a study is as its worst instance; 17 the PACS has more instances of it.
     """
     if not (is_uid(uid) or show_phi):
         raise OperatorError("this is no UID", "an accession number is patient data: it needs --show-phi")
@@ -105,6 +106,8 @@ class _Gathering:
         await self._ask("dead letters", settings.retry_delays, "", self._ask_rabbitmq)
         await self._ask("CUBE", cube, "set CHRIS_URL, CHRIS_USERNAME and CHRIS_PASSWORD", self._ask_cube)
         await self._ask("volume", root, "set CHRIS_FILES_ROOT", self._look_at_volume)
+        if settings.pacs_address and trace.subject not in {Subject.INSTANCE, Subject.UNKNOWN}:
+            await self._ask("PACS", settings, "", self._ask_pacs)
         if trace.waiting is None:
             trace.not_visible["queues"] = trace.not_visible["dead letters"]
         trace.judge(limit, str if self._show_phi else masked_path)
@@ -185,7 +188,9 @@ class _Gathering:
         """Note what CUBE has; whether it has anything. It cannot list a row whose file it does not find."""
         listing = await cube.list(most, **search)
         for row in listing.files.values():
-            self._at(row.path, row.series_uid).cube = InCube(url=row.url, registered_at=row.registered_at)
+            one = self._at(row.path, row.series_uid)
+            one.cube = InCube(url=row.url, registered_at=row.registered_at)
+            self._trace.note_study(one.pacs_name, row.series_uid, row.study_uid)
         for path in known if listing.unlistable else ():
             one = self._by_path[path]
             if one.cube is None and await cube.is_registered(path):
@@ -197,6 +202,14 @@ class _Gathering:
         if not await of_volume((root / PACS_ROOT).is_dir):
             raise OperatorError(f"there is no {PACS_ROOT} below CHRIS_FILES_ROOT={root}")
         await of_volume(partial(self._look_at_files, root, pulse), pulse)
+
+    async def _ask_pacs(self, section: PacsSection) -> None:
+        trace, pacs = self._trace, Pacs(section)
+        for (name, series), study in sorted(trace.studies.items()):
+            if trace.subject is Subject.SERIES:
+                trace.of_pacs[name, study] = {series: await pacs.of_series(name, study, series)}
+            elif (name, study) not in trace.of_pacs:
+                trace.of_pacs[name, study] = await pacs.of_study(name, study)
 
     def _look_at_files(self, root: Path, pulse: Pulse) -> None:
         if self._trace.subject is Subject.SERIES:
