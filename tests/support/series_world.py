@@ -16,7 +16,7 @@ from typing import Any, cast
 import httpx
 
 from lapidicom.common.broker import Delivery, Envelope, Header
-from lapidicom.common.messages import InstanceStored, Message, SeriesReceived
+from lapidicom.common.messages import InstanceStored, Message, SeriesReceived, SeriesSettling
 from lapidicom.common.open_series import markers_folder
 from lapidicom.common.topology import DEAD_LETTER_EXCHANGE, WORK_QUEUE, delay_queue, topology
 from lapidicom.registrar.consumer.breaker import Breaker
@@ -35,11 +35,12 @@ from lapidicom.registrar.series.folder import look
 from lapidicom.registrar.series.gateway import SeriesGateway
 from lapidicom.registrar.series.registration import SeriesRegistration
 from lapidicom.registrar.series.settling import Look, Patience
-from lapidicom.registrar.series.settling_messages import SettlingMessages
+from lapidicom.registrar.series.settling_messages import SettlingMessages, settling_of
 from lapidicom.registrar.settings import RegistrarSettings
 from tests.support.cube.accounts import USERS
 from tests.support.cube.app import StandInCube
 from tests.support.cube.request import API
+from tests.support.cube.series import SeriesDatabase
 
 START = 1_700_000_000.0
 SETTLE = 10.0
@@ -120,6 +121,7 @@ class SeriesWorld:
     dead: list[Envelope] = field(default_factory=list)
     kept: list[tuple[float, Envelope]] = field(default_factory=list)
     missing: float = 3600.0
+    files_at_end: int = 0
 
     def __post_init__(self) -> None:
         self.cube = self.new_cube(self.generation)
@@ -194,6 +196,10 @@ class SeriesWorld:
             files=self.on_disk() if files else None,
         )
 
+    def settling(self, message: InstanceStored) -> SeriesSettling:
+        """The message with which the series of an instance begins to settle."""
+        return settling_of(message, {})
+
     def publish(self, message: Message, lag: float = 0.0, headers: dict[str, Header] | None = None) -> None:
         """A message reaches the work queue, in a while."""
         self._order += 1
@@ -215,14 +221,21 @@ class SeriesWorld:
         return self.cube.answers[f"POST {API}pacs/series/ 201"]
 
     @property
+    def database_created(self) -> int:
+        """How often CUBE has made the series, whatever it answered."""
+        return sum(cast(Any, self.cube.registrations).created.values())
+
+    @property
     def posts(self) -> int:
         """How many registrations came; the probe's, without fields, too."""
         return sum(n for name, n in self.cube.answers.items() if name.startswith(f"POST {API}pacs/series/"))
 
     def registered(self) -> int | None:
-        """How many files CUBE knows of the series; None if it does not know the series."""
-        database = cast(Any, self.cube.registrations)
-        return len(database.files) if database.find(("CT", UID)) else None
+        """How many files CUBE v6 knows of the series; None if it does not know the series."""
+        database = self.cube.registrations
+        if not isinstance(database, SeriesDatabase) or database.find(("CT", UID)) is None:
+            return None
+        return len(database.files)
 
     @property
     def reasons(self) -> list[str]:
