@@ -89,7 +89,7 @@ def test_without_a_user_of_its_own_the_one_of_amqp_is_taken(url: str, user: tupl
             request = httpx.Request("GET", "http://rabbit/")
             auth = api.http.auth
             assert auth is not None
-            assert str(api.http.base_url) == "http://rabbit:15672/"
+            assert str(api.http.base_url).rstrip("/") == "http://rabbit:15672"
             sent = next(auth.auth_flow(request)).headers["authorization"]
             expected = next(httpx.BasicAuth(*user).auth_flow(httpx.Request("GET", "http://rabbit/")))
             return sent, expected.headers["authorization"]

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel, ValidationError
@@ -85,56 +85,40 @@ class Management:
             return UNSET
         try:
             response = await _get(self.http, f"api/{path}")
+            answer = response.json()
         except (httpx.HTTPError, TimeoutError) as error:
             why = describe_network_error(error, str(self.http.base_url))
             return NotVisible(f"the management API does not answer: {why}")
-        try:
-            answer = response.json()
         except ValueError:
-            answer = None
-        if response.status_code not in {200, failing}:
-            reason = str(answer.get("reason", "")) if isinstance(answer, dict) else ""
-            refuses = response.status_code == 401
-            what = "refuses AMQP_MANAGEMENT_URL's user" if refuses else f"answers {response.status_code}"
-            what += f" ({' '.join(reason.split())[:_MOST_REASON]})" if reason else ""
-            return NotVisible(f"the management API {what}: /api/{path}")
-        what = "what answers at AMQP_MANAGEMENT_URL is not RabbitMQ's management API"
-        return NotVisible(what) if answer is None else answer
+            return NotVisible("what answers at AMQP_MANAGEMENT_URL is not RabbitMQ's management API")
+        if response.status_code in {200, failing}:
+            return answer
+        refuses = response.status_code == 401
+        what = "refuses AMQP_MANAGEMENT_URL's user" if refuses else f"answers {response.status_code}"
+        reason = " ".join(str(answer.get("reason", ""))[:_MOST_REASON].split())
+        what += f" ({reason})" if reason else ""
+        return NotVisible(f"the management API {what}: /api/{path}")
 
 
 @asynccontextmanager
 async def management(settings: CommandSettings) -> AsyncIterator[Management]:
     """The management API; without a user of its own with that of AMQP_URL."""
-    amqp = urlsplit(settings.amqp_url.get_secret_value())
-    vhost = unquote(amqp.path.removeprefix("/")) or "/"
+    amqp = httpx.URL(settings.amqp_url.get_secret_value())
+    vhost = amqp.path.removeprefix("/") or "/"
     if settings.management_url is None:
         yield Management(None, vhost)
         return
-    parts = urlsplit(settings.management_url.get_secret_value())
-    login = parts if parts.username is not None else amqp
-    address = parts._replace(netloc=parts.netloc.rpartition("@")[2], path=f"{parts.path.rstrip('/')}/")
-    account = unquote(login.username or "guest"), unquote(login.password or "guest")
-    async with _client(base_url=urlunsplit(address), auth=account) as http:
+    url = httpx.URL(settings.management_url.get_secret_value())
+    login = url if url.username else amqp
+    account = login.username or "guest", login.password or "guest"
+    async with _client(base_url=url.copy_with(userinfo=b""), auth=account) as http:
         yield Management(http, vhost)
 
 
 class _Readiness(BaseModel):
-    """What a process says of itself."""
-
     ready: bool
     reasons: list[str]
     degraded: list[str] = []
-
-    @classmethod
-    def unknown(cls, why: str) -> "_Readiness":
-        return cls(ready=False, reasons=[f"/readyz does not answer: {why}"])
-
-    def fault(self, address: str) -> str:
-        """What is wrong with the process; empty if nothing is."""
-        reasons = "; ".join(self.reasons + self.degraded)
-        if self.ready and not reasons:
-            return ""
-        return f"{address} is {'degraded' if self.ready else 'not ready'}: {reasons or 'it does not say why'}"
 
 
 async def ask_services(area: str, urls: Sequence[str]) -> list[Check] | NotVisible:
@@ -147,45 +131,45 @@ async def ask_services(area: str, urls: Sequence[str]) -> list[Check] | NotVisib
     if not urls:
         return NotVisible(f"CHRIS_{area.upper().removesuffix('S')}_URL is not set")
     async with _client() as http:
-        asked = await asyncio.gather(*(_ask(http, httpx.URL(url)) for url in urls))
-    answers = [one for found in asked for one in found]
-    bad = Result.DEGRADED if any(answer.ready for _, answer in answers) else Result.FAIL
-    remedy = "mend what it names; more is in its log"
-    return [
-        checked(area, address, answer.fault(address), f"{address} is ready", remedy, bad)
-        for address, answer in answers
-    ]
+        asked = [(url, process) for url in map(httpx.URL, urls) for process in await _processes(url)]
+        answers = await asyncio.gather(*(_readiness(http, url, process) for url, process in asked))
+    bad = Result.DEGRADED if any(answer.ready for answer in answers) else Result.FAIL
+    checks = []
+    for (_, process), answer in zip(asked, answers, strict=True):
+        address, reasons = process.netloc.decode(), "; ".join(answer.reasons + answer.degraded)
+        is_well = answer.ready and not reasons
+        fault = (
+            f"{address} is {'degraded' if answer.ready else 'not ready'}: {reasons or 'it does not say why'}"
+        )
+        remedy = "mend what it names; more is in its log"
+        checks.append(checked(area, address, "" if is_well else fault, f"{address} is ready", remedy, bad))
+    return checks
 
 
-async def _ask(http: httpx.AsyncClient, url: httpx.URL) -> list[tuple[str, _Readiness]]:
-    """What each process behind an address says, beside its own address."""
-    try:
-        targets = [url.copy_with(host=host) for host in await _addresses(url)]
-    except OSError as error:
-        return [(url.netloc.decode(), _Readiness.unknown(describe_network_error(error, str(url))))]
-    answers = await asyncio.gather(*(_readiness(http, url, target) for target in targets))
-    return [(target.netloc.decode(), answer) for target, answer in zip(targets, answers, strict=True)]
-
-
-async def _addresses(url: httpx.URL) -> list[str]:
+async def _processes(url: httpx.URL) -> list[httpx.URL]:
     """All addresses of a name, of one family: the second one would be the same processes again."""
     if url.scheme != "http":
-        return [url.host]  # by its address alone no server's certificate fits
+        return [url]  # by its address alone no server's certificate fits
     loop = asyncio.get_running_loop()
-    async with asyncio.timeout(SECONDS):
-        found = await loop.getaddrinfo(url.host, url.port or 80, type=socket.SOCK_STREAM)
-    family = min(entry[0] for entry in found)
-    return sorted({str(entry[4][0]) for entry in found if entry[0] == family})[:_MOST_PROCESSES]
-
-
-async def _readiness(http: httpx.AsyncClient, url: httpx.URL, target: httpx.URL) -> _Readiness:
     try:
-        response = await _get(http, target.join("/readyz"), headers={"Host": url.netloc.decode()})
+        async with asyncio.timeout(SECONDS):
+            found = await loop.getaddrinfo(url.host, url.port or 80, type=socket.SOCK_STREAM)
+    except OSError:
+        return [url]  # who asks it by its name gets the reason
+    family = min(entry[0] for entry in found)
+    hosts = sorted({str(entry[4][0]) for entry in found if entry[0] == family})
+    return [url.copy_with(host=host) for host in hosts[:_MOST_PROCESSES]]
+
+
+async def _readiness(http: httpx.AsyncClient, url: httpx.URL, process: httpx.URL) -> _Readiness:
+    try:
+        response = await _get(http, process.join("/readyz"), headers={"Host": url.netloc.decode()})
         return _Readiness.model_validate_json(response.content)
     except (httpx.HTTPError, TimeoutError) as error:
-        return _Readiness.unknown(describe_network_error(error, str(url)))
+        why = f"/readyz does not answer: {describe_network_error(error, str(url))}"
     except ValidationError:
-        return _Readiness(ready=False, reasons=["what answers there is no service of lapidicom"])
+        why = "what answers there is no service of lapidicom"
+    return _Readiness(ready=False, reasons=[why])
 
 
 def _client(**options: Any) -> httpx.AsyncClient:
