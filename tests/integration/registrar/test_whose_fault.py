@@ -199,7 +199,7 @@ def test_a_few_messages_of_three_patients_wait_with_their_reason_named_and_a_suc
     eventually(lambda: registrar.reasons() == [reason])
     health = f"http://127.0.0.1:{registrar.health_port}"
     ended = in_process("status", "--json", AMQP_URL=amqp_url, CHRIS_REGISTRAR_URL=health)
-    (found,) = ended.document["registrars"]
+    (found,) = [one for one in ended.document["checks"] if one["area"] == "registrars"]
     assert (found["result"], found["seen"].partition(": ")[2]) == ("fail", reason)
     assert dead(amqp_url) == 0
     good = deliver(study(99, 1))

@@ -46,14 +46,14 @@ def test_a_record_behind_the_cursor_waits_since_it_was_made(tmp_path: Path) -> N
     first = len(frame(100, started())) + len(frame(101, instance(1)))
     (folder / "cursor").write_bytes(encode_position(Position(1, first)))
     one = look(tmp_path)
-    assert one.oldest_unrelayed == datetime(2024, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
+    assert one.oldest == datetime(2024, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
     assert one.unrelayed_bytes == (folder / "00000001.log").stat().st_size - first
     assert (one.under_way, one.finished) == (1, 0)
 
 
 def test_the_end_of_a_series_is_a_message_too_but_not_what_leads_to_none(tmp_path: Path) -> None:
     journal(tmp_path, started(), REFUSED, ended(2), instance(3))
-    assert look(tmp_path).oldest_unrelayed == datetime(2024, 1, 2, 3, 4, 6, tzinfo=UTC)
+    assert look(tmp_path).oldest == datetime(2024, 1, 2, 3, 4, 6, tzinfo=UTC)
 
 
 def test_without_a_cursor_all_that_is_not_done_waits(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_without_a_cursor_all_that_is_not_done_waits(tmp_path: Path) -> None:
     journal(tmp_path, REFUSED, segment=2)
     folder = journal(tmp_path, instance(2), segment=4)
     one = look(tmp_path)
-    assert one.oldest_unrelayed is not None
+    assert one.oldest is not None
     assert one.unrelayed_bytes == sum(segment.stat().st_size for segment in folder.glob("*.log"))
 
 
@@ -69,7 +69,7 @@ def test_a_cursor_at_the_end_leaves_nothing(tmp_path: Path) -> None:
     folder = journal(tmp_path, instance(1))
     size = (folder / "00000001.log").stat().st_size
     (folder / "cursor").write_bytes(encode_position(Position(1, size)))
-    assert (look(tmp_path).oldest_unrelayed, look(tmp_path).unrelayed_bytes) == (None, 0)
+    assert (look(tmp_path).oldest, look(tmp_path).unrelayed_bytes) == (None, 0)
 
 
 def test_a_finished_journal_waits_for_nothing_even_if_its_cursor_was_held_back(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_a_finished_journal_waits_for_nothing_even_if_its_cursor_was_held_back(t
     (folder / "finished").write_bytes(encode_position(Position(1, size)))
     one = look(tmp_path)
     assert (one.under_way, one.finished) == (0, 1)
-    assert (one.oldest_unrelayed, one.unrelayed_bytes) == (None, 0)
+    assert (one.oldest, one.unrelayed_bytes) == (None, 0)
 
 
 def test_a_finished_journal_that_has_grown_is_not_finished(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_damaged_line_ends_a_segment_and_is_no_record(tmp_path: Path, damage: 
     folder = journal(tmp_path, started())
     with (folder / "00000001.log").open("ab") as segment:
         segment.write(damage)
-    assert look(tmp_path).oldest_unrelayed is None
+    assert look(tmp_path).oldest is None
 
 
 def test_a_spool_without_journals_has_none(tmp_path: Path) -> None:

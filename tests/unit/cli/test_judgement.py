@@ -1,6 +1,7 @@
 """Healthy, degraded or down: the rules as a table."""
 
 import os
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -8,19 +9,14 @@ from typing import Any
 import pytest
 
 from lapidicom.cli.answers import Check, NotVisible, Result, checked
-from lapidicom.cli.broker_look import DeadLetters, DelayQueues, OfReason, WorkQueue
+from lapidicom.cli.broker_look import check_delays, check_letters, check_work
 from lapidicom.cli.journals import Journals
-from lapidicom.cli.times import age
-from lapidicom.cli.verbs.status import Status, judged
+from lapidicom.cli.queues import Count
+from lapidicom.cli.verbs.status import judged
 from lapidicom.cli.volume import check_space
 from lapidicom.common.journal.bad_lines import BadLines
 from lapidicom.common.journal.format import Position
 from lapidicom.common.journal.reader import UnknownJournal
-
-
-def but(look: Any, **changes: Any) -> Any:
-    """The same look with other values."""
-    return look.model_copy(update=changes)
 
 
 def volume(needed: int = 1, free_inodes: int = 9, sentinel: str = "5a0b6d0e-1") -> list[Check]:
@@ -31,139 +27,101 @@ def volume(needed: int = 1, free_inodes: int = 9, sentinel: str = "5a0b6d0e-1") 
 
 
 NOW = datetime.now(UTC)
-WORK = WorkQueue(ready=3, unacknowledged=4, consumers=2)
 UNSEEN = NotVisible("nobody looks")
-CUBE = [checked("CUBE", "reachable", "", "http://chris/api/v1/"), checked("CUBE", "storage", UNSEEN)]
-READY = checked("receivers", "a:1", "", "a:1 is ready")
-FULL = {"0xA700 disk full": 3, "0xA700 torn": 1}
-LETTERS = DeadLetters(
-    count=3,
-    reasons=[
-        OfReason(reason="file-missing", count=2, oldest=datetime.now(UTC) - timedelta(days=3)),
-        OfReason(reason="refused", count=1),
-    ],
+DELAYS = {"lapidicom.registrations.retry.7s": Count(5, 0)}
+FULL = Counter({"0xA700 disk full": 3, "0xA700 torn": 1})
+LETTERS = check_letters(
+    Counter({"file-missing": 2, "refused": 1}), {"file-missing": datetime.now(UTC) - timedelta(days=3)}
 )
-WELL: dict[str, Any] = {
-    "broker": [checked("RabbitMQ", "reachable", "", "amqp://rabbit/chris")],
-    "work": WORK,
-    "delayed": DelayQueues(messages=5, held_back=0),
-    "dead_letters": DeadLetters(),
-    "journals": Journals(under_way=1, unrelayed_bytes=100, oldest_unrelayed=NOW),
-    "cube": CUBE,
-    "volume": volume(),
-    "receivers": [READY],
-    "registrars": [READY],
-}
 
 
-def judge(**changes: Any) -> Status:
-    return judged(**(WELL | changes))
+def journals(**seen: Any) -> list[Check]:
+    return list(Journals(**seen).checks())
 
 
-def test_a_system_in_which_all_works_is_healthy_and_nothing_is_said() -> None:
-    assert (judge().findings, judge().status) == ([], "healthy")
-
-
-CASES: list[tuple[str, dict[str, Any], Result, str]] = [
-    ("no work queue", {"work": WorkQueue(missing=True)}, Result.FAIL, "there is no work queue"),
+CASES: list[tuple[str, list[Check], Result, str]] = [
+    ("no work queue", check_work(None, 0), Result.FAIL, "there is no work queue"),
     (
         "nobody consumes, messages are in somebody's hands",
-        {"work": but(WORK, ready=0, consumers=0)},
+        check_work(Count(0, 0), 4),
         Result.FAIL,
         "no registrar consumes, 4 messages wait",
     ),
-    (
-        "nobody consumes, nothing waits",
-        {"work": but(WORK, ready=0, unacknowledged=UNSEEN, consumers=0)},
-        Result.DEGRADED,
-        "no registrar consumes",
-    ),
+    ("nobody consumes, nothing waits", check_work(Count(0, 0), 0), Result.DEGRADED, "no registrar consumes"),
     (
         "a delay queue is missing",
-        {"delayed": DelayQueues(messages=0, missing=["lapidicom.registrations.retry.7s"], held_back=0)},
+        check_delays(dict.fromkeys(DELAYS), [0]),
         Result.DEGRADED,
         "missing: lapidicom.registrations.retry.7s",
     ),
     (
         "held back",
-        {"delayed": DelayQueues(messages=5, held_back=2)},
+        check_delays(DELAYS, [UNSEEN, 2]),
         Result.NOTE,
         "2 messages are held back on their way to another queue",
     ),
-    ("dead letters", {"dead_letters": LETTERS}, Result.DEGRADED, "3 dead letters"),
-    (
-        "no dead-letter queue",
-        {"dead_letters": DeadLetters(missing=True)},
-        Result.DEGRADED,
-        "there is no queue for dead letters",
-    ),
+    ("dead letters", [LETTERS], Result.DEGRADED, "2 file-missing (oldest 3d 0h); 1 refused"),
     (
         "the relay stands still",
-        {"journals": Journals(oldest_unrelayed=NOW - timedelta(seconds=3700))},
+        journals(oldest=NOW - timedelta(seconds=3700), unrelayed_bytes=100),
         Result.DEGRADED,
-        "a record waits for its relay, for 1h 1m",
+        "records wait for their relay: 100 B not relayed, oldest 1h 1m",
     ),
     (
         "a corrupted journal",
-        {"journals": Journals(corrupted=[BadLines(Position(1, 40), 9, NOW - timedelta(hours=2), None)])},
+        journals(corrupted=[BadLines(Position(1, 40), 9, NOW - timedelta(hours=2), None)]),
         Result.DEGRADED,
         "journals cannot be read at 1 places: instances received from "
         f"{NOW - timedelta(hours=2):%Y-%m-%d %H:%M} UTC to their end may not be registered",
     ),
     (
         "a journal of a newer version",
-        {"journals": Journals(left_alone=[UnknownJournal("journals/3/r.1", "r.1", "format 3")])},
+        journals(left_alone=[UnknownJournal("journals/3/r.1", "r.1", "format 3")]),
         Result.DEGRADED,
         "1 journals of a newer version are left alone: journals/3/r.1 (format 3)",
     ),
     (
         "records set aside",
-        {"journals": Journals(set_aside=2)},
+        journals(set_aside=2),
         Result.DEGRADED,
         "2 records were set aside: no message could be made of them",
     ),
     (
         "a receiver that only refuses",
-        {"journals": Journals(refused=FULL, last_refused=NOW, last_stored=NOW - timedelta(seconds=1))},
+        journals(refused=FULL, last_refused=NOW, last_stored=NOW - timedelta(seconds=1)),
         Result.FAIL,
         "refused for the system's sake in the last 5 minutes, 3 x 0xA700 disk full, 1 x 0xA700 torn; "
         "nothing was stored since",
     ),
     (
         "a receiver that has refused, and another one that stores",
-        {"journals": Journals(refused=FULL, last_refused=NOW - timedelta(seconds=1), last_stored=NOW)},
+        journals(refused=FULL, last_refused=NOW - timedelta(seconds=1), last_stored=NOW),
         Result.DEGRADED,
         "refused for the system's sake in the last 5 minutes, 3 x 0xA700 disk full, 1 x 0xA700 torn; "
         "instances were stored since",
     ),
     (
         "instances that nobody could store",
-        {"journals": Journals(refused={"0xC000 no PatientID": 3})},
+        journals(refused=Counter({"0xC000 no PatientID": 3})),
         Result.NOTE,
         "refused for their content in the last 5 minutes, 3 x 0xC000 no PatientID",
     ),
     (
-        "CUBE away",
-        {"cube": [checked("CUBE", "reachable", "CUBE: no", remedy="start it")]},
-        Result.FAIL,
-        "CUBE: no",
-    ),
-    (
         "nothing mounted",
-        {"volume": volume(sentinel="")},
+        volume(sentinel=""),
         Result.DEGRADED,
         "no sentinel: an empty mount point, or no receiver ever used it",
     ),
-    ("no inodes", {"volume": volume(free_inodes=0)}, Result.FAIL, "no free inodes: receivers refuse"),
+    ("no inodes", volume(free_inodes=0), Result.FAIL, "no free inodes: receivers refuse"),
     (
         "too little space",
-        {"volume": volume(needed=51)},
+        volume(needed=51),
         Result.FAIL,
         "50.0 GiB free of 100.0 GiB, below CHRIS_MIN_FREE_SPACE (51.0 GiB): receivers refuse",
     ),
     (
         "almost too little space",
-        {"volume": volume(needed=49)},
+        volume(needed=49),
         Result.DEGRADED,
         "50.0 GiB free of 100.0 GiB, within 10 % of CHRIS_MIN_FREE_SPACE (49.0 GiB): receivers refuse, "
         "or soon will",
@@ -172,55 +130,55 @@ CASES: list[tuple[str, dict[str, Any], Result, str]] = [
 
 
 @pytest.mark.parametrize(
-    ("changes", "expected", "what"), [row[1:] for row in CASES], ids=[row[0] for row in CASES]
+    ("checks", "expected", "what"), [row[1:] for row in CASES], ids=[row[0] for row in CASES]
 )
 def test_what_is_wrong_is_found_with_its_level_and_a_remedy(
-    changes: dict[str, Any], expected: Result, what: str
+    checks: list[Check], expected: Result, what: str
 ) -> None:
-    found = judge(**changes)
+    found = judged(checks)
     assert [(one.result, one.seen) for one in found.findings] == [(expected, what)]
     assert found.findings[0].remedy
     assert found.status == {Result.FAIL: "down", Result.DEGRADED: "degraded"}.get(expected, "healthy")
+    assert [area.state for area in found.areas] == [found.status.replace("healthy", "ok")]
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("checks", "text"),
     [
-        {"work": but(WORK, unacknowledged=UNSEEN), "delayed": DelayQueues(messages=0, held_back=UNSEEN)},
-        {"work": UNSEEN, "delayed": UNSEEN, "dead_letters": UNSEEN},
-        {"journals": UNSEEN, "volume": UNSEEN, "cube": UNSEEN},
-        {"receivers": UNSEEN, "registrars": UNSEEN},
-        {"volume": volume(needed=45)},
-        {"journals": Journals(oldest_unrelayed=NOW - timedelta(seconds=20))},
+        (check_work(Count(3, 2), 4), "3 ready; 4 unacknowledged; 2 consumers"),
+        (check_work(Count(3, 2), UNSEEN), "3 ready; unacknowledged not visible; 2 consumers"),
+        (check_delays(DELAYS, [0, 0]), "5 parked or retried; none held back"),
+        ([check_letters(Counter(), {})], "none"),
+        (journals(under_way=1), "1 under way, 0 finished; all relayed"),
+        (
+            journals(oldest=NOW - timedelta(seconds=20), unrelayed_bytes=100),
+            "0 under way, 0 finished; 100 B not relayed, oldest ",
+        ),
+        (volume(), "/data, sentinel 5a0b6d0e; 50.0 GiB free of 100.0 GiB; inodes left"),
     ],
 )
-def test_what_is_not_visible_or_within_bounds_is_not_judged(changes: dict[str, Any]) -> None:
-    assert judge(**changes).findings == []
+def test_what_is_well_or_within_bounds_is_shown_and_not_judged(checks: list[Check], text: str) -> None:
+    found = judged(checks)
+    assert (found.status, found.findings) == ("healthy", [])
+    (area,) = found.areas
+    assert area.state == "ok"
+    assert area.seen.startswith(text)
+
+
+def test_what_is_not_visible_is_not_judged() -> None:
+    found = judged([checked("CUBE", "reachable", UNSEEN)])
+    assert (found.status, found.findings) == ("healthy", [])
+    assert [(area.state, area.seen) for area in found.areas] == [
+        ("?", "not visible from here (nobody looks)")
+    ]
 
 
 def test_the_worst_finding_comes_first_and_gives_the_level() -> None:
-    found = judge(dead_letters=LETTERS, work=WorkQueue(missing=True))
+    found = judged([LETTERS, *check_work(None, 0)])
     assert [one.result for one in found.findings] == [Result.FAIL, Result.DEGRADED]
     assert found.status == "down"
 
 
-def test_the_screen_says_of_each_area_what_was_seen_and_how_bad_it_is() -> None:
-    changes = {"dead_letters": LETTERS, "volume": UNSEEN, "work": WorkQueue(missing=True)}
-    rows = {area.area: (area.state, area.seen) for area in judge(**changes).areas}
-    assert rows["dead letters"] == ("degraded", "2 file-missing (oldest 3d 0h); 1 refused")
-    assert rows["volume"] == ("?", "not visible from here (nobody looks)")
-    assert rows["journals"] == ("ok", f"1 under way, 0 finished; 100 B not relayed, oldest {age(NOW)}")
-    assert rows["work queue"] == ("down", "there is no such queue")
-    assert rows["CUBE"] == ("ok", "http://chris/api/v1/; storage not visible")
-    well = {area.area: area.seen for area in judge(journals=Journals(under_way=1)).areas}
-    assert well["journals"] == "1 under way, 0 finished; all relayed"
-    assert well["work queue"] == "3 ready; 4 unacknowledged; 2 consumers"
-    assert well["volume"].startswith("/data, sentinel 5a0b6d0e; 50.0 GiB free of 100.0 GiB, CHRIS_MIN_")
-    full = judge(volume=volume(needed=51))
-    assert (full.areas[1].state, full.areas[1].seen) == ("down", full.findings[0].seen)
-
-
-def test_what_is_not_visible_has_its_reason_in_the_document() -> None:
-    document = judge(cube=UNSEEN, work=but(WORK, unacknowledged=UNSEEN)).model_dump(mode="json")
-    assert document["status"] == "healthy"
-    assert document["cube"] == document["work"]["unacknowledged"] == {"reason": "nobody looks"}
+def test_of_many_reasons_the_most_frequent_are_named() -> None:
+    check = check_letters(Counter({f"r{number}": 10 - number for number in range(8)}), {})
+    assert (check.count, check.seen) == (52, "10 r0; 9 r1; 8 r2; 7 r3; 6 r4; 5 r5; 2 more reasons")

@@ -3,12 +3,9 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Final, TypeVar
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict
-
-T = TypeVar("T")
-U = TypeVar("U")
 
 
 @dataclass(frozen=True)
@@ -63,11 +60,6 @@ class NotVisible:
         return f"not visible from here ({self.reason})"
 
 
-def seen_or(value: T | NotVisible, other: U) -> T | U:
-    """The value, or another one where it is not visible."""
-    return other if isinstance(value, NotVisible) else value
-
-
 class Result(StrEnum):
     """How a check ended; the later ones are worse."""
 
@@ -95,13 +87,14 @@ _STYLES: Final = {
 
 
 class Check(Answer):
-    """One check: what was seen, and what to do if it failed, or to make it visible."""
+    """One check: what was seen, also as a number, and what to do if it failed, or to make it visible."""
 
     area: str
     name: str
     result: Annotated[Result, Display(style=_STYLES)]
     seen: str
     remedy: Annotated[str, Display("what to do")] = ""
+    count: Annotated[int | None, HIDDEN] = None
 
 
 def checked(
@@ -110,7 +103,9 @@ def checked(
     fault: str | NotVisible,
     well: str = "",
     remedy: str = "",
+    *,
     bad: Result = Result.FAIL,
+    count: int | None = None,
 ) -> Check:
     """A check, by the fault that it found.
 
@@ -121,12 +116,12 @@ def checked(
         well: what is said where nothing is wrong.
         remedy: what to do about the fault, or to make it visible.
         bad: its result if something is wrong.
+        count: a number that was seen.
     """
-    if isinstance(fault, NotVisible):
-        return Check(area=area, name=name, result=Result.NOT_VISIBLE, seen=fault.reason, remedy=remedy)
-    if fault:
-        return Check(area=area, name=name, result=bad, seen=fault, remedy=remedy)
-    return Check(area=area, name=name, result=Result.PASS, seen=well)
+    result, seen = (bad, fault) if fault else (Result.PASS, well)
+    if isinstance(seen, NotVisible):
+        result, seen = Result.NOT_VISIBLE, seen.reason
+    return Check(area=area, name=name, result=result, seen=seen, remedy=remedy, count=count)
 
 
 def worst(checks: Iterable[Check]) -> Result:

@@ -21,9 +21,8 @@ from lapidicom.common.topology import WORK_QUEUE, Binding, Topology
 
 AREA: Final = "RabbitMQ"
 _MIGRATION: Final = "docs/runbook.md#a-queue-or-exchange-that-differs: arguments cannot be changed"
-_REACH: Final = "check AMQP_URL, its user, and that RabbitMQ runs"
 FIX: Final = "lapidicom doctor --fix"
-_SET: Final = "set AMQP_MANAGEMENT_URL, with a user who may see it"
+SET: Final = "set AMQP_MANAGEMENT_URL, with a user who may see it"
 
 _OLDEST: Final = (3, 10)
 _FLAGS: Final = ("quorum_queue", "stream_queue")
@@ -56,9 +55,10 @@ async def check_reachable(link: AbstractConnection, api: Management, amqp_url: s
     ]
 
 
-def unreachable(amqp_url: str, error: BrokerError) -> list[Check]:
+def unreachable(amqp_url: str, error: BrokerError) -> Check:
     """The same of a RabbitMQ that is away."""
-    return [_check("reachable", f"{redacted(amqp_url)}: {error}", remedy=_REACH)]
+    remedy = "check AMQP_URL, its user, and that RabbitMQ runs"
+    return _check("reachable", f"{redacted(amqp_url)}: {error}", remedy=remedy)
 
 
 async def check_broker(link: AbstractConnection, api: Management, declared: Topology) -> list[Check]:
@@ -82,7 +82,7 @@ async def check_broker(link: AbstractConnection, api: Management, declared: Topo
 
 
 def _check(name: str, fault: str | NotVisible, well: str = "", remedy: str = "") -> Check:
-    return checked(AREA, name, fault, well, _SET if isinstance(fault, NotVisible) else remedy)
+    return checked(AREA, name, fault, well, SET if isinstance(fault, NotVisible) else remedy)
 
 
 def check_version(seen: str) -> Check:

@@ -121,7 +121,7 @@ class _Readiness(BaseModel):
     degraded: list[str] = []
 
 
-async def ask_services(area: str, urls: Sequence[str]) -> list[Check] | NotVisible:
+async def ask_services(area: str, urls: Sequence[str]) -> list[Check]:
     """One check for each process of a service, all asked at the same time.
 
     Args:
@@ -129,7 +129,8 @@ async def ask_services(area: str, urls: Sequence[str]) -> list[Check] | NotVisib
         urls: such as `http://receiver:8080`; a name with several addresses stands for as many processes.
     """
     if not urls:
-        return NotVisible(f"CHRIS_{area.upper().removesuffix('S')}_URL is not set")
+        unset = f"CHRIS_{area.upper().removesuffix('S')}_URL is not set"
+        return [checked(area, "ready", NotVisible(unset), remedy="set it to where they answer /readyz")]
     async with _client() as http:
         asked = [(url, process) for url in map(httpx.URL, urls) for process in await _processes(url)]
         answers = await asyncio.gather(*(_readiness(http, url, process) for url, process in asked))
@@ -142,7 +143,9 @@ async def ask_services(area: str, urls: Sequence[str]) -> list[Check] | NotVisib
             f"{address} is {'degraded' if answer.ready else 'not ready'}: {reasons or 'it does not say why'}"
         )
         remedy = "mend what it names; more is in its log"
-        checks.append(checked(area, address, "" if is_well else fault, f"{address} is ready", remedy, bad))
+        checks.append(
+            checked(area, address, "" if is_well else fault, f"{address} is ready", remedy, bad=bad)
+        )
     return checks
 
 

@@ -40,10 +40,11 @@ async def cube_of(settings: CommandSettings) -> AsyncIterator[Cube | None]:
         yield await stack.enter_async_context(cube_client(section, READ_SECONDS)) if section else None
 
 
-async def check_cube(cube: Cube | None, settings: CommandSettings) -> list[Check] | NotVisible:
+async def check_cube(cube: Cube | None, settings: CommandSettings) -> list[Check]:
     """Ask `cube_of` these settings; also for a file of the volume: does it see the same one?"""
     if cube is None or settings.cube is None:
-        return NotVisible("CHRIS_URL, CHRIS_USERNAME and CHRIS_PASSWORD are not all set")
+        unset = NotVisible("CHRIS_URL, CHRIS_USERNAME and CHRIS_PASSWORD are not all set")
+        return [checked(AREA, "reachable", unset, remedy="set them as the registrar has them")]
     stored = await seen_of_volume(stored_file, settings.files_root, settings.spool)
     return await ask_cube(cube, settings.cube, stored)
 

@@ -9,15 +9,16 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from pydantic import ConfigDict
-
-from lapidicom.cli.answers import Answer, Check, NotVisible, Result, checked
+from lapidicom.cli.answers import Check, NotVisible, Result, checked
+from lapidicom.cli.settings import CommandSettings
 from lapidicom.cli.times import age, size
+from lapidicom.cli.volume import seen_of_volume
 from lapidicom.common.file_system import FileSystem
 from lapidicom.common.journal.bad_lines import BadLines, noted_bad_lines
 from lapidicom.common.journal.format import BEGINNING, CURSOR, FINISHED, HEARTBEAT, Position, segment_name
@@ -33,6 +34,7 @@ from lapidicom.common.journal.records import (
 )
 from lapidicom.common.journal.survey import chunks
 
+AREA: Final = "journals"
 UNRELAYED: Final = timedelta(seconds=60)
 """A record is in RabbitMQ within a second of its making; after this long the relay does not work."""
 
@@ -53,43 +55,37 @@ _OUT_OF_RESOURCES: Final = "0xA7"
 """The statuses of PS3.4 table B.2-1 with which a receiver refuses for a reason of its own."""
 
 
-class Journals(Answer):
+@dataclass
+class Journals:
     """All journals of a spool, together.
 
-    `unrelayed_bytes` and `oldest_unrelayed` tell of what is not known to be in RabbitMQ; `finished`: lives
-    that have ended and of which everything is relayed; `set_aside`: records of which no message could be
-    made; `corrupted`: places at which answered records cannot be read any more; `left_alone`: journals that
-    a newer version wrote, wholly or from the cursor on. `refused`, by status and reason, and the times of
-    the last instance that was stored, or refused for the system's sake, are of the last five minutes.
+    Attributes:
+        under_way: lives that go on, or of which something is not known to be in RabbitMQ.
+        finished: the other ones.
+        unrelayed_bytes: what is not known to be in RabbitMQ.
+        oldest: when the first record of it was made that leads to a message.
+        set_aside: records of which no message could be made.
+        corrupted: places at which answered records cannot be read any more.
+        left_alone: journals that a newer version wrote, wholly or from the cursor on.
+        refused: instances of the last five minutes, by status and reason.
+        last_refused: the last one that was refused for the system's sake.
+        last_stored: the last instance that was stored in the last five minutes.
     """
-
-    model_config = ConfigDict(frozen=False)  # each journal is added to it
 
     under_way: int = 0
     finished: int = 0
     unrelayed_bytes: int = 0
-    oldest_unrelayed: datetime | None = None
+    oldest: datetime | None = None
     set_aside: int = 0
-    corrupted: list[BadLines] = []
-    left_alone: list[UnknownJournal] = []
-    refused: dict[str, int] = {}
+    corrupted: list[BadLines] = field(default_factory=list)
+    left_alone: list[UnknownJournal] = field(default_factory=list)
+    refused: Counter[str] = field(default_factory=Counter)
     last_refused: datetime | None = None
     last_stored: datetime | None = None
 
-    def __str__(self) -> str:
-        text = f"{self.under_way} under way, {self.finished} finished"
-        if self.oldest_unrelayed is None:
-            return f"{text}; all relayed"
-        return f"{text}; {size(self.unrelayed_bytes)} not relayed, oldest {age(self.oldest_unrelayed)}"
-
     def checks(self) -> Iterator[Check]:
         """What an operator should know of them."""
-        oldest = self.oldest_unrelayed
-        if oldest is not None and datetime.now(UTC) - oldest > UNRELAYED:
-            fault = f"a record waits for its relay, for {age(oldest)}"
-            yield _check(
-                "relayed", fault, "nothing is lost; see broker_ and journal_ events in the receiver's log"
-            )
+        yield self._relayed()
         if self.set_aside:
             fault = f"{self.set_aside} records were set aside: no message could be made of them"
             remedy = "see record_set_aside in the receiver's log; lapidicom reconcile enqueues their files"
@@ -112,10 +108,22 @@ class Journals(Answer):
             yield _check("version", fault, remedy)
         yield from self._refusals()
 
+    def _relayed(self) -> Check:
+        seen = f"{self.under_way} under way, {self.finished} finished; all relayed"
+        fault = ""
+        if self.oldest is not None:
+            since = f"{size(self.unrelayed_bytes)} not relayed, oldest {age(self.oldest)}"
+            seen = seen.replace("all relayed", since)
+            if datetime.now(UTC) - self.oldest > UNRELAYED:
+                fault = f"records wait for their relay: {since}"
+        remedy = "nothing is lost; see broker_ and journal_ events in the receiver's log"
+        bytes_left = self.unrelayed_bytes
+        return checked(AREA, "relayed", fault, seen, remedy, bad=Result.DEGRADED, count=bytes_left)
+
     def _refusals(self) -> Iterator[Check]:
         """Instances refused in the last minutes: for the system's sake, or for their own."""
-        theirs = Counter(self.refused)
-        ours = Counter({why: theirs.pop(why) for why in self.refused if why.startswith(_OUT_OF_RESOURCES)})
+        ours = Counter({why: n for why, n in self.refused.items() if why.startswith(_OUT_OF_RESOURCES)})
+        theirs = self.refused - ours
         if ours:
             is_over = self.last_stored and self.last_refused and self.last_stored > self.last_refused
             since = f"{'instances were' if is_over else 'nothing was'} stored since"
@@ -129,13 +137,21 @@ class Journals(Answer):
 
 
 def _check(name: str, fault: str, remedy: str, bad: Result = Result.DEGRADED) -> Check:
-    return checked("journals", name, fault, remedy=remedy, bad=bad)
+    return checked(AREA, name, fault, remedy=remedy, bad=bad)
 
 
 def _counted(refused: Counter[str]) -> str:
     """How many instances for which reason, the most frequent first."""
     named = [f"{count} x {reason}" for reason, count in refused.most_common(_MOST_NAMED)]
     return ", ".join([*named, *(["..."] if len(refused) > _MOST_NAMED else [])])
+
+
+async def check_journals(settings: CommandSettings) -> list[Check]:
+    """Checks of all journals."""
+    journals = await seen_of_volume(look_at_journals, settings.spool)
+    if isinstance(journals, NotVisible):
+        return [checked(AREA, "relayed", journals)]
+    return list(journals.checks())
 
 
 def look_at_journals(spool: Path) -> Journals | NotVisible:
@@ -166,7 +182,7 @@ def _add(journals: Journals, folder: JournalFolder, spool: Path) -> None:
         journals.unrelayed_bytes += sum(size for _, _, size in rest)
         try:
             oldest = next(filter(None, map(time_of, _messages(folder, rest))), None)
-            journals.oldest_unrelayed = min(filter(None, (journals.oldest_unrelayed, oldest)), default=None)
+            journals.oldest = min(filter(None, (journals.oldest, oldest)), default=None)
         except UnknownRecord as unknown:  # a relay of this version goes no further
             left_alone = UnknownJournal(str(path.relative_to(spool)), folder.name, str(unknown))
             journals.left_alone.append(left_alone)
@@ -230,6 +246,6 @@ def _add_last_minutes(journals: Journals, folder: JournalFolder) -> None:
             continue
         fields = record.fields()
         reason = f"{fields.get('status')} {fields.get('reason')}"
-        journals.refused[reason] = journals.refused.get(reason, 0) + 1
+        journals.refused[reason] += 1
         if reason.startswith(_OUT_OF_RESOURCES):
             journals.last_refused = max(journals.last_refused or made, made)

@@ -73,14 +73,15 @@ def stored_file(files_root: Path, spool: Path) -> str | NotVisible:
     return NotVisible("no instance is stored yet, or all came just now")
 
 
-async def look_at_volume(settings: CommandSettings) -> list[Check] | NotVisible:
+async def look_at_volume(settings: CommandSettings) -> list[Check]:
     """Identity, space and inodes of the volume."""
     needed = int(settings.min_free_space)
 
     def look(root: Path, spool: Path) -> list[Check]:
         return check_space(os.statvfs(root), root, sentinel(spool), needed)
 
-    return await seen_of_volume(look, settings.files_root, settings.spool)
+    seen = await seen_of_volume(look, settings.files_root, settings.spool)
+    return [checked(AREA, "mounted", seen, remedy=_MOUNT)] if isinstance(seen, NotVisible) else seen
 
 
 def check_space(found: os.statvfs_result, root: Path, identity: str, needed: int) -> list[Check]:
@@ -92,51 +93,46 @@ def check_space(found: os.statvfs_result, root: Path, identity: str, needed: int
         identity: the sentinel; empty if there is none.
         needed: CHRIS_MIN_FREE_SPACE, bytes.
     """
-    check = partial(checked, AREA, bad=Result.FAIL if identity else Result.DEGRADED)
+    bad = Result.FAIL if identity else Result.DEGRADED
     available = found.f_bavail * found.f_frsize
     free = f"{size(available)} free of {size(found.f_blocks * found.f_frsize)}"
     missing = "" if identity else "no sentinel: an empty mount point, or no receiver ever used it"
+    mounted = f"{root}, sentinel {identity[:8]}"
+    mount = "mount CUBE's storage at CHRIS_FILES_ROOT; if it is new, start a receiver"
     full = f"{free}, below CHRIS_MIN_FREE_SPACE ({size(needed)}): receivers refuse"
     if available >= needed:
         full = f"{free}, within 10 % of CHRIS_MIN_FREE_SPACE ({size(needed)}): receivers refuse, or soon will"
+    full_is = bad if available < needed else Result.DEGRADED
+    fault = full if available < needed * _ENOUGH else ""
+    space = "free or add space; receivers go on by themselves at 10 % more"
     used_up = "no free inodes: receivers refuse" if found.f_files and not found.f_favail else ""
+    inodes = "remove files, or make a file system with more inodes"
     return [
-        check(
-            "mounted",
-            missing,
-            f"{root}, sentinel {identity[:8]}",
-            "mount CUBE's storage at CHRIS_FILES_ROOT; if it is new, start a receiver",
-        ),
-        check(
-            "free space",
-            full if available < needed * _ENOUGH else "",
-            f"{free}, CHRIS_MIN_FREE_SPACE is {size(needed)} here",
-            "free or add space; receivers go on by themselves at 10 % more",
-            **({} if available < needed else {"bad": Result.DEGRADED}),
-        ),
-        check("inodes", used_up, "enough inodes", "remove files, or make a file system with more inodes"),
+        checked(AREA, "mounted", missing, mounted, mount, bad=Result.DEGRADED),
+        checked(AREA, "free space", fault, free, space, bad=full_is, count=available),
+        checked(AREA, "inodes", used_up, "inodes left", inodes, bad=bad),
     ]
 
 
 async def check_volume(settings: CommandSettings) -> list[Check]:
     """All checks of the volume. What is written has scratch names."""
-    root, spool = settings.files_root, settings.spool
-    seen = await look_at_volume(settings)
-    if isinstance(seen, NotVisible):
-        return [checked(AREA, "mounted", seen.reason if root else seen, remedy=_MOUNT)]
-    tried = await seen_of_volume(_try, root, spool, seconds=VOLUME_SECONDS)
-    return [*seen, *([checked(AREA, "writable", tried.reason)] if isinstance(tried, NotVisible) else tried)]
+    tried = await seen_of_volume(_try, settings.files_root, settings.spool, seconds=VOLUME_SECONDS)
+    if isinstance(tried, NotVisible):
+        fault = tried.reason if settings.files_root else tried
+        return [checked(AREA, "mounted", fault, remedy=_MOUNT)]
+    return [*await look_at_volume(settings), *tried]
 
 
 def _try(files_root: Path, spool: Path) -> list[Check]:
     """Do what receivers do, and tell each demand on the volume by its name."""
-    if not spool.is_dir():
-        return []
     with contextlib.ExitStack() as stack:
-        fds = [os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) for path in (spool, files_root)]
-        for fd in fds:
-            stack.callback(os.close, fd)
-        found = try_volume(FileSystem(), spool=fds[0], root=fds[1])
+        fds = []
+        for path in (files_root, spool):
+            if path == spool and not spool.is_dir():
+                return []
+            fds.append(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+            stack.callback(os.close, fds[-1])
+        found = try_volume(FileSystem(), spool=fds[1], root=fds[0])
     first = found[0]
     if first.errno in NOT_WRITABLE:
         seen = NotVisible(f"{first.fault} for uid {os.getuid()}: only receivers must write")

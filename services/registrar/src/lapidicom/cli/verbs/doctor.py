@@ -1,7 +1,7 @@
 """`lapidicom doctor`: everything that lapidicom needs, checked one by one, each failure with its remedy."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Annotated
 
@@ -10,10 +10,8 @@ import typer
 from lapidicom.cli.answers import HIDDEN, Answer, Check, Display, NotVisible, Result, checked, worst
 from lapidicom.cli.broker_checks import check_broker, check_reachable, check_topology, unreachable
 from lapidicom.cli.by_http import ask_services, management
-from lapidicom.cli.cube_checks import AREA as CUBE
 from lapidicom.cli.cube_checks import check_cube, cube_of
 from lapidicom.cli.errors import ExitStatus
-from lapidicom.cli.settings import CommandSettings
 from lapidicom.cli.shell import Because, Shell, command
 from lapidicom.cli.volume import check_volume
 from lapidicom.common.broker import BrokerError, declare
@@ -52,12 +50,14 @@ async def doctor(
     """
     settings = shell.settings
     declared: list[str] = []
+    async with cube_of(settings) as cube:
+        checks_of_cube = await check_cube(cube, settings)
     checks = [
         *await check_volume(settings),
         *await _broker(shell, because if fix else None, declared),
-        *await _cube(settings),
-        *await _services("receivers", settings.receiver_urls),
-        *await _services("registrars", settings.registrar_urls),
+        *checks_of_cube,
+        *await ask_services("receivers", settings.receiver_urls),
+        *await ask_services("registrars", settings.registrar_urls),
         *check_settings(installed(), shell.environ),
     ]
     is_well = worst(checks).severity < Result.DEGRADED.severity
@@ -83,22 +83,7 @@ async def _broker(shell: Shell, because: str | None, declared: list[str]) -> lis
                 *await check_broker(link, api, wanted),
             ]
     except BrokerError as error:
-        return unreachable(shell.amqp_url, error)
-
-
-async def _cube(settings: CommandSettings) -> list[Check]:
-    async with cube_of(settings) as cube:
-        checks = await check_cube(cube, settings)
-    if isinstance(checks, NotVisible):
-        return [checked(CUBE, "reachable", checks, remedy="set them as the registrar has them")]
-    return checks
-
-
-async def _services(area: str, urls: Sequence[str]) -> list[Check]:
-    checks = await ask_services(area, urls)
-    if isinstance(checks, NotVisible):
-        return [checked(area, "ready", checks, remedy="set it to where they answer /readyz")]
-    return checks
+        return [unreachable(shell.amqp_url, error)]
 
 
 def installed() -> Mapping[str, type[Section]]:

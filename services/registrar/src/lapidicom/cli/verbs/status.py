@@ -4,35 +4,24 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, ClassVar, Final
 
 import typer
+from pydantic import Field
 from rich.console import Group
 from rich.live import Live
 
-from lapidicom.cli.answers import Answer, Check, Display, NotVisible, Result, worst
-from lapidicom.cli.broker_checks import unreachable
-from lapidicom.cli.broker_look import BrokerLook, DeadLetters, DelayQueues, WorkQueue
+from lapidicom.cli.answers import Answer, Check, Display, NotVisible, Result, checked, worst
+from lapidicom.cli.broker_checks import check_reachable, unreachable
+from lapidicom.cli.broker_look import DELAYED, LETTERS, WORK, QueueLook
 from lapidicom.cli.by_http import ask_services, management
 from lapidicom.cli.cube_checks import check_cube, cube_of
-from lapidicom.cli.journals import Journals, look_at_journals
+from lapidicom.cli.journals import check_journals
 from lapidicom.cli.shell import Shell, command
-from lapidicom.cli.volume import look_at_volume, seen_of_volume
+from lapidicom.cli.volume import look_at_volume
 from lapidicom.common.broker import BrokerError
+from lapidicom.common.topology import topology
 from lapidicom.registrar.cube.client import Cube
-
-_TITLES: Final = {
-    "receivers": "receivers",
-    "volume": "volume",
-    "journals": "journals",
-    "broker": "RabbitMQ",
-    "work": "work queue",
-    "delayed": "delayed",
-    "dead_letters": "dead letters",
-    "registrars": "registrars",
-    "cube": "CUBE",
-}
-"""The rows of the screen by their keys, in the order of the path."""
 
 _STATES: Final = {Result.DEGRADED: "degraded", Result.FAIL: "down"}
 _STYLES: Final = {"ok": "green", "degraded": "yellow", "down": "bold red"}
@@ -47,30 +36,26 @@ class Area(Answer):
 
 
 class Status(Answer):
-    """All that was seen: what has no numbers is checks, and what is not visible its reason."""
+    """All checks; as text a row for each area, and those that an operator should know of, the worst first."""
 
     shown: ClassVar[tuple[str, ...]] = ("areas", "findings")
 
     status: str
     taken_at: datetime
-    areas: Annotated[list[Area], Display("")]
-    findings: Annotated[list[Check], Display("")]
-    receivers: list[Check] | NotVisible
-    volume: list[Check] | NotVisible
-    journals: Journals | NotVisible
-    broker: list[Check]
-    work: WorkQueue | NotVisible
-    delayed: DelayQueues | NotVisible
-    dead_letters: DeadLetters | NotVisible
-    registrars: list[Check] | NotVisible
-    cube: list[Check] | NotVisible
+    areas: Annotated[list[Area], Display(""), Field(exclude=True)]
+    findings: Annotated[list[Check], Display(""), Field(exclude=True)]
+    checks: list[Check]
 
     def headline(self) -> list[str]:
         """How it is, and when."""
         return [f"lapidicom is {self.status}, {self.taken_at:%Y-%m-%d %H:%M:%S} UTC"]
 
 
-@command("lapidicom status", "lapidicom status --watch --every 5", "lapidicom status --json | jq .findings")
+@command(
+    "lapidicom status",
+    "lapidicom status --watch --every 5",
+    "lapidicom status --json | jq '.checks[] | select(.result == \"fail\")'",
+)
 async def status(
     shell: Shell,
     watch: Annotated[
@@ -84,16 +69,15 @@ async def status(
     received or not registered. What cannot be seen from here is said, and not judged. With --watch it is
     that of the last look.
     """
-    found, output = 0, shell.output
-    screen = (
-        Live(console=output.console, auto_refresh=False, screen=True) if watch and output.terminal else None
-    )
-    async with management(shell.settings) as api, cube_of(shell.settings) as cube:
-        broker = BrokerLook(shell.settings, api)
+    found, output, settings = 0, shell.output, shell.settings
+    is_live = watch and output.terminal
+    screen = Live(console=output.console, auto_refresh=False, screen=True) if is_live else None
+    async with management(settings) as api, cube_of(settings) as cube:
+        queues = QueueLook(api, topology(settings.retry_delays, settings.park_delay).delays)
         with screen or nullcontext():
             try:
                 while True:
-                    seen = await _look(shell, broker, cube)
+                    seen = judged(await _look(shell, queues, cube))
                     found = ("healthy", "degraded", "down").index(seen.status)
                     if screen is None:
                         output.show(seen)
@@ -108,57 +92,56 @@ async def status(
                 return found
 
 
-async def _look(shell: Shell, broker: BrokerLook, cube: Cube | None) -> Status:
-    """Ask all at the same time."""
+async def _look(shell: Shell, queues: QueueLook, cube: Cube | None) -> list[Check]:
+    """Ask all at the same time; what they say, in the order of the path."""
     settings = shell.settings
-    queues, receivers, volume, journals, registrars, checks_of_cube = await asyncio.gather(
-        _rabbitmq(shell, broker),
+    found = await asyncio.gather(
         ask_services("receivers", settings.receiver_urls),
         look_at_volume(settings),
-        seen_of_volume(look_at_journals, settings.spool),
+        check_journals(settings),
+        _rabbitmq(shell, queues),
         ask_services("registrars", settings.registrar_urls),
         check_cube(cube, settings),
     )
-    return judged(
-        **queues,
-        receivers=receivers,
-        volume=volume,
-        journals=journals,
-        registrars=registrars,
-        cube=checks_of_cube,
+    return [check for checks in found for check in checks]
+
+
+async def _rabbitmq(shell: Shell, queues: QueueLook) -> list[Check]:
+    try:
+        async with shell.connection() as link:
+            reachable = await check_reachable(link, queues.api, shell.amqp_url)
+            return [*reachable, *await queues.look(link)]
+    except BrokerError as error:
+        away = NotVisible("RabbitMQ is not reachable")
+        hidden = (checked(area, "visible", away) for area in (WORK, DELAYED, LETTERS))
+        return [unreachable(shell.amqp_url, error), *hidden]
+
+
+def judged(checks: Sequence[Check]) -> Status:
+    """All checks, with a row for each area, and what an operator should know of."""
+    areas: dict[str, list[Check]] = {}
+    for check in checks:
+        areas.setdefault(check.area, []).append(check)
+    findings = sorted(filter(_is_finding, checks), key=lambda one: -one.result.severity)
+    return Status(
+        status=_STATES.get(worst(findings), "healthy"),
+        taken_at=datetime.now(UTC),
+        areas=[_area(*entry) for entry in areas.items()],
+        findings=findings,
+        checks=list(checks),
     )
 
 
-async def _rabbitmq(shell: Shell, broker: BrokerLook) -> dict[str, Any]:
-    try:
-        async with shell.connection() as link:
-            return await broker.look(link)
-    except BrokerError as error:
-        away = NotVisible("RabbitMQ is not reachable")
-        checks = unreachable(shell.amqp_url, error)
-        return {"broker": checks, "work": away, "delayed": away, "dead_letters": away}
+def _is_finding(check: Check) -> bool:
+    return check.result not in {Result.PASS, Result.NOT_VISIBLE}
 
 
-def judged(**seen: Any) -> Status:
-    """All that was seen, by its keys, with a row for each area and what an operator should know of it."""
-    areas, findings = [], []
-    for key, title in _TITLES.items():
-        match look := seen[key]:
-            case NotVisible():
-                checks, text, well = [], str(look), "?"
-            case list():
-                checks, text, well = look, _text(look), "ok"
-            case _:
-                checks, text, well = list(look.checks()), str(look), "ok"
-        areas.append(Area(area=title, state=_STATES.get(worst(checks), well), seen=text))
-        findings += [one for one in checks if one.result.severity >= Result.NOTE.severity]
-    findings.sort(key=lambda one: -one.result.severity)
-    state = _STATES.get(worst(findings), "healthy")
-    return Status(status=state, taken_at=datetime.now(UTC), areas=areas, findings=findings, **seen)
-
-
-def _text(checks: Sequence[Check]) -> str:
+def _area(area: str, checks: Sequence[Check]) -> Area:
     """What is wrong; if nothing is, what was seen."""
-    faults = [one.seen for one in checks if one.result.severity >= Result.NOTE.severity]
+    state = _STATES.get(worst(filter(_is_finding, checks)), "ok")
+    if all(one.result is Result.NOT_VISIBLE for one in checks):
+        return Area(area=area, state="?", seen=str(NotVisible(checks[0].seen)))
     seen = (one.seen if one.result is Result.PASS else f"{one.name} not visible" for one in checks)
-    return "; ".join(faults or seen)
+    return Area(
+        area=area, state=state, seen="; ".join([one.seen for one in checks if _is_finding(one)] or seen)
+    )
