@@ -19,7 +19,7 @@ help: ## Show this list
 setup: ## Install what demo and tests need: uv, the locked environment, RabbitMQ, dcmtk
 	@scripts/setup test
 
-demo: ## Send DICOM through the whole system (DATA=dir FILES_ROOT=dir CALLING_AET=name KEEP=1)
+demo: ## Send DICOM through the whole system (DATA=dir FILES_ROOT=dir CALLING_AET=name CUBE=6 KEEP=1)
 	@scripts/setup demo
 	@$(PY) -m demo
 

@@ -66,6 +66,7 @@ class Demo:
                 verdict.problems.append(f"{unanswered} instances got no answer")
             self._tell_refusals(found.instances, exchanges, unsent)
             self._tell_files(verdict, stack)
+            self._tell_series(stack)
             status = self._tell_problems(verdict, dead, stack)
             if self._options.keep:
                 self._tell_kept(stack)
@@ -130,7 +131,7 @@ class Demo:
         bar = progress.add_task("registered", total=len(wanted))
         seen, deadline = -1, 0.0
         while True:
-            registered = len(wanted & stack.cube.control.paths())
+            registered = len(wanted & stack.registrations().keys())
             progress.update(bar, completed=registered)
             if registered == len(wanted):
                 return
@@ -142,7 +143,7 @@ class Demo:
 
     def _prove(self, stack: Stack, exchanges: Sequence[Exchange], before: frozenset[str]) -> Verdict:
         files = read_stored(stack.files_root, stored_paths(stack.files_root))
-        return verify(exchanges, files, stack.cube.control.counts(), before)
+        return verify(exchanges, files, stack.registrations(), before)
 
     def _tell_skipped(self, found: Collection) -> None:
         for count, what in (
@@ -191,6 +192,10 @@ class Demo:
             )
         if self._options.files_root:
             self._console.print(f"storage root: {stack.files_root}", highlight=False)
+
+    def _tell_series(self, stack: Stack) -> None:
+        for folder, ndicom in stack.series().items():
+            self._console.print(f"series of {ndicom}: {folder}", highlight=False, markup=False)
 
     def _tell_problems(self, verdict: Verdict, dead: int, stack: Stack) -> int:
         if verdict.stored != verdict.sent - verdict.refused or verdict.registered != verdict.stored:

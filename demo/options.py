@@ -1,4 +1,4 @@
-"""What the user may choose: DATA, FILES_ROOT, CALLING_AET, KEEP, and RabbitMQ's AMQP_URL."""
+"""What the user may choose: DATA, FILES_ROOT, CALLING_AET, CUBE, KEEP, and RabbitMQ's AMQP_URL."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from pathlib import Path
 import pydicom.data
 
 DEFAULT_CALLING_AET = "DEMO"
+GENERATIONS = ("5", "6")
 NO = ("", "0", "no", "false")
 
 
@@ -23,6 +24,7 @@ class Options:
         files_root: storage root to keep; None = a temporary one.
         keep: leave everything running at the end.
         amqp_url: RabbitMQ that is already there; None = an own one.
+        cube: the stand-in's generation: 5 registers files, 6 series.
     """
 
     data: Path
@@ -30,13 +32,14 @@ class Options:
     calling_aet: str = DEFAULT_CALLING_AET
     keep: bool = False
     amqp_url: str | None = None
+    cube: int = 5
 
 
 def read_options(environ: Mapping[str, str]) -> Options:
     """Read the options from the environment.
 
     Raises:
-        OptionError: DATA is no directory, or CALLING_AET is no AE title.
+        OptionError: DATA is no directory, CALLING_AET is no AE title, or CUBE is no generation.
     """
     data = environ.get("DATA")
     folder = Path(data).resolve() if data else Path(pydicom.data.__file__).parent / "test_files"
@@ -46,6 +49,9 @@ def read_options(environ: Mapping[str, str]) -> Options:
     printable = calling_aet.isascii() and calling_aet.isprintable() and "\\" not in calling_aet
     if not printable or not calling_aet.strip() or len(calling_aet) > 16:
         raise OptionError(f"CALLING_AET={calling_aet!r} is not 1 to 16 printable ASCII characters")
+    cube = environ.get("CUBE") or "5"
+    if cube not in GENERATIONS:
+        raise OptionError(f"CUBE={cube!r} is neither 5 nor 6")
     files_root = environ.get("FILES_ROOT")
     return Options(
         data=folder,
@@ -53,4 +59,5 @@ def read_options(environ: Mapping[str, str]) -> Options:
         calling_aet=calling_aet,
         keep=environ.get("KEEP", "").lower() not in NO,
         amqp_url=environ.get("AMQP_URL") or None,
+        cube=int(cube),
     )

@@ -10,6 +10,7 @@ from typing import Self
 from demo.options import Options
 from demo.queues import dead_letters, forget_queues, in_use
 from demo.service import Service, ServiceError
+from demo.verification import files_by_folder, stored_paths
 from tests.support.cube.process import CubeProcess
 from tests.support.rabbitmq import Broker, open_broker
 
@@ -56,6 +57,24 @@ class Stack:
         """The receiver's DICOM port."""
         return self._services[0].ports["scp_port"]
 
+    def registrations(self) -> dict[str, int]:
+        """How often each file was registered: with CUBE 6 as often as its series, if that is whole."""
+        series, counts = self.series(), self.cube.control.counts()
+        if self._options.cube == 5:
+            return counts
+        by_folder = files_by_folder(stored_paths(self.files_root))
+        return {
+            path: counts[folder]
+            for folder, ndicom in series.items()
+            for path in by_folder[folder]
+            if len(by_folder[folder]) == ndicom
+        }
+
+    def series(self) -> dict[str, int]:
+        """How many files each registered series has, by its folder: of CUBE 6."""
+        rows = self.cube.control.registrations() if self._options.cube == 6 else []
+        return {row["path"]: row["ndicom"] for row in rows}
+
     def dead_letters(self) -> int:
         """Messages in the dead-letter queue."""
         return dead_letters(self.amqp_url)
@@ -85,7 +104,11 @@ class Stack:
         self.files_root.mkdir(parents=True, exist_ok=True)
         self._start_broker()
         cube = CubeProcess(
-            self.files_root, forked=False, die_with_parent=self._bound, folder=self.folder / "cube"
+            self.files_root,
+            forked=False,
+            die_with_parent=self._bound,
+            folder=self.folder / "cube",
+            generation=self._options.cube,
         )
         self._cube = cube
         cube.start()

@@ -47,6 +47,14 @@ def stored_paths(files_root: Path) -> set[str]:
     return {str(path.relative_to(files_root)) for path in (files_root / PACS_FOLDER).rglob("*.dcm")}
 
 
+def files_by_folder(paths: Iterable[str]) -> dict[str, list[str]]:
+    """Paths of files by the folder that they are in; none of any other folder."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for path in paths:
+        found[path.rpartition("/")[0]].append(path)
+    return found
+
+
 def read_stored(files_root: Path, paths: Iterable[str]) -> list[StoredFile]:
     """Read files and digest their data sets; a file without File Meta gets an empty digest."""
     return [StoredFile(path, digest_of(files_root / path)) for path in sorted(paths)]

@@ -105,6 +105,14 @@ def test_a_run_proves_what_it_says_and_leaves_only_the_storage_root(
     assert _processes_below(temporary) == []
 
 
+def test_with_cube_6_series_are_registered_whole(data: Path, temporary: Path) -> None:
+    quick = {"SERIES_SETTLE_SECONDS": "1", "CHRIS_RETRY_DELAYS": "1"}
+    status, output = _run(temporary, DATA=str(data), CUBE="6", **quick)
+    assert status == 0, output
+    assert "demo: 5 sent, 4 stored, 4 registered, 1 refused, 0 dead letters" in output
+    assert len(re.findall(r"^series of 1: SERVICES/PACS/DEMO/.*", output, re.MULTILINE)) == 3
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM] if is_large() else [signal.SIGINT])
 def test_an_interrupted_run_leaves_nothing(data: Path, temporary: Path, number: signal.Signals) -> None:
     process = _start(temporary, DATA=str(data))

@@ -21,17 +21,24 @@ def test_options_come_from_the_environment(tmp_path: Path) -> None:
             "CALLING_AET": "MY PACS",
             "KEEP": "1",
             "AMQP_URL": "amqp://x",
+            "CUBE": "6",
         }
     )
     assert options.data == tmp_path
     assert options.files_root == Path("root").resolve()
     assert (options.calling_aet, options.keep, options.amqp_url) == ("MY PACS", True, "amqp://x")
+    assert (options.cube, read_options({}).cube) == (6, 5)
 
 
 @pytest.mark.parametrize("aet", ["A" * 17, "A\\B", "Ä", " ", "A\tB"])
 def test_what_is_no_ae_title_is_refused(aet: str) -> None:
     with pytest.raises(OptionError, match="CALLING_AET"):
         read_options({"CALLING_AET": aet})
+
+
+def test_cube_is_one_of_two_generations() -> None:
+    with pytest.raises(OptionError, match="CUBE='7' is neither 5 nor 6"):
+        read_options({"CUBE": "7"})
 
 
 def test_data_must_be_a_directory(tmp_path: Path) -> None:
