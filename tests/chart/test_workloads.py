@@ -27,6 +27,19 @@ def test_a_pod_has_its_grace_and_thirty_seconds_of_which_the_pause_takes_a_part(
     assert 0 < int(pause) <= 15
 
 
+def test_heal_is_a_container_of_its_own_that_may_write_where_the_registrar_may_not(
+    render: Render, trial_values: Path
+) -> None:
+    assert len(pods(render(trial_values), "registrar")["containers"]) == 1
+    rendered = render(trial_values, "registrar.heal.enabled=true")
+    registrar, heal = pods(rendered, "registrar")["containers"]
+    assert (heal["name"], heal["image"], heal["env"]) == ("heal", registrar["image"], registrar["env"])
+    assert heal["securityContext"] == registrar["securityContext"]
+    mounts = [{one["name"]: one for one in container["volumeMounts"]} for container in (registrar, heal)]
+    assert [one["files"].get("readOnly", False) for one in mounts] == [True, False]
+    assert mounts[0].keys() == mounts[1].keys()
+
+
 @pytest.mark.parametrize("component", ["receiver", "registrar"])
 def test_health_is_asked_of_the_port_that_serves_it(rendered: Rendered, component: str) -> None:
     (container,) = pods(rendered, component)["containers"]

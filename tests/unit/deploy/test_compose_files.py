@@ -83,7 +83,7 @@ def test_services_run_unprivileged_on_a_root_that_cannot_be_written_and_may_end_
 
 
 @BOTH
-def test_only_the_receiver_may_write_into_the_storage(file: Path) -> None:
+def test_only_receivers_and_heal_may_write_into_the_storage(file: Path) -> None:
     services = load(file)["services"]
     mounts = {
         name: mount
@@ -91,8 +91,26 @@ def test_only_the_receiver_may_write_into_the_storage(file: Path) -> None:
         for mount in service.get("volumes", [])
         if mount.startswith("files:")
     }
-    assert mounts.pop("receiver") == "files:/data"
+    assert (mounts.pop("receiver"), mounts.pop("heal")) == ("files:/data", "files:/data")
     assert set(mounts.values()) == {"files:/data:ro"}
+
+
+@BOTH
+def test_heal_runs_when_it_is_asked_for_as_the_registrar_but_for_its_mount(file: Path) -> None:
+    services = load(file)["services"]
+    heal, registrar = services["heal"], services["registrar"]
+    assert (heal["profiles"], heal["restart"], heal["entrypoint"]) == (["heal"], "no", ["lapidicom", "heal"])
+    for key in (
+        "image",
+        "environment",
+        "secrets",
+        "networks",
+        "read_only",
+        "cap_drop",
+        "security_opt",
+        "user",
+    ):
+        assert heal.get(key) == registrar.get(key)
 
 
 def test_the_trial_starts_in_the_order_of_health() -> None:
@@ -103,6 +121,7 @@ def test_the_trial_starts_in_the_order_of_health() -> None:
         "receiver": {"rabbitmq"},
         "cube": {"receiver"},
         "orthanc": {"receiver"},
+        "heal": set(),
         "registrar": {"rabbitmq", "receiver", "cube"},
     }
     conditions = [c for service in services.values() for c in service.get("depends_on", {}).values()]

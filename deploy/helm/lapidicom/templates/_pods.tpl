@@ -177,6 +177,23 @@ securityContext:
 {{- end }}
 {{- end }}
 
+{{/* Variables of the registrar, and of `lapidicom heal` beside it. */}}
+{{- define "lapidicom.registrarEnv" -}}
+{{- $root := .root -}}
+{{ include "lapidicom.commonEnv" . }}
+{{- range $component := list "receiver" "registrar" }}
+- name: CHRIS_{{ upper $component }}_URL
+  value: http://{{ include "lapidicom.componentName" (dict "root" $root "component" $component) }}-pods:8080
+{{- end }}
+- {name: CHRIS_URL, value: {{ $root.Values.cube.url | quote }}}
+- {name: CHRIS_USERNAME_FILE, value: /run/secrets/lapidicom/cube/username}
+- {name: CHRIS_PASSWORD_FILE, value: /run/secrets/lapidicom/cube/password}
+- {name: REGISTRATION_UNIT, value: {{ $root.Values.registrationUnit | quote }}}
+- {name: CHRIS_PUSHER_THREADS, value: {{ $root.Values.registrar.pusherThreads | quote }}}
+- {name: LAPIDICOM_AUDIT_LOG, value: {{ $root.Values.registrar.auditLog | quote }}}
+{{- include "lapidicom.furtherEnv" . }}
+{{- end }}
+
 {{/* A value as a setting's text. YAML's numbers arrive as floats: 1000000 must not become 1e+06. */}}
 {{- define "lapidicom.text" -}}
 {{- if kindIs "bool" . }}{{ ternary "yes" "no" . }}

@@ -2,6 +2,7 @@
 
     <spool>/open/<pacs>/<SeriesInstanceUID>/<life>.<association>    an open marker: an empty file
     <spool>/healing/<pacs>/<SeriesInstanceUID>                      the mark of a series that is being healed
+    <spool>/healing-links/<pacs>/<SeriesInstanceUID>/               second names of its files meanwhile
 
 A receiver makes its marker before the first success for a series in an association, and removes it behind the
 end record. A marker is never renewed and never expires: whoever finishes the life of its listener removes it.
@@ -20,6 +21,9 @@ OPEN: Final = "open"
 
 HEALING: Final = "healing"
 """Folder of the marks of series that are being healed, below the spool: a folder for each PACS."""
+
+HEALING_LINKS: Final = "healing-links"
+"""Folder of the links that `heal` keeps of files: a folder for each PACS, in that one for each series."""
 
 _SAFE: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -50,6 +54,11 @@ def life_of(marker: str) -> str:
 def healing_mark(pacs_name: str, series_instance_uid: str) -> str:
     """The mark of a series that is being healed, relative to the spool; arguments as of `markers_folder`."""
     return f"{HEALING}/{_name(pacs_name)}/{_name(series_instance_uid)}"
+
+
+def healing_links(pacs_name: str, series_instance_uid: str) -> str:
+    """The folder of the links to the files of such a series, relative to the spool; arguments likewise."""
+    return f"{HEALING_LINKS}/{_name(pacs_name)}/{_name(series_instance_uid)}"
 
 
 def is_open(

@@ -39,6 +39,7 @@ VERBS: Final = {
         "doctor": ("Is it well? Everything that lapidicom needs, checked.", ".doctor:doctor"),
         "dlq": ("What failed and why? Send it again, or take it away.", ""),
         "trace": ("Where is this instance, series or study?", ".trace:trace"),
+        "heal": ("Let CUBE 6 have all files of a series that came too late.", ".heal:heal"),
         "reconcile": ("Is everything there? Enqueue what was lost.", ".reconcile:reconcile"),
     },
     "dlq": {

@@ -115,19 +115,19 @@ CAUSES: Final = (
     Cause(
         "late-instances",
         "The series is registered with fewer files than the volume has now; CUBE 6 adds none to a series.",
-        "Delete the series in CUBE, which deletes its files too, and send it again whole; then "
-        "`lapidicom dlq drop --id ID --export FILE`.",
+        "Let CUBE register it anew, with all files: `lapidicom heal SERIES_INSTANCE_UID --fix`; then "
+        "`lapidicom dlq replay --id ID`.",
     ),
     Cause(
         "other-folder",
         "CUBE 6 has registered the series from another folder: sent before under another identity.",
-        "Find out which one is right with `lapidicom dlq show ID`; delete the other one in CUBE, then "
-        "`lapidicom dlq replay --id ID`.",
+        "Find out which one is right with `lapidicom dlq show ID --show-phi`; to register this one "
+        "`lapidicom heal SERIES_INSTANCE_UID --folder PATH --fix`, then `lapidicom dlq replay --id ID`.",
     ),
     Cause(
         "half-registered",
         "CUBE 6 has registered files of the series and not the series: it was stopped in between.",
-        "Delete these files in CUBE's file browser, which keeps them on the volume; then "
+        "Let CUBE forget these files and register it anew: `lapidicom heal SERIES_INSTANCE_UID --fix`; then "
         "`lapidicom dlq replay --id ID`.",
     ),
     Cause(

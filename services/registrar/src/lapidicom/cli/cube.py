@@ -33,8 +33,8 @@ FIRST_PAUSE: Final = 0.5
 PAGE: Final = 500
 """Rows of one answer: CUBE looks at each row's file in its storage."""
 
-_TRANSIENT: Final = frozenset({429, 500, 502, 503, 504})
-_REMEDY: Final = "check CHRIS_URL, CHRIS_USERNAME, CHRIS_PASSWORD and that CUBE runs"
+TRANSIENT: Final = frozenset({429, 500, 502, 503, 504})
+REMEDY: Final = "check CHRIS_URL, CHRIS_USERNAME, CHRIS_PASSWORD and that CUBE runs"
 
 
 class Rate:
@@ -102,7 +102,7 @@ class Catalogue:
         if generation is Generation.PER_SERIES:
             fault = "it registers whole series (v6), which this command does not search yet"
         if fault is not None:
-            raise OperatorError(f"CUBE at {self.url}: {fault}", _REMEDY)
+            raise OperatorError(f"CUBE at {self.url}: {fault}", REMEDY)
 
     async def count(self, **parameters: str) -> int:
         """How many registered files pass the filters, missing ones too."""
@@ -168,9 +168,9 @@ class Catalogue:
                     return reply.fields
                 case Answer(status=500) if may_be_500:
                     return {}
-                case Answer(status=status) if status not in _TRANSIENT:
+                case Answer(status=status) if status not in TRANSIENT:
                     break
-        raise OperatorError(f"CUBE at {self.url}: {trouble(reply)}", _REMEDY)
+        raise OperatorError(f"CUBE at {self.url}: {trouble(reply)}", REMEDY)
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ from lapidicom.cli.settings import CommandSettings
 from lapidicom.cli.times import size
 from lapidicom.common.file_system import FileSystem
 from lapidicom.common.instance.path import PACS_ROOT
+from lapidicom.common.open_series import HEALING
 from lapidicom.common.spool import SENTINEL
 from lapidicom.common.volume import NOT_WRITABLE, try_volume
 
@@ -24,6 +25,9 @@ AREA: Final = "volume"
 _SECONDS: Final = 5.0
 _ENOUGH: Final = 1.1
 """Of CHRIS_MIN_FREE_SPACE: receivers that refuse go on with so much."""
+
+_HEALING_SECONDS: Final = 3600.0
+"""A series is healed within minutes: a mark that is older was left by a run that was killed."""
 
 _MOUNT: Final = "set CHRIS_FILES_ROOT and mount the volume here, read-only at least"
 _SEEN_BY_ALL_SECONDS: Final = 120.0
@@ -74,11 +78,12 @@ def stored_file(files_root: Path, spool: Path) -> str | NotVisible:
 
 
 async def look_at_volume(settings: CommandSettings) -> list[Check]:
-    """Identity, space and inodes of the volume."""
+    """Identity, space and inodes of the volume, and series whose healing was not finished."""
     needed = int(settings.min_free_space)
 
     def look(root: Path, spool: Path) -> list[Check]:
-        return check_space(os.statvfs(root), root, sentinel(spool), needed)
+        space = check_space(os.statvfs(root), root, sentinel(spool), needed)
+        return [*space, *check_healing(spool, time.time())]
 
     seen = await seen_of_volume(look, settings.files_root, settings.spool)
     return [checked(AREA, "mounted", seen, remedy=_MOUNT)] if isinstance(seen, NotVisible) else seen
@@ -112,6 +117,27 @@ def check_space(found: os.statvfs_result, root: Path, identity: str, needed: int
         checked(AREA, "free space", fault, free, space, bad=full_is, count=available),
         checked(AREA, "inodes", used_up, "inodes left", inodes, bad=bad),
     ]
+
+
+def check_healing(spool: Path, now: float) -> list[Check]:
+    """Series that receivers refuse because `lapidicom heal` has not ended.
+
+    Args:
+        spool: of the receivers.
+        now: seconds since the epoch.
+    """
+    old = []
+    for mark in sorted((spool / HEALING).glob("*/*")):
+        with contextlib.suppress(FileNotFoundError):
+            if now - mark.stat().st_mtime > _HEALING_SECONDS:
+                old.append(f"{mark.name} from {mark.parent.name}")
+    if not old:
+        return []
+    fault = (
+        f"healing of {len(old)} series began over an hour ago, receivers refuse them: {', '.join(old[:3])}"
+    )
+    remedy = "run `lapidicom heal SERIES --fix` again: it goes on where it was"
+    return [checked(AREA, "healing", fault, remedy=remedy, bad=Result.DEGRADED)]
 
 
 async def check_volume(settings: CommandSettings) -> list[Check]:

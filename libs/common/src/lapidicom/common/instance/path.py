@@ -73,12 +73,11 @@ def series_folder(pacs: str, tags: InstanceTags) -> str:
             _text(tags.StudyDate, ""),
         )
     )
-    uid_hash = format(seahash((tags.SeriesInstanceUID or "").encode()), "x")[:7]
     series = "-".join(
         (
             _number(tags.SeriesNumber, "SeriesNumber").rjust(5, "0"),
             _text(tags.SeriesDescription, "SeriesDescription"),
-            uid_hash,
+            hash_of_series(tags.SeriesInstanceUID or ""),
         )
     )
     folder = "/".join(
@@ -93,6 +92,11 @@ def series_folder(pacs: str, tags: InstanceTags) -> str:
     if posixpath.normpath(folder) != folder or folder.count("/") != 5 or len(folder) > MAX_SERIES_FOLDER:
         raise PathError("the tags make no safe path")
     return folder
+
+
+def hash_of_series(series_instance_uid: str) -> str:
+    """Return what the name of a series' folder ends with, unless it is shortened."""
+    return format(seahash(series_instance_uid.encode()), "x")[:7]
 
 
 def file_name(tags: InstanceTags) -> str:

@@ -1,4 +1,4 @@
-"""CUBE's client: register, search, probe, generation."""
+"""CUBE's client: register, search, delete, probe, generation."""
 
 from collections.abc import Mapping
 from urllib.parse import urljoin
@@ -6,6 +6,7 @@ from urllib.parse import urljoin
 import httpx
 
 from lapidicom.registrar.cube.contract import (
+    FILES_IN_BROWSER,
     FILES_OF_SERIES_SEARCH,
     MOST_OF_A_SEARCH,
     PACS_FILES,
@@ -36,6 +37,7 @@ class Cube:
         self._pacs_series = httpx.URL(urljoin(cube_url, PACS_SERIES))
         self._series_search = httpx.URL(urljoin(cube_url, PACS_SERIES_SEARCH))
         self._files_of_series_search = httpx.URL(urljoin(cube_url, FILES_OF_SERIES_SEARCH))
+        self._files_in_browser = httpx.URL(urljoin(cube_url, FILES_IN_BROWSER))
         self._probe = httpx.URL(urljoin(cube_url, PROBE))
         self._auth = auth
 
@@ -54,6 +56,14 @@ class Cube:
     async def search_files_of_series(self, parameters: Mapping[str, str]) -> Reply:
         """Search the files that registered series have brought (v6)."""
         return await self._search_at(self._files_of_series_search, parameters)
+
+    async def delete_series(self, number: int) -> Reply:
+        """Let CUBE delete a series and its folder (v6.10), soon; the registrar itself never does."""
+        return await self._http.send("DELETE", self._pacs_series.join(f"{number}/"), auth=self._auth)
+
+    async def forget_file(self, number: int) -> Reply:
+        """Let CUBE forget a file of a series (v6); the registrar itself never does."""
+        return await self._http.send("DELETE", self._files_in_browser.join(f"{number}/"), auth=self._auth)
 
     async def search(self, parameters: Mapping[str, str]) -> Reply:
         """Search the registered files (v5); the registrar itself never does."""

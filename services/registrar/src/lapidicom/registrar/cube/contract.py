@@ -19,6 +19,9 @@ PACS_SERIES_SEARCH: Final = "pacs/series/search/"
 FILES_OF_SERIES_SEARCH: Final = "pacs/files/search/"
 """Filters by path only: SeriesInstanceUID and the PACS are ignored."""
 
+FILES_IN_BROWSER: Final = "filebrowser/files/"
+"""Files by the ids of the search above. A DELETE there forgets a file; v6.11 leaves its bytes."""
+
 BEHIND_ALL: Final = "2000000000"
 """An offset behind all rows: the count of a search for files is safe without rows only, since one row whose
 file is gone makes its page a 500."""
