@@ -12,7 +12,7 @@ import pytest
 from lapidicom.cli.answers import Check, NotVisible, Result
 from lapidicom.cli.broker_checks import BREAKS, check_flags, check_policies, check_version
 from lapidicom.cli.settings import CommandSettings
-from lapidicom.cli.verbs.doctor import check_settings, installed
+from lapidicom.cli.verbs.doctor import check_settings, check_settle_time, installed
 from lapidicom.cli.volume import check_volume
 from lapidicom.common.file_system import FileSystem
 from lapidicom.common.topology import WORK_QUEUE, topology
@@ -116,6 +116,25 @@ def test_a_volume_that_only_receivers_may_write_to_is_not_judged(
 def test_a_volume_that_is_not_set_is_not_visible() -> None:
     assert results(volume(None)) == {"mounted": Result.NOT_VISIBLE}
     assert results(volume(Path("/no such"))) == {"mounted": Result.FAIL}
+
+
+@pytest.mark.parametrize(
+    ("environ", "seen"),
+    [
+        ({}, "after 10 s: auto: the volume is local"),
+        ({"SERIES_SETTLE_SECONDS": "25"}, "after 25 s: SERIES_SETTLE_SECONDS"),
+    ],
+)
+def test_it_says_how_long_series_settle_and_why(tmp_path: Path, environ: dict[str, str], seen: str) -> None:
+    settings = CommandSettings.model_validate({"AMQP_URL": "amqp://h/", "CHRIS_FILES_ROOT": tmp_path})
+    check = asyncio.run(check_settle_time(settings, environ))
+    assert (check.result, check.seen[: len(seen)]) == (Result.PASS, seen)
+
+
+def test_without_the_volume_or_with_wrong_settings_that_is_not_visible(tmp_path: Path) -> None:
+    for environ, root in (({}, None), ({"SERIES_SETTLE_SECONDS": "soon"}, tmp_path)):
+        settings = CommandSettings.model_validate({"AMQP_URL": "amqp://h/", "CHRIS_FILES_ROOT": root})
+        assert asyncio.run(check_settle_time(settings, environ)).result is Result.NOT_VISIBLE
 
 
 def of_queue(**changes: Any) -> list[Check]:

@@ -147,7 +147,7 @@ def test_what_is_wrong_is_found_with_its_level_and_a_remedy(
     [
         (check_work(Count(3, 2), 4), "3 ready; 4 unacknowledged; 2 consumers"),
         (check_work(Count(3, 2), UNSEEN), "3 ready; unacknowledged not visible; 2 consumers"),
-        (check_delays(DELAYS, [0, 0]), "5 parked or retried; none held back"),
+        (check_delays(DELAYS, [0, 0]), "5 parked, retried or settling; none held back"),
         ([check_letters(Counter(), {})], "none"),
         (journals(under_way=1), "1 under way, 0 finished; all relayed"),
         (

@@ -121,7 +121,7 @@ def check_delays(delays: Mapping[str, Count | None], held_back: Sequence[int | N
     messages = sum(found.ready for found in delays.values() if found is not None)
     missing = ", ".join(name for name, found in delays.items() if found is None)
     fault = f"missing: {missing}" if missing else ""
-    well = f"{messages} parked or retried"
+    well = f"{messages} parked, retried or settling"
     declare = f"set CHRIS_RETRY_DELAYS and CHRIS_PARK_DELAY as the services have them; {FIX}"
     held = sum(one for one in held_back if isinstance(one, int))
     unseen = next((one for one in held_back if isinstance(one, NotVisible)), "")

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,12 +13,17 @@ from lapidicom.cli.broker_checks import check_broker, check_reachable, check_top
 from lapidicom.cli.by_http import ask_services, management
 from lapidicom.cli.cube_checks import check_cube, cube_of
 from lapidicom.cli.errors import ExitStatus
+from lapidicom.cli.settings import CommandSettings
 from lapidicom.cli.shell import Because, Shell, command
-from lapidicom.cli.volume import check_volume
+from lapidicom.cli.volume import AREA as VOLUME
+from lapidicom.cli.volume import check_volume, seen_of_volume
 from lapidicom.common.broker import BrokerError, declare
+from lapidicom.common.directory_cache import directory_cache_seconds
 from lapidicom.common.settings import Section, SettingsError, load
 from lapidicom.common.settings.unknown import names, unknown
 from lapidicom.common.topology import topology
+from lapidicom.registrar.series.settle_time import settle_time
+from lapidicom.registrar.settings import SeriesSection
 
 
 class Examined(Answer):
@@ -54,6 +60,7 @@ async def doctor(
         checks_of_cube = await check_cube(cube, settings)
     checks = [
         *await check_volume(settings),
+        await check_settle_time(settings, shell.environ),
         *await _broker(shell, because if fix else None, declared),
         *checks_of_cube,
         *await ask_services("receivers", settings.receiver_urls),
@@ -63,6 +70,21 @@ async def doctor(
     is_well = worst(checks).severity < Result.DEGRADED.severity
     shell.output.show(Examined(passed=is_well, declared=declared, checks=checks))
     return ExitStatus.OK if is_well else ExitStatus.FAILED
+
+
+async def check_settle_time(settings: CommandSettings, environ: Mapping[str, str]) -> Check:
+    """How long a series must be still before it is registered (CUBE 6), and why."""
+
+    def choose(root: Path) -> str:
+        chosen = settle_time(load(SeriesSection, environ), directory_cache_seconds(root))
+        return f"after {chosen.seconds:g} s: {chosen.why}"
+
+    try:
+        seen = await seen_of_volume(choose, settings.files_root)
+    except SettingsError as error:
+        seen = NotVisible(str(error))
+    unseen = seen if isinstance(seen, NotVisible) else ""
+    return checked(VOLUME, "series settle", unseen, str(seen), "run this where a registrar runs")
 
 
 async def _broker(shell: Shell, because: str | None, declared: list[str]) -> list[Check]:
