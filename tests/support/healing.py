@@ -10,10 +10,11 @@ from typing import Any
 import httpx
 
 from lapidicom.cli.heal.find import find, marked_pacs
-from lapidicom.cli.heal.hold import Advance, Hold
+from lapidicom.cli.heal.hold import Hold
 from lapidicom.cli.heal.in_cube import InCube
 from lapidicom.cli.heal.plan import Seen, Step, Stop
 from lapidicom.cli.heal.run import Healing, Patience
+from lapidicom.cli.output import Advance
 from lapidicom.common.file_system import FileSystem
 from lapidicom.common.open_series import healing_links, is_being_healed, marker_name, markers_folder
 from lapidicom.registrar.cube.client import Cube

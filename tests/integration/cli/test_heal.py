@@ -10,7 +10,7 @@ import pytest
 from lapidicom.cli import cube as asking
 from lapidicom.cli.errors import ExitStatus, OperatorError
 from lapidicom.cli.heal.hold import Hold
-from lapidicom.cli.heal.plan import Aim, Stop
+from lapidicom.cli.heal.plan import Aim, Step, Stop
 from lapidicom.cli.heal.run import Patience
 from lapidicom.common.file_system import FileSystem
 from tests.support.command import Ended, in_process
@@ -169,6 +169,14 @@ def test_a_mark_that_was_not_written_to_its_end_is_written_anew(tmp_path: Path) 
     is_healed(series)
 
 
+def test_it_waits_for_caches_before_and_behind_the_deletion(tmp_path: Path) -> None:
+    series = late(tmp_path)
+    assert series.heal() == HEALED
+    deletion = series.told.index(Step.DELETE)
+    assert series.told[:deletion] == [Step.MARK, Step.WAIT, Step.LINK]
+    assert series.told[deletion + 1 :][:3] == [Step.WAIT, Step.LINK_BACK, Step.REGISTER]
+
+
 def test_names_are_durable_before_others_are_removed(tmp_path: Path) -> None:
     series, done = late(tmp_path), []
 
@@ -269,6 +277,7 @@ def test_an_operator_is_told_what_cannot_be_healed(tmp_path: Path, monkeypatch: 
     unknown = heal("--fix", "--yes")
     assert (unknown.status, "CUBE knows nothing of series" in unknown.err) == (1, True)
     assert heal("--folder", "SERVICES/PACS").status == 2
+    assert heal("--pacs", "../..").status == 2
     assert heal("--folder", f"{series.folder}x", "--fix", "--yes").status == 1
     heal.serve(StandInCube(tmp_path), monkeypatch)
     older = heal()

@@ -7,7 +7,7 @@ is asked with an offset behind all of them.
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -19,7 +19,7 @@ from lapidicom.registrar.cube.client import Cube
 from lapidicom.registrar.cube.contract import BEHIND_ALL
 from lapidicom.registrar.cube.generation import Generation
 from lapidicom.registrar.cube.http import HttpClient, transport_to_cube
-from lapidicom.registrar.cube.replies import Answer
+from lapidicom.registrar.cube.replies import Answer, Reply
 from lapidicom.registrar.cube.token import TokenAuth
 
 CONNECT_SECONDS: Final = 3.0
@@ -33,8 +33,11 @@ FIRST_PAUSE: Final = 0.5
 PAGE: Final = 500
 """Rows of one answer: CUBE looks at each row's file in its storage."""
 
-TRANSIENT: Final = frozenset({429, 500, 502, 503, 504})
-REMEDY: Final = "check CHRIS_URL, CHRIS_USERNAME, CHRIS_PASSWORD and that CUBE runs"
+_TRANSIENT: Final = frozenset({429, 500, 502, 503, 504})
+_REMEDY: Final = "check CHRIS_URL, CHRIS_USERNAME, CHRIS_PASSWORD and that CUBE runs"
+
+
+Search = Callable[[], Awaitable[Reply]]
 
 
 class Rate:
@@ -102,7 +105,7 @@ class Catalogue:
         if generation is Generation.PER_SERIES:
             fault = "it registers whole series (v6), which this command does not search yet"
         if fault is not None:
-            raise OperatorError(f"CUBE at {self.url}: {fault}", REMEDY)
+            raise OperatorError(f"CUBE at {self.url}: {fault}", _REMEDY)
 
     async def count(self, **parameters: str) -> int:
         """How many registered files pass the filters, missing ones too."""
@@ -152,25 +155,47 @@ class Catalogue:
         return total
 
     async def _ask(self, parameters: Mapping[str, str], *, may_be_500: bool = False) -> dict[str, Any]:
-        """The body of an answer; after a pause CUBE is asked again where that may help.
+        """See `ask`; in its turn.
 
         Args:
             parameters: of the search.
             may_be_500: 500 may be the answer to this very question; it has an empty body here.
         """
-        for attempt in range(TRIES):
-            if attempt:
-                await asyncio.sleep(FIRST_PAUSE * 2 ** (attempt - 1))
+
+        async def search() -> Reply:
             await self.rate.turn()
-            reply = await self.cube.search(parameters)
-            match reply:
-                case Answer(status=200) if isinstance(reply.fields.get("count"), int):
-                    return reply.fields
-                case Answer(status=500) if may_be_500:
-                    return {}
-                case Answer(status=status) if status not in TRANSIENT:
-                    break
-        raise OperatorError(f"CUBE at {self.url}: {trouble(reply)}", REMEDY)
+            return await self.cube.search(parameters)
+
+        return await ask(search, self.url, may_be_500=may_be_500)
+
+
+async def ask(search: Search, url: str, *, may_be_500: bool = False) -> dict[str, Any]:
+    """The body of CUBE's answer to a search; after a pause CUBE is asked again where that may help.
+
+    Args:
+        search: asks.
+        url: CUBE's API, for the error message.
+        may_be_500: 500 may be the answer to this very question; it has an empty body here.
+
+    Raises:
+        OperatorError: CUBE does not answer it.
+    """
+    for attempt in range(TRIES):
+        if attempt:
+            await asyncio.sleep(FIRST_PAUSE * 2 ** (attempt - 1))
+        match reply := await search():
+            case Answer(status=200) if isinstance(reply.fields.get("count"), int):
+                return reply.fields
+            case Answer(status=500) if may_be_500:
+                return {}
+            case Answer(status=status) if status not in _TRANSIENT:
+                break
+    raise unanswered(reply, url)
+
+
+def unanswered(reply: Reply, url: str) -> OperatorError:
+    """What an operator hears of a reply that is no answer to a question."""
+    return OperatorError(f"CUBE at {url}: {trouble(reply)}", _REMEDY)
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from lapidicom.cli.errors import ExitStatus, OperatorError
 from lapidicom.cli.heal.in_cube import InCube
 from lapidicom.cli.heal.plan import Aim
 from lapidicom.common.instance.path import PACS_ROOT
-from lapidicom.common.open_series import HEALING
+from lapidicom.common.open_series import HEALING, healing_mark
 
 
 def marked_pacs(spool: Path, uid: str) -> set[str]:
@@ -31,7 +31,7 @@ async def find(
         OperatorError: several PACS have one, or the folder is none of a series.
     """
     known = {name: row.folder for name, row in (await cube.rows(uid)).items()}
-    if not known and not marked:
+    if not known:
         known = await cube.half_registered(uid)
     if folder is not None and not _is_folder(folder):
         raise OperatorError("--folder is no folder of a series", f"give it as {PACS_ROOT}/PACS/...")
@@ -43,6 +43,10 @@ async def find(
         what = f"CUBE knows nothing of series {uid}"
         raise OperatorError(what, f"see lapidicom trace {uid}; or give --folder", ExitStatus.FAILED)
     (name,) = names
+    try:
+        healing_mark(name, uid)
+    except ValueError:
+        raise OperatorError("--pacs is no name of a PACS", f"give it as in {PACS_ROOT}") from None
     kept = known.get(name, folder)
     return name, Aim(kept, folder or kept) if kept and _is_folder(kept) else None
 

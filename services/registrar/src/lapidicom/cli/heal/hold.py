@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from lapidicom.cli.heal.plan import Aim
+from lapidicom.cli.in_thread import Pulse
 from lapidicom.common.file_system import FileSystem
 from lapidicom.common.instance.path import PACS_ROOT
 from lapidicom.common.open_series import healing_links, healing_mark
@@ -38,6 +39,9 @@ class Hold:
         pacs: of the series.
         uid: SeriesInstanceUID.
         file_system: the system calls.
+
+    Attributes:
+        pulse: beats with each file that is looked at, linked or unlinked.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class Hold:
         file_system: FileSystem | None = None,
     ) -> None:
         self.root, self.spool, self.pacs, self.uid = root, spool, pacs, uid
+        self.pulse = Pulse()
         self._fs = file_system or FileSystem()
         self._mark = f"{spool}/{healing_mark(pacs, uid)}"
         self._links = f"{spool}/{healing_links(pacs, uid)}"
@@ -130,7 +135,7 @@ class Hold:
         """Remove all links: each file must have its durable name in the folder."""
         for name in self.links():
             self._fs.unlink(f"{self._links}/{name}")
-            advance(1)
+            self._done(advance)
 
     def _take(self, flags: int = 0) -> None:
         while self._descriptor < 0:
@@ -164,6 +169,7 @@ class Hold:
         for folder in folders:
             with contextlib.suppress(FileNotFoundError):
                 for name in self._fs.listdir(folder):
+                    self.pulse.beat()
                     path = f"{folder}/{name}"
                     with contextlib.suppress(FileNotFoundError):
                         found = self._fs.stat(path, follow_symlinks=False)
@@ -177,7 +183,11 @@ class Hold:
             # There: an earlier run's. Gone: CUBE deletes just now. The next look tells what it is.
             with contextlib.suppress(FileExistsError, FileNotFoundError):
                 self._fs.link(f"{source}/{name}", f"{target}/{name}")
-            advance(1)
+            self._done(advance)
+
+    def _done(self, advance: Advance) -> None:
+        self.pulse.beat()
+        advance(1)
 
     def _make_folders(self, folder: str) -> None:
         if not self._inode(folder):

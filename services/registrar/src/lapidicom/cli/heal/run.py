@@ -6,25 +6,19 @@ from collections.abc import Callable, Sized
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from lapidicom.cli.errors import ExitStatus, OperatorError
 from lapidicom.cli.heal.hold import Advance, Hold
 from lapidicom.cli.heal.in_cube import InCube
 from lapidicom.cli.heal.plan import Aim, Row, Seen, Step, Stop, next_step
-from lapidicom.cli.in_thread import Pulse, of_volume
-from lapidicom.cli.reconcile.message import NoMessage, of_file
-from lapidicom.common.messages import SeriesSettling
+from lapidicom.cli.heal.register import register, see
+from lapidicom.cli.in_thread import of_volume
 from lapidicom.common.open_series import is_open
-from lapidicom.registrar.cube.mending import Unregistrable, series_request
-from lapidicom.registrar.cube.outcomes import SUCCESSES, Outcome, Verdict
-from lapidicom.registrar.cube.probe import trouble_with_series
+from lapidicom.registrar.cube.outcomes import SUCCESSES, Outcome
 from lapidicom.registrar.cube.replies import Answer, Reply
-from lapidicom.registrar.cube.series_outcomes import SeriesKey
-from lapidicom.registrar.series.folder import look
-from lapidicom.registrar.series.gateway import SeriesGateway
-from lapidicom.registrar.series.settling import Look
+
+T = TypeVar("T")
 
 LOOKS: Final = 5
 """How often a series must be seen open: a receiver that meets the mark has its marker for a moment."""
@@ -70,6 +64,7 @@ class Healing:
         patience: how long to wait.
         progress: shows how far a step is: what is done, and of how many.
         tell: called with each step before it is begun.
+        has_begun: whether a step was done, so that the series is marked until it is healed.
     """
 
     hold: Hold
@@ -78,16 +73,17 @@ class Healing:
     patience: Patience
     progress: Callable[[str, int | None], AbstractContextManager[Advance]]
     tell: Callable[[Step], None]
-    _has_waited: bool = False
-    _replies: dict[Step, Reply | None] = field(default_factory=dict)
-    _give_up_at: float = 0.0
+    has_begun: bool = field(default=False, init=False)
+    _has_waited: bool = field(default=False, init=False)
+    _replies: dict[Step, Reply | None] = field(default_factory=dict, init=False)
+    _give_up_at: float = field(default=0.0, init=False)
 
     async def look(self) -> Seen:
         """See CUBE and the volume. CUBE's series first: once that is gone, so is all that CUBE knew of it."""
         row = await self._row()
         known = await self.cube.count(self.aim.kept)
         registered = await self.cube.count(self.aim.folder, fname_icontains=".dcm")
-        return await of_volume(partial(self._seen, row, known, registered))
+        return await self._volume(self._seen, row, known, registered)
 
     async def run(self) -> Stop:
         """Do what is to be done, and say how it ended.
@@ -97,15 +93,16 @@ class Healing:
             OSError: the volume does not do what it must.
         """
         try:
-            await of_volume(self.hold.take)
+            await self._volume(self.hold.take)
             while not isinstance(step := next_step(seen := await self.look(), self.aim), Stop):
                 self.tell(step)
                 await self._do(step, seen)
+                self.has_begun = True
                 if step is Step.UNMARK:  # what comes from now on is another story
                     return Stop()
             if step.may_undo and seen.is_marked and not seen.missing:
                 await self._remove_links(seen)
-                await of_volume(self.hold.unmark)
+                await self._volume(self.hold.unmark)
             return step
         except BlockingIOError:
             raise OperatorError("another run heals this series", status=ExitStatus.BUSY) from None
@@ -123,7 +120,7 @@ class Healing:
             is_open=is_open(hold.spool, hold.pacs, hold.uid),
             files=hold.files(kept),
             links=hold.links(),
-            elsewhere=None if folder == kept else _look(hold, folder).count,
+            elsewhere=None if folder == kept else see(hold, folder).count,
             row=row,
             known=known,
             registered=registered,
@@ -133,20 +130,18 @@ class Healing:
         hold, kept = self.hold, self.aim.kept
         match step:
             case Step.MARK:
-                await of_volume(partial(hold.mark, self.aim))
+                await self._volume(hold.mark, self.aim)
             case Step.WAIT:
                 await self._wait(seen)
             case Step.LINK:
                 await self._counted("linked", seen.unlinked, partial(hold.link, seen.unlinked, kept))
             case Step.DELETE if seen.row is not None:
-                self._only_once(step)
-                await of_volume(hold.sync_links)
+                await self._only_once(step)
                 self._replies[step] = await self.cube.cube.delete_series(seen.row.id)
             case Step.AWAIT_DELETION:
                 await self._until_deleted()
             case Step.UNREGISTER:
-                self._only_once(step)
-                await of_volume(hold.sync_links)
+                await self._only_once(step)
                 with self.progress("taken out", seen.known) as advance:
                     await self.cube.forget_files(kept, advance)
             case Step.LINK_BACK:
@@ -156,15 +151,17 @@ class Healing:
             case Step.REMOVE_LINKS:
                 await self._remove_links(seen)
             case Step.UNMARK:
-                await of_volume(hold.unmark)
+                await self._volume(hold.unmark)
 
-    def _only_once(self, step: Step) -> None:
-        """What CUBE does not delete when it is asked it will not delete the next moment."""
+    async def _only_once(self, step: Step) -> None:
+        """Before CUBE is asked to delete: what it does not do then it will not do the next moment."""
         if step in self._replies:
             reply = self._replies[step]
             status = f" (it answered {reply.status})" if isinstance(reply, Answer) else ""
             raise OperatorError(f"CUBE did not delete it{status}", f"see CUBE's log; {AGAIN}", _FAILED)
         self._replies[step] = None
+        self._has_waited = False
+        await self._volume(self.hold.sync_links)
 
     async def _wait(self, seen: Seen) -> None:
         """Wait for caches and for CUBE; then as long as a receiver has a marker for a moment."""
@@ -176,7 +173,7 @@ class Healing:
         self._has_waited = True
         hold = self.hold
         for _ in range(LOOKS):
-            if not await of_volume(partial(is_open, hold.spool, hold.pacs, hold.uid)):
+            if not await self._volume(is_open, hold.spool, hold.pacs, hold.uid):
                 return
             await asyncio.sleep(self.patience.poll)
 
@@ -194,7 +191,7 @@ class Healing:
     async def _register(self) -> None:
         """Register it as a registrar does; after what may pass everything is looked at again."""
         self._has_waited = False
-        verdict = await self._verdict()
+        verdict = await register(self.cube.cube, self.hold, self.aim.folder)
         if verdict.outcome in SUCCESSES:
             return
         self._give_up_at = self._give_up_at or time.monotonic() + self.patience.most
@@ -202,47 +199,14 @@ class Healing:
             raise OperatorError(f"CUBE has not registered it: {verdict.reason}", AGAIN, _FAILED)
         await asyncio.sleep(self.patience.poll)
 
-    async def _verdict(self) -> Verdict:
-        hold, cube = self.hold, self.cube.cube
-        series = SeriesKey(hold.pacs, hold.uid, self.aim.folder)
-
-        async def looked(_: SeriesKey) -> Look:
-            return await of_volume(partial(_look, hold, series.folder))
-
-        message = await of_volume(partial(message_of, hold.root, series.folder, hold.uid))
-        settled = await looked(series)
-        request = series_request(message, settled.count)
-        if isinstance(request, Unregistrable):
-            return Verdict(Outcome.INVALID, f"unregistrable: {request.reason}")
-        gateway = SeriesGateway(partial(trouble_with_series, cube), looked)
-        return await gateway.register(cube, request, series, settled)
-
     async def _remove_links(self, seen: Seen) -> None:
-        await of_volume(partial(self.hold.sync_folder, self.aim.kept))
+        await self._volume(self.hold.sync_folder, self.aim.kept)
         await self._counted("links removed", seen.links, self.hold.remove_links)
 
     async def _counted(self, what: str, names: Sized, work: Callable[[Advance], None]) -> None:
-        pulse = Pulse()
         with self.progress(what, len(names)) as advance:
-            await of_volume(partial(work, pulse.beating(advance)), pulse)
+            await self._volume(work, advance)
 
-
-def _look(hold: Hold, folder: str) -> Look:
-    return look(hold.root, hold.spool, hold.pacs, hold.uid, folder)
-
-
-def message_of(root: Path, folder: str, uid: str) -> SeriesSettling:
-    """The message that registers a series from a folder, as its first file has it.
-
-    Raises:
-        OperatorError: there is no such file, or it is of another series.
-        OSError: the folder cannot be read.
-    """
-    for file in sorted((root / folder).glob("*.dcm")):
-        try:
-            message = of_file(root, f"{folder}/{file.name}").message
-        except NoMessage:
-            continue
-        if message.SeriesInstanceUID == uid:
-            return SeriesSettling.model_validate(message.model_dump() | {"folder": folder})
-    raise OperatorError("no file of the folder is an instance of that series", "is it the right one?")
+    async def _volume(self, work: Callable[..., T], *given: Any) -> T:
+        """Have something of the volume done, however long it takes as a whole."""
+        return await of_volume(partial(work, *given), self.hold.pulse)

@@ -14,7 +14,8 @@ from lapidicom.cli.heal.find import find, marked_pacs
 from lapidicom.cli.heal.hold import Hold
 from lapidicom.cli.heal.in_cube import InCube
 from lapidicom.cli.heal.plan import WHOLE, Seen, Stop, condition, next_step
-from lapidicom.cli.heal.run import AGAIN, Healing, Patience, message_of
+from lapidicom.cli.heal.register import message_of
+from lapidicom.cli.heal.run import AGAIN, Healing, Patience
 from lapidicom.cli.in_thread import of_volume
 from lapidicom.cli.shell import Because, Shell, ShowPhi, Yes, command
 from lapidicom.common.directory_cache import directory_cache_seconds
@@ -108,12 +109,13 @@ async def heal(
             hold = Hold(settings.files_root, settings.spool, name, series)
             aim = await of_volume(hold.aim) or aim
             if aim is None:
-                what = f"CUBE knows nothing of the series from {name}"
+                what = f"CUBE knows no folder of the series from {name}"
                 raise OperatorError(what, "give --folder", ExitStatus.FAILED)
             cache = await of_volume(partial(directory_cache_seconds, hold.spool))
-            patience = Patience(cache, most=wait_seconds)
-            tell = shell.output.text
-            healing = Healing(hold, aim, cube, patience, shell.output.progress, lambda step: tell(step.value))
+            tell, progress = shell.output.text, shell.output.progress
+            healing = Healing(
+                hold, aim, cube, Patience(cache, most=wait_seconds), progress, lambda step: tell(step.value)
+            )
             async with shell.seeing_patient_data(show_phi, because, f"{series} from {name}"):
                 return await _heal(shell, healing, because, fix=fix, yes=yes, show_phi=show_phi)
     except OSError as error:
@@ -128,18 +130,27 @@ async def _heal(
     seen = await healing.look()
     step = next_step(seen, aim)
     stop = step if isinstance(step, Stop) else None
-    if seen.count and stop is None:
+    if stop is None and seen.count:
         await of_volume(partial(message_of, hold.root, aim.folder, hold.uid))
-    if not fix or not shell.output.json:
+    is_wanted = fix and stop is None
+    if not (is_wanted and shell.output.json):
         shell.output.show(Series.of(healing, seen, stop, show_phi=show_phi))
-    if stop is None and fix:
+    if is_wanted and not yes:
         question = f"Let CUBE delete the series, and register it anew with {seen.count} files?"
-        if not yes and not await shell.is_wanted(question):
-            return ExitStatus.FAILED
+        is_wanted = await shell.is_wanted(question)
+    if is_wanted:
         async with shell.audited(because, f"{hold.uid} from {hold.pacs}", seen.count) as after:
-            stop = await healing.run()
+            stop = await _run(shell, healing)
             seen = await healing.look()
             after |= {"condition": condition(seen, aim), "files": seen.count, "in_cube": seen.registered}
-    if fix and (shell.output.json or step is not stop):
         shell.output.show(Series.of(healing, seen, stop, show_phi=show_phi))
     return ExitStatus.OK if stop is not None and not stop.why else ExitStatus.FAILED
+
+
+async def _run(shell: Shell, healing: Healing) -> Stop:
+    try:
+        return await healing.run()
+    except BaseException:
+        if healing.has_begun:
+            shell.output.warn(f"receivers refuse the series until it is healed; {AGAIN}")
+        raise
