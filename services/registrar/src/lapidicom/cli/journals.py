@@ -8,9 +8,10 @@ is below CHRIS_MIN_FREE_SPACE, or when it cannot write at all. So no refusals he
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -28,7 +29,6 @@ from lapidicom.common.journal.records import (
     INSTANCE_REFUSED,
     SEGMENT_OPENED,
     SERIES_ENDED,
-    Record,
     UnknownRecord,
     time_of,
 )
@@ -54,6 +54,8 @@ _MOST_NAMED: Final = 3
 _OUT_OF_RESOURCES: Final = "0xA7"
 """The statuses of PS3.4 table B.2-1 with which a receiver refuses for a reason of its own."""
 
+_bad = partial(checked, AREA, bad=Result.DEGRADED)
+
 
 @dataclass
 class Journals:
@@ -67,9 +69,9 @@ class Journals:
         set_aside: records of which no message could be made.
         corrupted: places at which answered records cannot be read any more.
         left_alone: journals that a newer version wrote, wholly or from the cursor on.
-        refused: instances of the last five minutes, by status and reason.
+        refused: instances of the last minutes, by status and reason.
         last_refused: the last one that was refused for the system's sake.
-        last_stored: the last instance that was stored in the last five minutes.
+        last_stored: the last one that was stored.
     """
 
     under_way: int = 0
@@ -85,40 +87,32 @@ class Journals:
 
     def checks(self) -> Iterator[Check]:
         """What an operator should know of them."""
-        yield self._relayed()
+        lives, relayed, fault = f"{self.under_way} under way, {self.finished} finished", "all relayed", ""
+        if self.oldest is not None:
+            relayed = f"{size(self.unrelayed_bytes)} not relayed, oldest {age(self.oldest)}"
+            is_late = datetime.now(UTC) - self.oldest > UNRELAYED
+            fault = f"records wait for their relay: {relayed}" if is_late else ""
+        remedy = "nothing is lost; see broker_ and journal_ events in the receiver's log"
+        yield _bad("relayed", fault, f"{lives}; {relayed}", remedy, count=self.unrelayed_bytes)
         if self.set_aside:
             fault = f"{self.set_aside} records were set aside: no message could be made of them"
             remedy = "see record_set_aside in the receiver's log; lapidicom reconcile enqueues their files"
-            yield _check("set aside", fault, remedy)
+            yield _bad("set aside", fault, remedy=remedy)
         if self.corrupted:
-            after = min((one.after for one in self.corrupted if one.after is not None), default=None)
-            before = max((one.before for one in self.corrupted if one.before is not None), default=None)
-            since = "their beginning" if after is None else f"{after:%Y-%m-%d %H:%M} UTC"
-            until = "their end" if before is None else f"{before:%Y-%m-%d %H:%M} UTC"
+            times = [one.after for one in self.corrupted if one.after is not None]
+            since = min(times) if len(times) == len(self.corrupted) else None  # else from the beginning
             fault = (
-                f"journals cannot be read at {len(self.corrupted)} places: instances received from {since} "
-                f"to {until} may not be registered"
+                f"journals cannot be read at {len(self.corrupted)} places: instances may not be registered"
             )
-            remedy = "check the disk, run lapidicom reconcile, then remove the .bad files of the journals"
-            yield _check("readable", fault, remedy)
+            reconcile = "lapidicom reconcile" + (f" --since {since:%Y-%m-%dT%H:%M}" if since else "")
+            remedy = f"check the disk, run {reconcile}, then remove the .bad files of the journals"
+            yield _bad("readable", fault, remedy=remedy)
         if self.left_alone:
             named = ", ".join(f"{one.path} ({one.reason})" for one in self.left_alone[:_MOST_NAMED])
             fault = f"{len(self.left_alone)} journals of a newer version are left alone: {named}"
             remedy = "start a receiver of that version on this volume: its relay finishes them"
-            yield _check("version", fault, remedy)
+            yield _bad("version", fault, remedy=remedy)
         yield from self._refusals()
-
-    def _relayed(self) -> Check:
-        seen = f"{self.under_way} under way, {self.finished} finished; all relayed"
-        fault = ""
-        if self.oldest is not None:
-            since = f"{size(self.unrelayed_bytes)} not relayed, oldest {age(self.oldest)}"
-            seen = seen.replace("all relayed", since)
-            if datetime.now(UTC) - self.oldest > UNRELAYED:
-                fault = f"records wait for their relay: {since}"
-        remedy = "nothing is lost; see broker_ and journal_ events in the receiver's log"
-        bytes_left = self.unrelayed_bytes
-        return checked(AREA, "relayed", fault, seen, remedy, bad=Result.DEGRADED, count=bytes_left)
 
     def _refusals(self) -> Iterator[Check]:
         """Instances refused in the last minutes: for the system's sake, or for their own."""
@@ -127,20 +121,16 @@ class Journals:
         if ours:
             is_over = self.last_stored and self.last_refused and self.last_stored > self.last_refused
             since = f"{'instances were' if is_over else 'nothing was'} stored since"
-            fault = f"refused for the system's sake in the last 5 minutes, {_counted(ours)}; {since}"
+            fault = f"refused for the system's sake in the last 5 minutes, {_named(ours)}; {since}"
             remedy = "mend what it names; the PACS must send these instances again"
-            yield _check("refusals", fault, remedy, Result.DEGRADED if is_over else Result.FAIL)
+            yield _bad("refusals", fault, remedy=remedy, bad=Result.DEGRADED if is_over else Result.FAIL)
         if theirs:
-            fault = f"refused for their content in the last 5 minutes, {_counted(theirs)}"
+            fault = f"refused for their content in the last 5 minutes, {_named(theirs)}"
             remedy = "see the series' story: lapidicom trace SERIES_INSTANCE_UID; the sender must mend them"
-            yield _check("refusals", fault, remedy, Result.NOTE)
+            yield _bad("refusals", fault, remedy=remedy, bad=Result.NOTE)
 
 
-def _check(name: str, fault: str, remedy: str, bad: Result = Result.DEGRADED) -> Check:
-    return checked(AREA, name, fault, remedy=remedy, bad=bad)
-
-
-def _counted(refused: Counter[str]) -> str:
+def _named(refused: Counter[str]) -> str:
     """How many instances for which reason, the most frequent first."""
     named = [f"{count} x {reason}" for reason, count in refused.most_common(_MOST_NAMED)]
     return ", ".join([*named, *(["..."] if len(refused) > _MOST_NAMED else [])])
@@ -172,20 +162,15 @@ def look_at_journals(spool: Path) -> Journals | NotVisible:
 
 def _add(journals: Journals, folder: JournalFolder, spool: Path) -> None:
     path, finished = Path(folder.path), folder.position(FINISHED)
-    rest = _unrelayed(folder, folder.position(CURSOR) or BEGINNING)
-    if finished is not None and all(
-        Position(number, start + size) <= finished for number, start, size in rest
-    ):
+    if finished is not None and Position(*folder.extent()) <= finished:
         journals.finished += 1
     else:
         journals.under_way += 1
-        journals.unrelayed_bytes += sum(size for _, _, size in rest)
         try:
-            oldest = next(filter(None, map(time_of, _messages(folder, rest))), None)
-            journals.oldest = min(filter(None, (journals.oldest, oldest)), default=None)
+            _add_unrelayed(journals, folder)
         except UnknownRecord as unknown:  # a relay of this version goes no further
-            left_alone = UnknownJournal(str(path.relative_to(spool)), folder.name, str(unknown))
-            journals.left_alone.append(left_alone)
+            place = str(path.relative_to(spool))
+            journals.left_alone.append(UnknownJournal(place, folder.name, str(unknown)))
     journals.set_aside += sum(aside.read_bytes().count(b"\n") for aside in path.glob("*.aside"))
     journals.corrupted += noted_bad_lines(folder)
     heartbeat = path / HEARTBEAT
@@ -193,29 +178,23 @@ def _add(journals: Journals, folder: JournalFolder, spool: Path) -> None:
         _add_last_minutes(journals, folder)
 
 
-def _unrelayed(folder: JournalFolder, cursor: Position) -> list[tuple[int, int, int]]:
-    """Segment, offset and length of each stretch behind the cursor."""
-    stretches = []
+def _add_unrelayed(journals: Journals, folder: JournalFolder) -> None:
+    """How much stands behind the cursor, and since when its first record waits that leads to a message.
+
+    Raises:
+        UnknownRecord: a newer version wrote a record, or the whole segment.
+    """
+    cursor, starts = folder.position(CURSOR) or BEGINNING, {}
     for number, done in folder.segments().items():
         if done or number < cursor.segment:
             continue
-        start = cursor.offset if number == cursor.segment else 0
         with contextlib.suppress(FileNotFoundError):  # renamed meanwhile: relayed
-            size = folder.fs.stat(f"{folder.path}/{segment_name(number)}").st_size
-            if size > start:
-                stretches.append((number, start, size - start))
-    return stretches
-
-
-def _messages(folder: JournalFolder, stretches: Sequence[tuple[int, int, int]]) -> Iterator[Record]:
-    """The records that lead to a message, of the first lines.
-
-    Raises:
-        UnknownRecord: a newer version wrote one, or the whole segment.
-    """
+            length = folder.fs.stat(f"{folder.path}/{segment_name(number)}").st_size
+            starts[number] = cursor.offset if number == cursor.segment else 0
+            journals.unrelayed_bytes += max(0, length - starts[number])
     lines = (
         line
-        for number, start, _ in stretches
+        for number, start in starts.items()
         for chunk in chunks(folder, number, start, most=_LINES)
         for line in chunk.lines
     )
@@ -223,8 +202,9 @@ def _messages(folder: JournalFolder, stretches: Sequence[tuple[int, int, int]]) 
         record = folder.parse(line.text)
         if record.kind == SEGMENT_OPENED:
             folder.check_format(record)
-        elif record.kind in (INSTANCE_RECEIVED, SERIES_ENDED):
-            yield record
+        elif record.kind in (INSTANCE_RECEIVED, SERIES_ENDED) and (made := time_of(record)):
+            journals.oldest = min(journals.oldest or made, made)
+            return
 
 
 def _add_last_minutes(journals: Journals, folder: JournalFolder) -> None:
