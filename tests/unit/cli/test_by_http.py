@@ -11,6 +11,7 @@ from lapidicom.cli.answers import NotVisible
 from lapidicom.cli.by_http import UNSET, Management, management, number
 from lapidicom.cli.settings import CommandSettings
 from lapidicom.common.settings import load
+from lapidicom.registrar.cube.http import HttpClient
 
 Handler = Callable[[httpx.Request], httpx.Response]
 
@@ -18,8 +19,8 @@ Handler = Callable[[httpx.Request], httpx.Response]
 def ask(handler: Handler, question: Callable[[Management], Awaitable[Any]]) -> Any:
     async def run() -> Any:
         transport = httpx.MockTransport(handler)
-        async with httpx.AsyncClient(base_url="http://rabbit/", transport=transport) as http:
-            return await question(Management(http, "/"))
+        async with HttpClient(transport, connect_seconds=1, seconds=1) as http:
+            return await question(Management(http, "/", httpx.URL("http://rabbit/"), httpx.Auth()))
 
     return asyncio.run(run())
 
@@ -85,12 +86,9 @@ def test_without_its_address_nothing_of_it_is_visible() -> None:
 def test_without_a_user_of_its_own_the_one_of_amqp_is_taken(url: str, user: tuple[str, str]) -> None:
     async def run() -> tuple[str, str]:
         async with management(settings("amqp://chris:geheim@rabbit/v", url)) as api:
-            assert api.http is not None
+            assert str(api.url).rstrip("/") == "http://rabbit:15672"
             request = httpx.Request("GET", "http://rabbit/")
-            auth = api.http.auth
-            assert auth is not None
-            assert str(api.http.base_url).rstrip("/") == "http://rabbit:15672"
-            sent = next(auth.auth_flow(request)).headers["authorization"]
+            sent = next(api.auth.auth_flow(request)).headers["authorization"]
             expected = next(httpx.BasicAuth(*user).auth_flow(httpx.Request("GET", "http://rabbit/")))
             return sent, expected.headers["authorization"]
 

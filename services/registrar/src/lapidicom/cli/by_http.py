@@ -1,7 +1,5 @@
 """Looks by HTTP at RabbitMQ's management API and at /readyz: one deadline for each whole answer.
 
-httpx's own time-out begins anew with every byte, and its own TLS context does not honour SSL_CERT_FILE.
-
 The management API is optional (AMQP_MANAGEMENT_URL); its answers are given as they come. A user with the tag
 `monitoring` sees all that is asked here but the feature flags, which need `administrator`; rights on the
 vhost are needed too. Counts are up to 5 s old, and absent right after a queue was declared.
@@ -22,12 +20,14 @@ from pydantic import BaseModel, ValidationError
 
 from lapidicom.cli.answers import Check, NotVisible, Result, checked
 from lapidicom.cli.settings import CommandSettings
-from lapidicom.common.network_errors import describe_network_error
+from lapidicom.registrar.cube.http import HttpClient
+from lapidicom.registrar.cube.replies import NoAnswer
 
 SECONDS: Final = 5.0
 """For a whole answer, and for each step of a connection."""
 
 UNSET: Final = NotVisible("AMQP_MANAGEMENT_URL is not set")
+_MOST_BYTES: Final = 1 << 24
 _MOST_REASON: Final = 200
 _MOST_PROCESSES: Final = 50
 """Of one address."""
@@ -50,12 +50,16 @@ class Management:
     """The API for one vhost. Every answer may be NotVisible, with the reason.
 
     Attributes:
-        http: a client whose base is the API's address, with credentials; None where that is not set.
+        http: asks it.
         vhost: name of the vhost.
+        url: its address; None where that is not set.
+        auth: its user.
     """
 
-    http: httpx.AsyncClient | None
+    http: HttpClient
     vhost: str
+    url: httpx.URL | None
+    auth: httpx.Auth
 
     async def bindings(self) -> Any:
         """All bindings of the vhost."""
@@ -81,38 +85,33 @@ class Management:
             path: below /api/.
             failing: a status beside 200 that is an answer, too.
         """
-        if self.http is None:
+        if self.url is None:
             return UNSET
-        try:
-            response = await _get(self.http, f"api/{path}")
-            answer = response.json()
-        except (httpx.HTTPError, TimeoutError) as error:
-            why = describe_network_error(error, str(self.http.base_url))
-            return NotVisible(f"the management API does not answer: {why}")
-        except ValueError:
+        url = self.url.copy_with(path=f"{self.url.path.rstrip('/')}/api/{path}")
+        reply = await self.http.send("GET", url, auth=self.auth, most=_MOST_BYTES)
+        if isinstance(reply, NoAnswer):
+            return NotVisible(f"the management API does not answer: {reply.detail}")
+        if reply.json is None:
             return NotVisible("what answers at AMQP_MANAGEMENT_URL is not RabbitMQ's management API")
-        if response.status_code in {200, failing}:
-            return answer
-        refuses = response.status_code == 401
-        what = "refuses AMQP_MANAGEMENT_URL's user" if refuses else f"answers {response.status_code}"
-        reason = " ".join(str(answer.get("reason", ""))[:_MOST_REASON].split())
-        what += f" ({reason})" if reason else ""
-        return NotVisible(f"the management API {what}: /api/{path}")
+        if reply.status in {200, failing}:
+            return reply.json
+        what = "refuses AMQP_MANAGEMENT_URL's user" if reply.status == 401 else f"answers {reply.status}"
+        reason = " ".join(str(reply.fields.get("reason", ""))[:_MOST_REASON].split())
+        return NotVisible(f"the management API {what}{reason and f' ({reason})'}: /api/{path}")
 
 
 @asynccontextmanager
 async def management(settings: CommandSettings) -> AsyncIterator[Management]:
     """The management API; without a user of its own with that of AMQP_URL."""
-    amqp = httpx.URL(settings.amqp_url.get_secret_value())
-    vhost = amqp.path.removeprefix("/") or "/"
-    if settings.management_url is None:
-        yield Management(None, vhost)
-        return
-    url = httpx.URL(settings.management_url.get_secret_value())
-    login = url if url.username else amqp
-    account = login.username or "guest", login.password or "guest"
-    async with _client(base_url=url.copy_with(userinfo=b""), auth=account) as http:
-        yield Management(http, vhost)
+    amqp, url = httpx.URL(settings.amqp_url.get_secret_value()), None
+    login = amqp
+    if settings.management_url is not None:
+        url = httpx.URL(settings.management_url.get_secret_value())
+        login = url if url.username else amqp
+        url = url.copy_with(userinfo=b"")
+    auth = httpx.BasicAuth(login.username or "guest", login.password or "guest")
+    async with _client() as http:
+        yield Management(http, amqp.path.removeprefix("/") or "/", url, auth)
 
 
 class _Readiness(BaseModel):
@@ -132,11 +131,11 @@ async def ask_services(area: str, urls: Sequence[str]) -> list[Check]:
         unset = f"CHRIS_{area.upper().removesuffix('S')}_URL is not set"
         return [checked(area, "ready", NotVisible(unset), remedy="set it to where they answer /readyz")]
     async with _client() as http:
-        asked = [(url, process) for url in map(httpx.URL, urls) for process in await _processes(url)]
-        answers = await asyncio.gather(*(_readiness(http, url, process) for url, process in asked))
+        asked = [process for url in urls for process in await _processes(httpx.URL(url))]
+        answers = await asyncio.gather(*(_readiness(http, process) for process in asked))
     bad = Result.DEGRADED if any(answer.ready for answer in answers) else Result.FAIL
     checks = []
-    for (_, process), answer in zip(asked, answers, strict=True):
+    for process, answer in zip(asked, answers, strict=True):
         address, reasons = process.netloc.decode(), "; ".join(answer.reasons + answer.degraded)
         is_well = answer.ready and not reasons
         fault = (
@@ -160,29 +159,24 @@ async def _processes(url: httpx.URL) -> list[httpx.URL]:
     except OSError:
         return [url]  # who asks it by its name gets the reason
     family = min(entry[0] for entry in found)
-    hosts = sorted({str(entry[4][0]) for entry in found if entry[0] == family})
-    return [url.copy_with(host=host) for host in hosts[:_MOST_PROCESSES]]
+    hosts = sorted({str(entry[4][0]) for entry in found if entry[0] == family})[:_MOST_PROCESSES]
+    return [url.copy_with(host=host) for host in hosts] if len(hosts) > 1 else [url]
 
 
-async def _readiness(http: httpx.AsyncClient, url: httpx.URL, process: httpx.URL) -> _Readiness:
+async def _readiness(http: HttpClient, process: httpx.URL) -> _Readiness:
+    reply = await http.send("GET", process.join("/readyz"))
+    if isinstance(reply, NoAnswer):
+        return _Readiness(ready=False, reasons=[f"/readyz does not answer: {reply.detail}"])
     try:
-        response = await _get(http, process.join("/readyz"), headers={"Host": url.netloc.decode()})
-        return _Readiness.model_validate_json(response.content)
-    except (httpx.HTTPError, TimeoutError) as error:
-        why = f"/readyz does not answer: {describe_network_error(error, str(url))}"
+        return _Readiness.model_validate_json(reply.body)
     except ValidationError:
-        why = "what answers there is no service of lapidicom"
-    return _Readiness(ready=False, reasons=[why])
+        return _Readiness(ready=False, reasons=["what answers there is no service of lapidicom"])
 
 
-def _client(**options: Any) -> httpx.AsyncClient:
+def _client() -> HttpClient:
     """A client without the environment's proxies and passwords, to be used as a context."""
-    return httpx.AsyncClient(timeout=SECONDS, trust_env=False, verify=_tls(), **options)
-
-
-async def _get(http: httpx.AsyncClient, url: httpx.URL | str, **options: Any) -> httpx.Response:
-    async with asyncio.timeout(SECONDS):
-        return await http.get(url, **options)
+    transport = httpx.AsyncHTTPTransport(verify=_tls(), trust_env=False)
+    return HttpClient(transport, connect_seconds=SECONDS, seconds=SECONDS)
 
 
 @functools.cache

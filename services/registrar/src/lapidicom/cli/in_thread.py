@@ -1,16 +1,13 @@
-"""Runs what may block for ever, such as a look at a network file system, in a thread that nobody waits for.
-
-A thread of asyncio's own pool would keep the process from ending.
-"""
+"""Runs what may block for ever, such as a look at a network file system, for as long as it shows life."""
 
 import asyncio
-import concurrent.futures
 import errno
-import threading
 import time
 from collections.abc import Callable
 from math import inf
 from typing import Final, TypeVar
+
+from lapidicom.registrar.may_block import DaemonThreads
 
 T = TypeVar("T")
 
@@ -49,19 +46,9 @@ async def in_thread(function: Callable[[], T], seconds: float, pulse: Pulse | No
     Raises:
         TimeoutError: it has not ended.
     """
-    future: concurrent.futures.Future[T] = concurrent.futures.Future()
-
-    def work() -> None:
-        if future.set_running_or_notify_cancel():
-            try:
-                future.set_result(function())
-            except BaseException as error:  # noqa: BLE001 (raised again where the result is awaited)
-                future.set_exception(error)
-
     pulse = pulse or Pulse()
     pulse.beat()
-    threading.Thread(target=work, daemon=True, name="may-block").start()
-    done = asyncio.wrap_future(future)
+    done = asyncio.ensure_future(DaemonThreads(most=1, seconds=inf).run(function))
     try:
         while not done.done():
             left = pulse.last + seconds - time.monotonic()
