@@ -152,18 +152,18 @@ def _parts(answer: BaseModel, title: str = "", *, short: bool) -> Iterator[_Tabl
     """The tables of an answer: its plain fields first, then its parts in their order."""
     plain: list[tuple[str, str]] = []
     parts: list[Iterator[_Table]] = []
-    for name, display, value in _fields(answer):
-        match value:
+    for name, title_of_field, display in _fields(type(answer)):
+        match value := getattr(answer, name):
             case BaseModel():
-                parts.append(_parts(value, name, short=short))
+                parts.append(_parts(value, title_of_field, short=short))
             case [BaseModel(), *_]:
-                parts.append(iter([_table(name, value, short=short)]))
-            case Mapping():
+                parts.append(iter([_table(title_of_field, value, short=short)]))
+            case Mapping() if value:
                 pairs = [(f"  {key}", _cell(one, Display(), short=short)) for key, one in value.items()]
                 pairs = [pair for pair in pairs if pair[1]]
-                parts.append(iter([_Table(name, _NAME_AND_VALUE, pairs, has_head=False)]))
-            case _:
-                plain.append((f"  {name}", _cell(value, display, short=short)))
+                parts.append(iter([_Table(title_of_field, _NAME_AND_VALUE, pairs, has_head=False)]))
+            case _ if cell := _cell(value, display, short=short):
+                plain.append((f"  {title_of_field}", cell))
     if plain:
         yield _Table(title, _NAME_AND_VALUE, plain, has_head=False)
     for part in parts:
@@ -171,36 +171,30 @@ def _parts(answer: BaseModel, title: str = "", *, short: bool) -> Iterator[_Tabl
 
 
 def _table(title: str, rows: Sequence[BaseModel], *, short: bool) -> _Table:
-    """Columns are the fields that any of the rows has."""
-    columns: dict[str, Display] = {}
-    found: list[dict[str, str]] = []
-    for row in rows:
-        fields = list(_fields(row))
-        columns |= {name: display for name, display, _ in fields}
-        found.append({name: _cell(value, display, short=short) for name, display, value in fields})
-    order = [name for name, _, _ in _fields(rows[0], empty=True) if name in columns]
-    cells = [[row.get(name, "") for name in order] for row in found]
-    return _Table(title, [(name, columns[name]) for name in order], cells)
+    """Columns are the fields of which any row has something to show."""
+    fields = list(_fields(type(rows[0])))
+    cells = [[_cell(getattr(row, name), display, short=short) for name, _, display in fields] for row in rows]
+    used = [number for number, column in enumerate(zip(*cells, strict=True)) if any(column)]
+    return _Table(title, [fields[one][1:] for one in used], [[row[one] for one in used] for row in cells])
 
 
-def _fields(model: BaseModel, *, empty: bool = False) -> Iterator[tuple[str, Display, Any]]:
-    """The fields that are shown, by their titles; those that have nothing to show only if wanted."""
-    for name, info in type(model).model_fields.items():
+def _fields(model: type[BaseModel]) -> Iterator[tuple[str, str, Display]]:
+    """The fields that are shown: name, title, and how they look."""
+    shown = model.shown if issubclass(model, Answer) else ()
+    for name, info in model.model_fields.items():
         display = next((one for one in info.metadata if isinstance(one, Display)), Display())
-        value = getattr(model, name)
-        names = model.shown if isinstance(model, Answer) else ()
-        has_value = bool(value) or (isinstance(value, int | float) and not isinstance(value, bool))
-        if not display.hidden and (not names or name in names) and (empty or has_value):
-            yield name.replace("_", " ") if display.title is None else display.title, display, value
+        if not display.hidden and (not shown or name in shown):
+            yield name, name.replace("_", " ") if display.title is None else display.title, display
 
 
 def _cell(value: Any, display: Display, *, short: bool) -> str:
+    """The text of a value; empty if there is nothing to show."""
     form = display.short if short and display.short is not None else display.form
     match value:
-        case None:
+        case None | False | "":
             return ""
-        case bool() if form is str:
-            return "yes" if value else "no"
+        case True if form is str:
+            return "yes"
         case Mapping():
             return ", ".join(f"{name} {number}" for name, number in value.items())
         case list() | tuple():
