@@ -86,3 +86,22 @@ def test_an_error_of_the_last_piece_is_raised_too() -> None:
 
     with pytest.raises(ValueError, match="last"):
         asyncio.run(start_all())
+
+
+def test_work_that_is_cancelled_too_ends_the_block_and_nothing_more_is_begun() -> None:
+    """A second Ctrl-C cancels all that asyncio knows."""
+    troubles: list[object] = []
+
+    async def start_and_cancel(work: Work) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, trouble: troubles.append(trouble))
+        async with InFlight(1) as flight:
+            await flight.start(work.do, 1)
+            await asyncio.sleep(0)
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
+            await asyncio.wait_for(flight.start(work.do, 2), 20)
+
+    work = Work()
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(start_and_cancel(work))
+    assert (work.begun, troubles) == ([1], [])

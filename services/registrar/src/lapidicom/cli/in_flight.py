@@ -46,4 +46,5 @@ class InFlight:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._places.release()
         self._tasks.discard(task)
-        self._error = self._error or task.exception()
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        self._error = self._error or error
