@@ -1,12 +1,14 @@
 """Why a stored file is not in CUBE, and what is done about it, as a table."""
 
+import json
 from datetime import UTC, datetime
 
 import pytest
 
-from lapidicom.cli.reconcile.fate import Fate, Missing, Recorded
+from lapidicom.cli.reconcile.fate import Fate, Missing
 from lapidicom.cli.reconcile.findings import Files, Findings, NotOnVolume
-from lapidicom.common.journal.survey import RelayState
+from lapidicom.common.journal.records import INSTANCE_RECEIVED, Record
+from lapidicom.common.journal.survey import RelayState, SurveyedRecord
 
 NOW = 1_700_000_000.0
 OLD, JUST_NOW = NOW - 3600, NOW - 1
@@ -14,37 +16,49 @@ SETTLED_BEFORE = NOW - 300
 PATH = "SERVICES/PACS/P/a/b/c/0001-1.2.dcm"
 
 
-def recorded(relay: RelayState = RelayState.RELAYED, received: float = OLD) -> Recorded:
-    return Recorded("life.1", b"", relay, datetime.fromtimestamp(received, UTC))
+def record(
+    relay: RelayState = RelayState.RELAYED, received: float = OLD, sequence: int = 1
+) -> SurveyedRecord:
+    body = json.dumps({"received_at": datetime.fromtimestamp(received, UTC).isoformat()}).encode()
+    return SurveyedRecord("receiver", "life", relay, Record(sequence, INSTANCE_RECEIVED, body))
 
 
-def letter(reason: str) -> tuple[str, str]:
-    return "life.1", reason
+def missing(*records: SurveyedRecord, received: float = OLD, letter: str = "") -> Missing:
+    one = Missing(PATH, received, letter=("life.1", letter) if letter else None)
+    for found in records:
+        one.note(found)
+    return one
 
 
 CASES = [
-    (Missing(PATH, OLD), False, Fate.LOST),
-    (Missing(PATH, OLD), True, Fate.WAITING),
-    (Missing(PATH, JUST_NOW), False, Fate.YOUNG),
-    (Missing(PATH, OLD, recorded()), False, Fate.LOST),
-    (Missing(PATH, OLD, recorded()), True, Fate.WAITING),
-    (Missing(PATH, OLD, recorded(received=JUST_NOW)), False, Fate.YOUNG),
-    (Missing(PATH, OLD, recorded(RelayState.NOT_RELAYED)), False, Fate.NOT_RELAYED),
-    (Missing(PATH, OLD, recorded(RelayState.NOT_RELAYED)), True, Fate.NOT_RELAYED),
-    (Missing(PATH, OLD, recorded(RelayState.BEHIND_MARK)), False, Fate.NOT_RELAYED),
-    (Missing(PATH, JUST_NOW, recorded(RelayState.BEHIND_MARK, JUST_NOW)), False, Fate.YOUNG),
-    (Missing(PATH, OLD, recorded(RelayState.NEVER_ANSWERED_OR_RELAYED)), False, Fate.LOST),
-    (Missing(PATH, OLD, recorded(RelayState.SET_ASIDE)), False, Fate.LOST),
-    (Missing(PATH, OLD, recorded(), letter("refused: path")), False, Fate.DEAD_LETTER),
-    (Missing(PATH, JUST_NOW, None, letter("http_500")), True, Fate.DEAD_LETTER),
-    (Missing(PATH, OLD, recorded(), letter("undecodable")), False, Fate.LOST),
-    (Missing(PATH, OLD, recorded(), letter("unsupported-version: 0")), False, Fate.LOST),
+    (missing(), False, Fate.LOST),
+    (missing(), True, Fate.WAITING),
+    (missing(received=JUST_NOW), False, Fate.YOUNG),
+    (missing(record()), False, Fate.LOST),
+    (missing(record()), True, Fate.WAITING),
+    (missing(record(received=JUST_NOW)), False, Fate.YOUNG),
+    (missing(record(RelayState.NOT_RELAYED)), False, Fate.NOT_RELAYED),
+    (missing(record(RelayState.NOT_RELAYED)), True, Fate.NOT_RELAYED),
+    (missing(record(RelayState.NOT_RELAYED), record()), False, Fate.NOT_RELAYED),
+    (missing(record(RelayState.BEHIND_MARK)), False, Fate.NOT_RELAYED),
+    (missing(record(RelayState.BEHIND_MARK, JUST_NOW), received=JUST_NOW), False, Fate.YOUNG),
+    (missing(record(RelayState.NEVER_ANSWERED_OR_RELAYED)), False, Fate.LOST),
+    (missing(record(RelayState.SET_ASIDE)), False, Fate.LOST),
+    (missing(record(), letter="refused: path"), False, Fate.DEAD_LETTER),
+    (missing(received=JUST_NOW, letter="http_500"), True, Fate.DEAD_LETTER),
+    (missing(record(), letter="undecodable"), False, Fate.LOST),
+    (missing(record(), letter="unsupported-version: 0"), False, Fate.LOST),
 ]
 
 
-@pytest.mark.parametrize(("missing", "may_wait", "fate"), CASES)
-def test_the_fate_of_a_missing_file(missing: Missing, may_wait: bool, fate: Fate) -> None:
-    assert missing.fate(settled_before=SETTLED_BEFORE, may_wait=may_wait) is fate
+@pytest.mark.parametrize(("one", "may_wait", "fate"), CASES)
+def test_the_fate_of_a_missing_file(one: Missing, may_wait: bool, fate: Fate) -> None:
+    assert one.fate(settled_before=SETTLED_BEFORE, may_wait=may_wait) is fate
+
+
+def test_of_several_records_the_latest_is_kept_wherever_it_stands() -> None:
+    early, late = record(received=OLD, sequence=1), record(received=OLD + 60, sequence=2)
+    assert missing(early, late).record == missing(late, early).record == late
 
 
 def test_all_are_counted_and_only_the_first_are_kept() -> None:
@@ -61,11 +75,11 @@ def found(*fates: Fate) -> Findings:
     return findings
 
 
-def test_a_run_is_sound_once_all_that_was_lost_is_enqueued_or_registered_meanwhile() -> None:
+def test_a_run_is_sound_once_all_that_was_lost_is_enqueued() -> None:
     findings = found(Fate.LOST, Fate.LOST, Fate.YOUNG)
-    assert (findings.left, findings.sound) == (2, False)
-    findings.enqueued, findings.registered_meanwhile = 1, 1
-    assert (findings.left, findings.sound) == (0, True)
+    assert (findings.unsound, findings.sound) == (2, False)
+    findings.enqueued = 2
+    assert (findings.unsound, findings.sound) == (0, True)
 
 
 @pytest.mark.parametrize("fate", [Fate.DEAD_LETTER, Fate.NOT_RELAYED, Fate.WAITING, Fate.UNREADABLE])
@@ -78,7 +92,6 @@ def test_what_only_cube_or_only_a_journal_has_is_not_sound() -> None:
     for findings in (
         Findings(not_on_volume=NotOnVolume(unnamed=1)),
         Findings(not_on_volume=NotOnVolume(count=1)),
-        Findings(not_on_volume=NotOnVolume(in_other_folders={"P": 1})),
         Findings(in_journal_without_file=Files(count=1)),
     ):
         assert not findings.sound

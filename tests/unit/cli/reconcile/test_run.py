@@ -14,14 +14,12 @@ from typing import Any
 import pytest
 
 from lapidicom.cli.cube import Listing, RegisteredFile
-from lapidicom.cli.errors import OperatorError
 from lapidicom.cli.letter import read_letter
 from lapidicom.cli.output import Advance
 from lapidicom.cli.queues import Waiting
 from lapidicom.cli.reconcile import run as module
 from lapidicom.cli.reconcile.fate import Fate
 from lapidicom.cli.reconcile.findings import Findings
-from lapidicom.cli.reconcile.message import Registration
 from lapidicom.cli.reconcile.resume import State, StateFile
 from lapidicom.cli.reconcile.run import Options, Run
 from lapidicom.common.broker import Envelope
@@ -52,9 +50,6 @@ class FakeCube:
     async def list(self, fname: str) -> Listing:
         found = [path for path in self.known if path.startswith(fname)]
         return Listing({path: RegisteredFile(path, "", "", "") for path in found})
-
-    async def count(self, fname: str) -> int:
-        return len((await self.list(fname)).files)
 
 
 class FakeShell:
@@ -122,7 +117,8 @@ class Rig:
             (root / path).write_bytes(one.file)
         monkeypatch.setattr(module, "look", self._look)
         monkeypatch.setattr(module, "waiting", self._waiting)
-        monkeypatch.setattr(module, "_LOOK_SECONDS", 0.001)
+        monkeypatch.setattr(module, "LOOK_SECONDS", 0.001)
+        self.monkeypatch = monkeypatch
 
     @asynccontextmanager
     async def _look(self, _: object) -> AsyncIterator[AsyncIterator[Any]]:
@@ -138,16 +134,15 @@ class Rig:
     def run(self, shell: FakeShell, *, window: int = 3, **options: Any) -> Findings:
         findings = Findings(run="a run")
         given = Options(**{"older_than": datetime.now(UTC), "wait": 0.05, **options})
+        self.monkeypatch.setattr(module, "WINDOW", window)
         work = Run(
             shell,  # type: ignore[arg-type]
             given,
-            "a reason",
             root=self.root,
-            spool=None,
+            spool=self.root / "spool",
             cube=self.cube,  # type: ignore[arg-type]
             state=self.state,
             findings=findings,
-            window=window,
         )
         asyncio.run(work.run())
         return findings
@@ -210,20 +205,9 @@ def test_a_ceiling_ends_the_enqueueing_before_the_window_that_passes_it(rig: Rig
     findings = rig.run(shell, yes=True, at_most=5)
     assert "4 registrations are lost, 4 were enqueued before" in shell.warnings[0]
     assert shell.windows == [rig.paths[:4]]
-    assert (findings.enqueued, findings.left, findings.sound) == (4, 6, False)
+    assert (findings.enqueued, findings.unsound, findings.sound) == (4, 6, False)
     rig.state = StateFile(rig.root / "state", BEGIN)
     assert rig.run(FakeShell()).files == 6
-
-
-def test_a_pacs_that_neither_volume_nor_cube_knows_is_no_success(rig: Rig) -> None:
-    with pytest.raises(OperatorError, match="no folder MODALTY"):
-        rig.run(FakeShell(), pacs="MODALTY")
-
-
-def test_a_pacs_whose_folder_is_gone_from_the_volume_is_told(rig: Rig) -> None:
-    rig.cube.known = {"SERVICES/PACS/GONE/x/y/z/1.dcm", "SERVICES/PACS/org.fnndsc.oxidicom/x"}
-    assert dict(rig.run(FakeShell(), pacs="GONE").not_on_volume.in_other_folders) == {"GONE": 1}
-    assert dict(rig.run(FakeShell(), window=100).not_on_volume.in_other_folders) == {"other PACS": 1}
 
 
 def test_names_that_are_not_utf_8_are_told_and_the_rest_is_looked_at(rig: Rig) -> None:
@@ -261,12 +245,11 @@ def test_a_volume_that_hangs_ends_the_run_in_time(rig: Rig, monkeypatch: pytest.
 
 
 def test_what_cube_knows_is_not_enqueued(rig: Rig) -> None:
-    rig.cube.known = {*rig.paths[:5], "SERVICES/PACS/MODALITY/x/y/z/1.dcm"}
+    rig.cube.known = set(rig.paths[:5])
     shell = FakeShell()
     findings = rig.run(shell, window=100)
     assert shell.windows == [rig.paths[5:]]
     assert findings.registered == 5
-    assert dict(findings.not_on_volume.in_other_folders) == {CALLING: 1}
 
 
 def test_one_moment_without_waiting_messages_is_enough(rig: Rig) -> None:
@@ -289,18 +272,10 @@ def test_without_leave_nothing_is_enqueued(rig: Rig, dry_run: bool) -> None:
     assert len(shell.questions) == (0 if dry_run else 1)
 
 
-def test_what_cube_took_meanwhile_is_not_enqueued_and_the_audit_says_how_many_were(rig: Rig) -> None:
+def test_the_audit_says_how_many_were_enqueued(rig: Rig) -> None:
     shell = FakeShell()
-    ask = shell.is_wanted
-
-    async def ask_for_long(question: str) -> bool:
-        rig.cube.known = {rig.paths[0]}
-        return await ask(question)
-
-    shell.is_wanted = ask_for_long  # type: ignore[method-assign]
-    findings = rig.run(shell, window=100)
-    assert (findings.enqueued, findings.registered_meanwhile, findings.sound) == (9, 1, True)
-    assert shell.done == [{"run": "a run", "enqueued": 9}]
+    rig.run(shell, window=100)
+    assert shell.done == [{"run": "a run", "enqueued": 10}]
 
 
 def test_a_file_that_disappears_meanwhile_is_not_missing_in_cube(
@@ -308,10 +283,10 @@ def test_a_file_that_disappears_meanwhile_is_not_missing_in_cube(
 ) -> None:
     read = module.message_of
 
-    def gone(root: Path, missing: Any) -> Registration:
+    def gone(root: Path, missing: Any, run: str) -> Envelope:
         if missing.path == rig.paths[0]:
             (root / missing.path).unlink()
-        return read(root, missing)
+        return read(root, missing, run)
 
     monkeypatch.setattr(module, "message_of", gone)
     findings = rig.run(FakeShell(), window=100)

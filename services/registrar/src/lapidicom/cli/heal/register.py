@@ -53,7 +53,7 @@ def message_of(root: Path, folder: str, uid: str) -> SeriesSettling:
     """
     for file in sorted((root / folder).glob("*.dcm")):
         try:
-            message = of_file(root, f"{folder}/{file.name}").message
+            message = of_file(root, f"{folder}/{file.name}")
         except NoMessage:
             continue
         if message.SeriesInstanceUID == uid:

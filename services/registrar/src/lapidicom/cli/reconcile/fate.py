@@ -1,17 +1,14 @@
 """Why a stored file is not in CUBE, and so what is done about it. Pure."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from lapidicom.common.journal.survey import RelayState
+from lapidicom.common.journal.records import time_of
+from lapidicom.common.journal.survey import RelayState, SurveyedRecord
 
 LEFT_TO_RECONCILE: Final = frozenset({"undecodable", "unsupported-version"})
 """Dead letters that no replay helps: a new message is what helps."""
-
-IN_HAND: Final = frozenset({RelayState.NOT_RELAYED, RelayState.BEHIND_MARK})
-"""A relay will come to such a record."""
 
 
 class Fate(StrEnum):
@@ -33,38 +30,33 @@ UNSETTLED: Final = frozenset({Fate.WAITING, Fate.NOT_RELAYED, Fate.YOUNG})
 """What another run must look at again: whether it will be registered is not known yet."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """The latest record of a file.
-
-    Attributes:
-        lapidicom_id: of its message: `<life>.<sequence>`.
-        message: the body of its message, as it was recorded.
-        relay: how far the relay is, at the least of all its records.
-        received_at: by the receiver's clock; None if it tells none.
-    """
-
-    lapidicom_id: str
-    message: bytes = field(repr=False)
-    relay: RelayState = RelayState.RELAYED
-    received_at: datetime | None = None
-
-
 @dataclass(slots=True)
 class Missing:
     """A file that is on the volume and not in CUBE.
 
     Attributes:
         path: relative to the storage root. Patient data.
-        modified: seconds since the epoch.
+        received: by the file or its records, whichever is later; seconds since the epoch.
         record: the latest record that tells of it, if any.
+        is_in_hand: a relay will come to one of its records.
         letter: id and reason of its dead letter, if there is one.
     """
 
     path: str = field(repr=False)
-    modified: float
-    record: Recorded | None = None
+    received: float
+    record: SurveyedRecord | None = None
+    is_in_hand: bool = False
     letter: tuple[str, str] | None = None
+    _recorded: float = 0.0
+
+    def note(self, entry: SurveyedRecord) -> None:
+        """Take a record into account."""
+        when = time_of(entry.record)
+        recorded = when.timestamp() if when is not None else 0.0
+        if recorded >= self._recorded:
+            self.record, self._recorded = entry, recorded
+        self.received = max(self.received, recorded)
+        self.is_in_hand |= entry.relay in {RelayState.NOT_RELAYED, RelayState.BEHIND_MARK}
 
     def fate(self, *, settled_before: float, may_wait: bool) -> Fate:
         """Decide.
@@ -75,11 +67,8 @@ class Missing:
         """
         if self.letter is not None and self.letter[1].partition(":")[0] not in LEFT_TO_RECONCILE:
             return Fate.DEAD_LETTER
-        record, latest = self.record, self.modified
-        if record is not None and record.received_at is not None:
-            latest = max(latest, record.received_at.timestamp())
-        if latest > settled_before:
+        if self.received > settled_before:
             return Fate.YOUNG
-        if record is not None and record.relay in IN_HAND:
+        if self.is_in_hand:
             return Fate.NOT_RELAYED
         return Fate.WAITING if may_wait else Fate.LOST

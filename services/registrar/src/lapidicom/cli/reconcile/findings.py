@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Final, Self
+from typing import Annotated, ClassVar, Final
 
 from pydantic import ConfigDict, Field, computed_field
 
@@ -15,7 +15,7 @@ from lapidicom.common.c_find import NoCount
 MOST_SHOWN: Final = 1000
 """Findings of one kind that are kept with their paths; beyond that they are only counted."""
 
-HELP: Final = {
+_HELP: Final = {
     Fate.DEAD_LETTER: "`lapidicom dlq list` tells why, `lapidicom dlq replay` sends them again",
     Fate.NOT_RELAYED: "the relay sends them when RabbitMQ takes them; see `lapidicom status`",
     Fate.WAITING: "come back when the queues are empty, or --even-if-waiting (a second message does no harm)",
@@ -26,8 +26,6 @@ HELP: Final = {
 
 _TOLD: Final = frozenset({NoCount.NO_ADDRESS, NoCount.NO_SUCH_SERIES})
 """A PACS of which nobody said where it is, or that has given the series away: nothing is amiss."""
-
-_IS_IT: Final = "is this CUBE's volume?"
 
 
 class File(Answer):
@@ -47,14 +45,9 @@ class Files(Answer):
 
 
 class NotOnVolume(Files):
-    """What CUBE has.
-
-    `unnamed`: rows whose file CUBE itself does not find, and so cannot list. `in_other_folders`: rows in
-    folders that are not on the volume, by PACS.
-    """
+    """What CUBE has in the folders that were looked at; `unnamed`: rows whose file CUBE itself lacks."""
 
     unnamed: int = 0
-    in_other_folders: dict[str, int] = {}
 
 
 class Row(Answer):
@@ -77,9 +70,9 @@ class Findings(Answer):
     """All that a run has found and done.
 
     `folders`, `files`: series folders that were looked at, and instances in them; `registered`: of these in
-    CUBE. `registered_meanwhile`: between the look and the enqueueing. `left_before`: what earlier runs, on
-    which this one goes on, found missing and did not enqueue. `incomplete`: series of which the PACS has more
-    than came, the first ones in `incomplete_series`; `not_told`: those of which it told none, by the reason.
+    CUBE. `left_before`: what earlier runs, on which this one goes on, found missing and did not enqueue.
+    `incomplete`: series of which the PACS has more than came, the first ones in `incomplete_series`;
+    `not_told`: those of which it told none, by the reason.
     """
 
     model_config = ConfigDict(frozen=False)
@@ -94,7 +87,6 @@ class Findings(Answer):
     not_on_volume: NotOnVolume = Field(default_factory=NotOnVolume)
     in_journal_without_file: Files = Field(default_factory=Files)
     enqueued: int = 0
-    registered_meanwhile: int = 0
     left_before: int = 0
     incomplete: int = 0
     incomplete_series: Annotated[list[SeriesCounts], Display("Series that never came whole")] = []
@@ -108,10 +100,8 @@ class Findings(Answer):
         """Note a file; a path is masked unless patient data is shown, and what is not UTF-8 is escaped."""
         files.count += 1
         if len(files.files) < self.most:
-            shown = (
-                os.fsencode(path).decode("utf-8", "backslashreplace") if self.show_phi else masked_path(path)
-            )
-            files.files.append(File(path=shown, why=why))
+            text = os.fsencode(path).decode("utf-8", "backslashreplace")
+            files.files.append(File(path=text if self.show_phi else masked_path(path), why=why))
 
     def add_series(self, series: SeriesCounts, answer: int | NoCount) -> None:
         """Note what a PACS has told of a series."""
@@ -123,62 +113,53 @@ class Findings(Answer):
                 self.incomplete_series.append(series)
 
     @property
-    def left(self) -> int:
-        """Files that are neither registered nor enqueued; too young ones do not count."""
-        counts = sum(one.count for fate, one in self.not_in_cube.items() if fate is not Fate.YOUNG)
-        return counts - self.enqueued - self.registered_meanwhile
-
-    @property
     def unsound(self) -> int:
-        """What is missing in the folders that were looked at, by this run and those before it."""
+        """What is missing in the folders that were looked at, by this run and those before it.
+
+        What is enqueued is on its way, and what is too young may be.
+        """
+        of_volume = sum(one.count for fate, one in self.not_in_cube.items() if fate is not Fate.YOUNG)
+        of_cube = self.not_on_volume.count + self.not_on_volume.unnamed
         not_told = sum(count for why, count in self.not_told.items() if why not in _TOLD)
-        gone = self.not_on_volume
-        return self.left_before + self.left + gone.count + gone.unnamed + self.incomplete + not_told
+        return self.left_before + of_volume - self.enqueued + of_cube + self.incomplete + not_told
 
     @computed_field  # type: ignore[prop-decorator]
     @property
     def sound(self) -> bool:
         """Nothing is missing anywhere any more, but for what is on its way by this run."""
-        return not (self.unsound or self.not_on_volume.in_other_folders or self.in_journal_without_file.count)
+        return not (self.unsound or self.in_journal_without_file.count)
 
     def headline(self) -> Iterator[str]:
         """How much was looked at, and what came of it."""
         yield f"{self.files} instances in {self.folders} series folders, {self.registered} of them in CUBE"
-        if self.registered_meanwhile:
-            yield f"{self.registered_meanwhile} were registered meanwhile"
         lost = self.not_in_cube[Fate.LOST].count
         if lost and not self.dry_run:
             yield f"enqueued {self.enqueued} of {lost} lost registrations"
         if not self.rows:
             yield "nothing is missing"
 
-    def with_tables(self) -> Self:
-        """The same with what is shown as text alone."""
+    def make_tables(self) -> None:
+        """Put together what is shown as text alone."""
         gone, journal = self.not_on_volume, self.in_journal_without_file
         kinds = [*self.not_in_cube.items(), ("only in CUBE", gone), ("only in a journal", journal)]
-        files = [(kind, one) for kind, of in kinds for one in of.files]
-        listed = [Listed(kind=kind, file=one.path, why=one.why) for kind, one in files]
-        return self.model_copy(update={"rows": [one for one in self._rows() if one.count], "listed": listed})
+        self.rows = [one for one in self._rows() if one.count]
+        self.listed = [
+            Listed(kind=kind, file=one.path, why=one.why) for kind, files in kinds for one in files.files
+        ]
 
     def _rows(self) -> Iterator[Row]:
         of_lost = "would be enqueued" if self.dry_run else f"{self.enqueued} enqueued"
         for fate, files in self.not_in_cube.items():
             what = f"on the volume, not in CUBE: {fate}"
-            yield Row(what=what, count=files.count, remedy=HELP.get(fate, of_lost))
-        gone = self.not_on_volume
-        yield Row(what="in CUBE, not on the volume", count=gone.count, remedy=_IS_IT)
+            yield Row(what=what, count=files.count, remedy=_HELP.get(fate, of_lost))
+        gone, journal = self.not_on_volume, self.in_journal_without_file
+        yield Row(what="in CUBE, not on the volume", count=gone.count, remedy="is this CUBE's volume?")
         remedy = "CUBE answers 500 wherever it should list them; put the files back"
         yield Row(what="in CUBE, whose storage lacks the file", count=gone.unnamed, remedy=remedy)
-        for pacs, count in gone.in_other_folders.items():
-            what = f"in CUBE below {pacs}, in folders that are not on the volume"
-            yield Row(what=what, count=count, remedy=_IS_IT)
         what, remedy = "found by the runs before, in folders that are settled", "begin again without --state"
         yield Row(what=what, count=self.left_before, remedy=f"{remedy} to see which")
-        what, remedy = (
-            "in a journal as stored, no file",
-            "find out who removed them; send them again from the PACS",
-        )
-        yield Row(what=what, count=self.in_journal_without_file.count, remedy=remedy)
+        remedy = "find out who removed them; send them again from the PACS"
+        yield Row(what="in a journal as stored, no file", count=journal.count, remedy=remedy)
         what, remedy = "series of which the PACS has more than came", "send them again from the PACS"
         yield Row(what=what, count=self.incomplete, remedy=remedy)
         for why, count in self.not_told.items():

@@ -1,11 +1,10 @@
 """The message that registers a stored instance: from its record, else from its file alone."""
 
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from pydantic import ValidationError
 
@@ -16,7 +15,7 @@ from lapidicom.common.instance.errors import HeaderError, InstanceError
 from lapidicom.common.instance.header import HeaderScanner
 from lapidicom.common.instance.part10 import HEAD_LENGTH, read_file_meta
 from lapidicom.common.instance.registration import registration_fields
-from lapidicom.common.instance.tags import InstanceTags, check
+from lapidicom.common.instance.tags import check
 from lapidicom.common.messages import InstanceStored
 from lapidicom.common.topology import EXCHANGE, WORK_QUEUE
 
@@ -33,36 +32,28 @@ class NoMessage(Exception):
     """No message can be made; the text names tags and fields, never a value."""
 
 
-@dataclass(frozen=True, slots=True)
-class Registration:
-    """A message and its stable id."""
-
-    lapidicom_id: str
-    message: InstanceStored
-
-    def envelope(self, run: str) -> Envelope:
-        """As it is published: to the work queue alone, so that sites' own queues get no event twice.
-
-        Args:
-            run: id of the run of reconcile.
-        """
-        body, of = self.message.model_dump_json().encode(), InstanceStored
-        headers = {RECONCILE: run}
-        return Envelope(EXCHANGE, WORK_QUEUE, of.TYPE, of.VERSION, self.lapidicom_id, body, headers)
-
-
-def message_of(root: Path, missing: Missing) -> Registration:
+def message_of(root: Path, missing: Missing, run: str) -> Envelope:
     """Make the message of a file: its record's, with the same id; without a record its file's own.
+
+    It goes to the work queue alone, so that sites' own queues get no event twice.
+
+    Args:
+        root: CUBE's storage root, as we see it.
+        missing: the file.
+        run: id of the run of reconcile.
 
     Raises:
         NoMessage: the file does not say what CUBE must know.
         OSError: it cannot be read.
     """
-    record = missing.record
-    if record is not None:
+    name, body = id_of_path(missing.path), b""
+    if missing.record is not None:
         with suppress(ValidationError):
-            return Registration(record.lapidicom_id, InstanceStored.model_validate_json(record.message))
-    return of_file(root, missing.path)
+            InstanceStored.model_validate_json(missing.record.record.body)
+            name, body = missing.record.lapidicom_id, missing.record.record.body
+    body = body or of_file(root, missing.path).model_dump_json().encode()
+    of = InstanceStored
+    return Envelope(EXCHANGE, WORK_QUEUE, of.TYPE, of.VERSION, name, body, {RECONCILE: run})
 
 
 def id_of_path(path: str) -> str:
@@ -70,8 +61,8 @@ def id_of_path(path: str) -> str:
     return f"reconcile.{sha256(path.encode()).hexdigest()[:32]}"
 
 
-def of_file(root: Path, path: str) -> Registration:
-    """Make the message of a file from its own header, as the receiver would have made it.
+def of_file(root: Path, path: str) -> InstanceStored:
+    """What the receiver would have sent, by the file's own header.
 
     Raises:
         NoMessage: the file does not say what CUBE must know.
@@ -82,7 +73,12 @@ def of_file(root: Path, path: str) -> Registration:
         head = stream.read(HEAD_LENGTH)
         try:
             meta = read_file_meta(head)
-            tags = _tags(stream, head[meta.data_set :], meta.transfer_syntax_uid)
+            scanner = HeaderScanner(meta.transfer_syntax_uid)
+            scanner.start(head[meta.data_set :])
+            while data := stream.read(_CHUNK):
+                scanner.feed(data)
+            tags = decode(scanner.finish())
+            check(tags)
             if tags.SOPClassUID is None:
                 raise HeaderError("SOPClassUID (0008,0016) is missing")
         except InstanceError as error:
@@ -98,20 +94,8 @@ def of_file(root: Path, path: str) -> Registration:
         "TransferSyntaxUID": meta.transfer_syntax_uid,
         "size": found.st_size,
         "received_at": datetime.fromtimestamp(found.st_mtime, UTC),
-        "association_id": UNKNOWN,
         "calling_ae_title": meta.calling_ae_title or pacs,
         "called_ae_title": meta.called_ae_title or UNKNOWN,
-        "peer_address": UNKNOWN,
-        "receiver": UNKNOWN,
+        **dict.fromkeys(("association_id", "peer_address", "receiver"), UNKNOWN),
     }
-    return Registration(id_of_path(path), InstanceStored.model_validate(fields))
-
-
-def _tags(stream: Any, data: bytes, transfer_syntax_uid: str) -> InstanceTags:
-    scanner = HeaderScanner(transfer_syntax_uid)
-    scanner.start(data)
-    while data := stream.read(_CHUNK):
-        scanner.feed(data)
-    tags = decode(scanner.finish())
-    check(tags)
-    return tags
+    return InstanceStored.model_validate(fields)

@@ -27,17 +27,14 @@ class State(BaseModel):
 
 
 class StateFile:
-    """A small JSON file, mode 0600.
+    """A small JSON file, mode 0600. `state` is what it holds: at first that of the run before, if any.
 
     Args:
         path: None: nothing is kept.
-        begin: the state of a run that begins; a file of another scope is refused.
-
-    Attributes:
-        state: what is kept; at first that of the run on which this one goes on, if there is one.
+        begin: the state of a run that begins.
 
     Raises:
-        OperatorError: it is no such file, or one of another run.
+        OperatorError: it is no such file, or one of a run with other options.
     """
 
     def __init__(self, path: Path | None, begin: State) -> None:
@@ -51,8 +48,7 @@ class StateFile:
             raise self._unfit("cannot be read") from error
         except ValidationError:
             raise self._unfit("is no state of reconcile") from None
-        is_same = self.state.scope == begin.scope and (self.state.since is None) == (begin.since is None)
-        if not is_same:
+        if self.state.scope != begin.scope or (self.state.since is None) != (begin.since is None):
             raise self._unfit("is of a run with other options")
 
     @property

@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -16,24 +15,23 @@ from aio_pika.abc import AbstractConnection
 
 from lapidicom.cli.cube import Catalogue, Listing
 from lapidicom.cli.dead_letters import look
-from lapidicom.cli.errors import ExitStatus, OperatorError
 from lapidicom.cli.filters import Since
 from lapidicom.cli.in_flight import InFlight
-from lapidicom.cli.in_thread import Pulse, of_volume
+from lapidicom.cli.in_thread import of_volume
 from lapidicom.cli.output import Advance
 from lapidicom.cli.queues import waiting
 from lapidicom.cli.reconcile.fate import UNSETTLED, Fate, Missing
 from lapidicom.cli.reconcile.findings import Findings
-from lapidicom.cli.reconcile.journals import VanishedFiles, attach
-from lapidicom.cli.reconcile.message import NoMessage, Registration, message_of, of_file
+from lapidicom.cli.reconcile.journals import attach, look_for_vanished
+from lapidicom.cli.reconcile.message import NoMessage, message_of, of_file
 from lapidicom.cli.reconcile.resume import StateFile
-from lapidicom.cli.reconcile.volume import PROGRESS_FILES, SeriesFolder, series_folders
-from lapidicom.cli.shell import DryRun, Shell, Yes
+from lapidicom.cli.reconcile.volume import SeriesFolder, series_folders
+from lapidicom.cli.shell import Because, DryRun, Shell, Yes
+from lapidicom.cli.survey import read_journals
 from lapidicom.cli.third_count import Pacs, series_counts
 from lapidicom.cli.times import parse_rate, parse_time
+from lapidicom.common.broker import Envelope
 from lapidicom.common.c_find import NoCount
-from lapidicom.common.instance.path import PACS_ROOT
-from lapidicom.common.journal.survey import Survey
 
 WINDOW: Final = 5_000
 """Missing files that are settled together: the journals are read once for each window."""
@@ -41,10 +39,9 @@ WINDOW: Final = 5_000
 IN_FLIGHT: Final = 100
 """Messages on their way at once."""
 
-OTHER_PACS: Final = "other PACS"
-"""Stands for all PACS that have no folder on the volume."""
+LOOK_SECONDS: Final = 0.25
+"""Between two looks at whether messages wait."""
 
-_LOOK_SECONDS: Final = 0.25
 _OVER: Final = SeriesFolder("", {})
 """Ends a walk."""
 
@@ -84,9 +81,6 @@ class Options:
     wait: Annotated[
         float, typer.Option(min=0, help="Seconds to wait for a moment in which no message waits.")
     ] = 5.0
-    without_journals: Annotated[
-        bool, typer.Option("--without-journals", help="Go on where no journals can be seen.")
-    ] = False
     source: Annotated[
         bool,
         typer.Option(
@@ -97,39 +91,27 @@ class Options:
         Path | None,
         typer.Option(help="Keep in this file how far it is; with a file that exists, go on from there."),
     ] = None
+    because: Because = ""
 
 
 @dataclass
 class Run:
-    """One run: `findings` is kept up to date, and `state` says how far everything is settled.
-
-    The storage root is that of CUBE, as we see it. Without a spool there are no journals to read. So many
-    missing files as `window` says are settled together.
-    """
+    """One run: `findings` is kept up to date, and `state` says how far everything is settled."""
 
     shell: Shell
     options: Options
-    because: str
     root: Path
-    spool: Path | None
+    spool: Path
     cube: Catalogue
     state: StateFile
     findings: Findings
-    window: int = WINDOW
 
     def __post_init__(self) -> None:
         """Begin where the run before has ended."""
-        options, findings = self.options, self.findings
-        self._after, findings.left_before = self.state.after, self.state.state.left
+        options = self.options
+        self._after, self.findings.left_before = self.state.after, self.state.state.left
         self._since = options.since.timestamp() if options.since else 0.0
-        self._is_whole = not self._after and options.since is None
-        self._pacs = ""
-        self._rows_of_pacs = self._rows_elsewhere = 0
-        self._is_settled = True
-        self._may_ask = not options.dry_run
-        add = partial(findings.add, findings.in_journal_without_file)
-        vanished = VanishedFiles(self.root, options.pacs, options.since, options.older_than, add)
-        self._look_once = None if self.spool is None else vanished.look
+        self._is_settled, self._may_ask = True, not options.dry_run
         self._source = Pacs(self.shell.settings) if options.source else None
 
     async def run(self) -> None:
@@ -140,16 +122,24 @@ class Run:
             BrokerError: RabbitMQ did; what was confirmed is counted, and another run finds the rest.
             OSError: volume or journals cannot be read.
         """
-        await self._enter_root()
+        options, output = self.options, self.shell.output
+        look_for = partial(
+            look_for_vanished,
+            root=self.root,
+            pacs=options.pacs,
+            since=options.since,
+            until=options.older_than,
+            add=partial(self.findings.add, self.findings.in_journal_without_file),
+        )
+        await read_journals(output, self.spool, look_for)
         folders, is_over = self._walk(), False
         while not is_over:
             window: dict[str, Missing] = {}
-            with self.shell.output.progress("series folders", None) as advance:
+            with output.progress("series folders", None) as advance:
                 is_over = await self._fill(window, folders, advance)
-            await self._settle(window)
+            if window:
+                await self._settle(window)
             self._note_progress()
-        if self._rows_elsewhere > 0:
-            self.findings.not_on_volume.in_other_folders[OTHER_PACS] = self._rows_elsewhere
         if self._is_settled:
             self.state.remove()
 
@@ -169,40 +159,14 @@ class Run:
     ) -> bool:
         """Look at folders until enough is missing; whether there are no more."""
         async for folder in folders:
-            await self._enter_pacs(folder.pacs_name)
             await self._compare(folder, window)
             self._after = folder.path
             advance(1)
-            if len(window) >= self.window:
+            if len(window) >= WINDOW:
                 return False
             if not window:
                 self._note_progress()
-        await self._enter_pacs("")
         return True
-
-    async def _enter_root(self) -> None:
-        """Count the rows of all PACS, or see that there is such a PACS: else nothing seems to be missing."""
-        pacs, cube = self.options.pacs, self.cube
-        if pacs is not None and not await of_volume((self.root / PACS_ROOT / pacs).is_dir):
-            rows = await cube.count(fname=f"{PACS_ROOT}/{pacs}/")
-            if not rows:
-                what = f"there is no folder {pacs} below {PACS_ROOT}, and CUBE has no file there"
-                raise OperatorError(what, "give --pacs as it stands in paths", ExitStatus.UNUSABLE)
-            self.findings.not_on_volume.in_other_folders[pacs] = rows
-        elif pacs is None and self._is_whole:
-            all_rows = await cube.count(fname=f"{PACS_ROOT}/")
-            self._rows_elsewhere = all_rows - await cube.count(fname=f"{PACS_ROOT}/{PROGRESS_FILES}/")
-
-    async def _enter_pacs(self, name: str) -> None:
-        """Count a PACS' rows before its folders are looked at: later rows must not seem to be elsewhere."""
-        if name == self._pacs or not self._is_whole:
-            return
-        if self._pacs and self._rows_of_pacs > 0:
-            self.findings.not_on_volume.in_other_folders[self._pacs] = self._rows_of_pacs
-        self._pacs = name
-        can_be_asked = name and _is_utf_8(name)
-        self._rows_of_pacs = await self.cube.count(fname=f"{PACS_ROOT}/{name}/") if can_be_asked else 0
-        self._rows_elsewhere -= self._rows_of_pacs
 
     async def _compare(self, folder: SeriesFolder, window: dict[str, Missing]) -> None:
         """Ask CUBE for the rows of one folder; of paths that are not UTF-8 it can have none."""
@@ -213,7 +177,6 @@ class Run:
             findings.add(unreadable, folder.path, folder.fault)
             return
         listing = await cube.list(fname=f"{folder.path}/") if _is_utf_8(folder.path) else Listing()
-        self._rows_of_pacs -= len(listing.files) + listing.unlistable
         findings.not_on_volume.unnamed += listing.unlistable
         for name, modified in folder.files.items():
             path = f"{folder.path}/{name}"
@@ -244,7 +207,7 @@ class Run:
         if not (study and series):
             first = f"{folder.path}/{next(iter(folder.files))}"
             with suppress(NoMessage, OSError, UnicodeError):
-                found = (await of_volume(partial(of_file, self.root, first))).message
+                found = await of_volume(partial(of_file, self.root, first))
                 study, series = found.StudyInstanceUID, found.SeriesInstanceUID
         if not (study and series):
             return
@@ -254,25 +217,25 @@ class Run:
             cube = await self.cube.count(pacs_identifier=pacs, SeriesInstanceUID=series)
         self.findings.add_series(series_counts(pacs, study, series, answer, volume, cube), answer)
 
-    async def _settle(self, window: dict[str, Missing]) -> None:
+    async def _settle(self, window: Mapping[str, Missing]) -> None:
         """Find out why each is missing, note it, and enqueue what is lost."""
-        await self._read_journals(window)
-        if not window:
-            return
+        await read_journals(self.shell.output, self.spool, partial(attach, window=window))
         async with self.shell.connection() as link:
-            await _read_letters(link, window)
+            async with look(link) as letters:
+                async for letter, _ in letters:
+                    if (missing := window.get(letter.path)) is not None:
+                        missing.letter = (letter.id, letter.reason)
             may_wait = not self.options.even_if_waiting and await self._may_wait(link)
-        lost: list[Registration] = []
-        settled_before = self.options.older_than.timestamp()
+        lost: list[Envelope] = []
         for missing in window.values():
-            fate = missing.fate(settled_before=settled_before, may_wait=may_wait)
+            fate = missing.fate(settled_before=self.options.older_than.timestamp(), may_wait=may_wait)
             why = ""
             if fate is Fate.DEAD_LETTER and missing.letter:
                 why = f"{missing.letter[1]} ({missing.letter[0]})"
             elif fate is Fate.LOST:
                 why = "no journal tells of it" if missing.record is None else ""
                 try:
-                    lost.append(await of_volume(partial(message_of, self.root, missing)))
+                    lost.append(await of_volume(partial(message_of, self.root, missing, self.findings.run)))
                 except NoMessage as error:
                     fate, why = Fate.UNREADABLE, str(error)
                 except FileNotFoundError:
@@ -284,19 +247,8 @@ class Run:
         if lost:
             self._may_ask = self._may_ask and await self._may_enqueue(len(lost))
             self._is_settled &= self._may_ask
-        if lost and self._may_ask:
-            await self._enqueue(lost)
-
-    async def _read_journals(self, window: Mapping[str, Missing]) -> None:
-        """Once for each window; the first time all records are looked at."""
-        spool, pulse = self.spool, Pulse()
-        if spool is None or not (window or self._look_once):
-            return
-        total = await of_volume(Survey(spool).size)
-        with self.shell.output.progress("reading journals", total) as advance:
-            survey = Survey(spool, pulse.beating(advance))
-            await of_volume(partial(attach, survey, window, self._look_once), pulse)
-        self._look_once = None
+            if self._may_ask:
+                await self._enqueue(lost)
 
     async def _may_wait(self, link: AbstractConnection) -> bool:
         """Whether messages wait at each look: one moment without any is enough, for ours are older."""
@@ -305,7 +257,7 @@ class Run:
         while (await waiting(link, (*settings.retry_delays, settings.park_delay))).total:
             if time.monotonic() >= until:
                 return True
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(LOOK_SECONDS)
         return False
 
     async def _may_enqueue(self, count: int) -> bool:
@@ -323,34 +275,25 @@ class Run:
         )
         return False
 
-    async def _enqueue(self, lost: Sequence[Registration]) -> None:
-        """Publish, confirmed and within the audit; those of one series folder stand together.
-
-        CUBE is asked once more for each folder: since the first look minutes may have passed.
-        """
+    async def _enqueue(self, lost: Sequence[Envelope]) -> None:
+        """Publish, confirmed and within the audit; those of one series folder stand together."""
         findings, options = self.findings, self.options
         before, what = findings.enqueued, f"run {findings.run} --pacs {options.pacs} --since {options.since}"
         async with (
             self.shell.publishing() as publisher,
-            self.shell.audited(self.because, what, len(lost)) as after,
+            self.shell.audited(options.because, what, len(lost)) as after,
         ):
             with self.shell.output.progress("enqueued", len(lost)) as advance:
 
-                async def publish(registration: Registration) -> None:
-                    await publisher.publish(registration.envelope(findings.run))
+                async def publish(envelope: Envelope) -> None:
+                    await publisher.publish(envelope)
                     findings.enqueued += 1
                     advance(1)
 
                 try:
-                    for folder, made in groupby(lost, lambda one: one.message.path.rpartition("/")[0]):
-                        taken = (await self.cube.list(fname=f"{folder}/")).files
-                        async with InFlight(IN_FLIGHT) as flight:
-                            for registration in made:
-                                if registration.message.path not in taken:
-                                    await flight.start(publish, registration)
-                                else:
-                                    findings.registered_meanwhile += 1
-                                    advance(1)
+                    async with InFlight(IN_FLIGHT) as flight:
+                        for envelope in lost:
+                            await flight.start(publish, envelope)
                 finally:
                     after.update(run=findings.run, enqueued=findings.enqueued - before)
 
@@ -362,11 +305,3 @@ def _is_utf_8(path: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-async def _read_letters(link: AbstractConnection, window: Mapping[str, Missing]) -> None:
-    async with look(link) as letters:
-        async for letter, _ in letters:
-            missing = window.get(letter.path)
-            if missing is not None:
-                missing.letter = (letter.id, letter.reason)
