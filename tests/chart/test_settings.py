@@ -19,6 +19,7 @@ from tests.chart.conftest import CHART, Manifest, Rendered
 SERVICES: Mapping[str, type[Section]] = {"receiver": ReceiverSettings, "registrar": RegistrarSettings}
 SECRETS = {
     "/run/secrets/lapidicom/amqp/url": "amqp://user:password@rabbitmq:5672/cube",
+    "/run/secrets/lapidicom/nats/url": "nats://lapidicom:password@nats:4222",
     "/run/secrets/lapidicom/cube/username": "chris",
     "/run/secrets/lapidicom/cube/password": "chris1234",
 }
@@ -89,11 +90,11 @@ def test_each_file_of_a_secret_is_mounted(rendered: Rendered, component: str) ->
 
 def test_no_password_stands_in_the_environment(rendered: Rendered, component: str) -> None:
     fields = SERVICES[component].model_fields.values()
-    secrets = {variable(field) for field in fields if is_secret(field)}
+    secrets = {variable(field): field for field in fields if is_secret(field)}
     given = set(environment(rendered, component))
     assert secrets
-    assert not secrets & given
-    assert {f"{name}_FILE" for name in secrets} <= given
+    assert not secrets.keys() & given
+    assert {f"{name}_FILE" for name, field in secrets.items() if field.is_required()} <= given
 
 
 def test_both_services_get_the_same_of_what_both_must_agree_on(rendered: Rendered) -> None:
@@ -108,8 +109,10 @@ def test_every_other_setting_of_the_models_can_be_given_and_no_other(
     """A new setting belongs into the schema, or into the chart's own values."""
     schema = json.loads((CHART / "values.schema.json").read_text())
     allowed = schema["properties"][component]["properties"]["settings"]["propertyNames"]["enum"]
-    bare = environment(all_rendered["trial"], component)
-    set_by_the_chart = {name.removesuffix("_FILE") for name in of_the_models(bare)} | {CHOSEN_BY_THE_POD}
+    given = [
+        of_the_models(environment(all_rendered[values], component)) for values in ("trial", "external-hpa")
+    ]
+    set_by_the_chart = {name.removesuffix("_FILE") for one in given for name in one} | {CHOSEN_BY_THE_POD}
     assert set(allowed) == names(SERVICES[component]) - set_by_the_chart
     assert not set(allowed) & set_by_the_chart
 

@@ -168,8 +168,8 @@ def test_a_receiver_may_speak_to_rabbitmq_and_a_registrar_to_cube_and_to_both_se
         ("trial", "registrar"): dns | amqp | health | {8000},
         ("cluster-keda", "receiver"): dns | amqp | otlp | pacs,
         ("cluster-keda", "registrar"): dns | amqp | otlp | pacs | health | {443},
-        ("external-hpa", "receiver"): dns | amqp,
-        ("external-hpa", "registrar"): dns | amqp | health | {8000},
+        ("external-hpa", "receiver"): dns | amqp | {4222},
+        ("external-hpa", "registrar"): dns | amqp | health | {8000, 4222},
     }
 
 

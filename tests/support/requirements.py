@@ -30,10 +30,11 @@ def tool(name: str, package: str) -> Path:
     """Path of a program of the machine, such as dcmtk's storescu.
 
     The folder of the running interpreter does not count: pynetdicom installs programs of the same names
-    there.
+    there. That of an administrator's programs counts, whoever runs the tests.
     """
     own = str(Path(sys.prefix) / "bin")
-    folders = [folder for folder in os.environ.get("PATH", os.defpath).split(os.pathsep) if folder != own]
+    searched = [*os.environ.get("PATH", os.defpath).split(os.pathsep), "/usr/sbin"]
+    folders = [folder for folder in searched if folder != own]
     found = shutil.which(name, path=os.pathsep.join(folders))
     if found is None:
         missing(f"{name} is not installed (Debian, Ubuntu: the package {package})")

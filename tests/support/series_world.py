@@ -16,6 +16,7 @@ from typing import Any, cast
 import httpx
 
 from lapidicom.common.broker import Delivery, Envelope, Header
+from lapidicom.common.lonk import Outbox
 from lapidicom.common.messages import InstanceStored, Message, SeriesReceived, SeriesSettling
 from lapidicom.common.open_series import markers_folder
 from lapidicom.common.topology import DEAD_LETTER_EXCHANGE, WORK_QUEUE, delay_queue, topology
@@ -111,6 +112,7 @@ class SeriesWorld:
         now: seconds since the epoch.
         dead: the dead letters.
         kept: all that was ever published, with its time.
+        outbox: of LONK, emptied by nobody.
     """
 
     root: Path
@@ -120,6 +122,7 @@ class SeriesWorld:
     now: float = START
     dead: list[Envelope] = field(default_factory=list)
     kept: list[tuple[float, Envelope]] = field(default_factory=list)
+    outbox: Outbox = field(default_factory=Outbox)
     missing: float = 3600.0
     files_at_end: int = 0
 
@@ -303,7 +306,9 @@ class SeriesWorld:
             )
         )
         circuit = Circuit(client, Breaker(), shared=0, clock=lambda: self.now)
-        return Deliveries(registration, circuit, self._onward, TOPOLOGY, SETTINGS, Readiness(), "r")
+        return Deliveries(
+            registration, circuit, self._onward, TOPOLOGY, SETTINGS, Readiness(), "r", outbox=self.outbox
+        )
 
     async def _onward(self, envelope: Envelope) -> None:
         self.step()

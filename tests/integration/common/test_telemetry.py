@@ -21,14 +21,14 @@ import json, sys
 {imports}
 from lapidicom.common import telemetry
 tracing = telemetry.start("lapidicom-test")
-imported = sorted(name for name in sys.modules if name.split(".")[0] in ("opentelemetry", "requests"))
+imported = sorted(name for name in sys.modules if name.split(".")[0] in ("opentelemetry", "requests", "nats"))
 resource = dict(tracing.provider.resource.attributes) if tracing else {{}}
 print(json.dumps([imported, resource]))
 """
 
 
 def started(environ: Mapping[str, str], imports: str = IMPORTS[0]) -> tuple[list[str], dict[str, str]]:
-    """Which modules of OpenTelemetry a fresh process has imported, and what it calls itself."""
+    """Which modules of OpenTelemetry and NATS a fresh process has imported, and what it calls itself."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
     done = subprocess.run(
         [sys.executable, "-c", START.format(imports=imports)],
@@ -42,7 +42,7 @@ def started(environ: Mapping[str, str], imports: str = IMPORTS[0]) -> tuple[list
 
 
 @pytest.mark.parametrize("imports", IMPORTS)
-def test_without_variables_nothing_of_opentelemetry_is_imported(imports: str) -> None:
+def test_without_variables_nothing_of_opentelemetry_or_nats_is_imported(imports: str) -> None:
     assert started({}, imports)[0] == []
 
 

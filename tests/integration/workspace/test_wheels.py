@@ -83,7 +83,7 @@ def test_all_modules_of_a_wheel_import_where_nothing_else_is_installed(
     locked = tmp_path / "locked.txt"
     _run(
         *(_uv(), "export", "--quiet", "--locked", "--no-dev", "--no-emit-workspace", "--no-hashes"),
-        *("--package", f"lapidicom-{name}", "--output-file", locked),
+        *("--package", f"lapidicom-{name}", "--extra", "nats", "--output-file", locked),
     )
     wanted = {_wheel(wheels, "common"), _wheel(wheels, name)}
     python = environment / "bin" / "python"

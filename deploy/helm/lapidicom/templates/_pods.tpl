@@ -39,7 +39,7 @@ supplementalGroups: {{ toJson . }}
 {{- define "lapidicom.secretsChecksum" -}}
 {{- $namespace := .Release.Namespace }}
 {{- $seen := list }}
-{{- range list (ternary .Values.rabbitmq.external.existingSecret "" (eq .Values.rabbitmq.mode "external")) .Values.cube.existingSecret .Values.trustedCertificates.existingSecret }}
+{{- range list (ternary .Values.rabbitmq.external.existingSecret "" (eq .Values.rabbitmq.mode "external")) .Values.cube.existingSecret .Values.trustedCertificates.existingSecret .Values.nats.existingSecret }}
 {{- if . }}
 {{- $seen = append $seen ((lookup "v1" "Secret" $namespace .).data | default dict) }}
 {{- end }}
@@ -146,6 +146,9 @@ securityContext:
 {{- $v := .root.Values -}}
 - {name: AMQP_URL_FILE, value: /run/secrets/lapidicom/amqp/url}
 - {name: CHRIS_FILES_ROOT, value: {{ $v.files.mountPath | quote }}}
+{{- if $v.nats.existingSecret }}
+- {name: CHRIS_NATS_URL_FILE, value: /run/secrets/lapidicom/nats/url}
+{{- end }}
 - {name: CHRIS_RETRY_DELAYS, value: {{ join "," $v.delays.retry | quote }}}
 - {name: CHRIS_PARK_DELAY, value: {{ $v.delays.park | quote }}}
 - {name: CHRIS_SHUTDOWN_GRACE, value: {{ (index $v .component).shutdownGrace | quote }}}
@@ -211,6 +214,9 @@ securityContext:
   readOnly: true
   {{- end }}
 - {name: amqp, mountPath: /run/secrets/lapidicom/amqp, readOnly: true}
+{{- if .root.Values.nats.existingSecret }}
+- {name: nats, mountPath: /run/secrets/lapidicom/nats, readOnly: true}
+{{- end }}
 {{- if .root.Values.trustedCertificates.existingSecret }}
 - {name: trust, mountPath: /run/secrets/lapidicom/trust, readOnly: true}
 {{- end }}
@@ -228,6 +234,16 @@ securityContext:
     defaultMode: 0444
     items:
       - {key: {{ $amqp.key }}, path: url}
+{{- with .root.Values.nats }}
+{{- if .existingSecret }}
+- name: nats
+  secret:
+    secretName: {{ .existingSecret }}
+    defaultMode: 0444
+    items:
+      - {key: {{ .urlKey }}, path: url}
+{{- end }}
+{{- end }}
 {{- with .root.Values.trustedCertificates }}
 {{- if .existingSecret }}
 - name: trust

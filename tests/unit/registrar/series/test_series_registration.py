@@ -1,13 +1,15 @@
 """From the messages of receivers to a registered series, in a played time."""
 
+import asyncio
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from lapidicom.common.lonk import DONE, failure_of, subject_of
 from lapidicom.registrar.series import gateway
 from tests.support.cube.faults import Failure
-from tests.support.series_world import START, SeriesWorld
+from tests.support.series_world import START, UID, SeriesWorld
 
 
 @pytest.fixture(autouse=True)
@@ -36,12 +38,19 @@ def association(
     world.at(ends, end)
 
 
+def told(world: SeriesWorld) -> bytes | None:
+    """What those who watch the series come were told last."""
+    world.outbox.close()
+    return dict(asyncio.run(world.outbox.take())).get(subject_of("CT", UID))
+
+
 def test_a_series_is_registered_ten_seconds_after_its_association_with_one_request(tmp_path: Path) -> None:
     world = SeriesWorld(tmp_path)
     association(world, "a", 0, 1, 2, 3, ends=2)
     world.run()
     assert (world.registered(), world.created, world.posts, world.dead) == (3, 1, 1, [])
     assert world.kept[-1][0] - START <= 22
+    assert told(world) == DONE
 
 
 def test_many_associations_end_in_one_request(tmp_path: Path) -> None:
@@ -81,6 +90,7 @@ def test_what_comes_after_the_registration_is_a_dead_letter_that_says_so(tmp_pat
     assert (world.registered(), world.created) == (2, 1)
     assert set(world.reasons) == {"late-instances"}
     assert {letter.type for letter in world.dead} == {"SeriesSettling"}
+    assert told(world) == failure_of("late-instances")
 
 
 def test_a_resend_of_a_registered_series_is_a_success(tmp_path: Path) -> None:
@@ -88,6 +98,7 @@ def test_a_resend_of_a_registered_series_is_a_success(tmp_path: Path) -> None:
     association(world, "a", 0, 1, 2, ends=1)
     association(world, "b", 600, 1, 2, ends=601)
     world.run()
+    assert told(world) == DONE
     assert (world.registered(), world.created, world.dead) == (2, 1, [])
 
 
@@ -156,6 +167,7 @@ def test_a_half_registered_series_is_a_dead_letter(tmp_path: Path) -> None:
     world.run()
     assert world.registered() is None
     assert set(world.reasons) == {"half-registered"}
+    assert told(world) == failure_of("half-registered")
 
 
 def test_a_pending_deletion_is_waited_for(tmp_path: Path) -> None:

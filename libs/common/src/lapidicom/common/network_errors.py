@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
-_PORTS: Final = {"http": 80, "https": 443, "amqp": 5672, "amqps": 5671}
+_PORTS: Final = {"http": 80, "https": 443, "amqp": 5672, "amqps": 5671, "nats": 4222, "tls": 4222}
 _ERRNO: Final = re.compile(r"\[Errno (\d+)\]")
 
 _WAITING: Final = (ssl.SSLWantReadError, ssl.SSLWantWriteError)

@@ -12,6 +12,7 @@ from lapidicom.common.settings.sections import (
     FilesSection,
     HealthSection,
     LogSection,
+    NatsSection,
     PacsSection,
     Seconds,
     Section,
@@ -154,7 +155,7 @@ class ListenerSettings(ScpSection, SpoolSection, LogSection):
     """What a listener process is given."""
 
 
-class RelaySettings(PacsSection, SpoolSection, DelaySection, AmqpSection, LogSection):
+class RelaySettings(PacsSection, SpoolSection, DelaySection, AmqpSection, NatsSection, LogSection):
     """What the relay process is given."""
 
 

@@ -14,6 +14,7 @@ from lapidicom.common.settings import (
     CubeSection,
     DelaySection,
     FilesSection,
+    NatsSection,
     PacsSection,
     split_commas,
 )
@@ -25,7 +26,7 @@ _CUBE = CubeSection.model_fields
 _FILES = FilesSection.model_fields
 
 
-class CommandSettings(AmqpSection, DelaySection, PacsSection):
+class CommandSettings(AmqpSection, DelaySection, PacsSection, NatsSection):
     """All settings of the command."""
 
     management_url: SecretStr | None = Field(

@@ -10,10 +10,11 @@ from functools import partial
 
 import structlog
 
-from lapidicom.common import telemetry
+from lapidicom.common import lonk, telemetry
 from lapidicom.common.broker import Backoff, BrokerError, Publisher, consumer, publishers, redacted
 from lapidicom.common.directory_cache import directory_cache_seconds
 from lapidicom.common.health import serving
+from lapidicom.common.lonk import Outbox
 from lapidicom.common.settings import CubeSection
 from lapidicom.common.telemetry import Tracing
 from lapidicom.common.topology import WORK_QUEUE, Topology, topology
@@ -115,6 +116,7 @@ class Registrar:
         async with (
             self._clients() as (prober, workers),
             serving(self._settings.health_port, readiness.reasons, readiness.degraded) as port,
+            lonk.publishing(self._settings.nats_address, name=NAME) as outbox,
         ):
             log.info(
                 "registrar_started",
@@ -125,7 +127,7 @@ class Registrar:
             )
             watching = asyncio.create_task(self._mount.watch(), name="volume")
             publishing = asyncio.create_task(onward.run(), name="onward")
-            working = asyncio.create_task(self._work(prober, workers, onward, declared), name="work")
+            working = asyncio.create_task(self._work(prober, workers, onward, declared, outbox), name="work")
             try:
                 await self._until(stop, working, publishing, watching)
                 await self._drain(working, cut)
@@ -164,7 +166,9 @@ class Registrar:
         if working not in done:
             log.warning("registrar_drain_cut")
 
-    async def _work(self, prober: Cube, workers: list[Cube], onward: Onward, declared: Topology) -> None:
+    async def _work(
+        self, prober: Cube, workers: list[Cube], onward: Onward, declared: Topology, outbox: Outbox
+    ) -> None:
         pace = self._pace
         circuit = Circuit(prober, Breaker(pace.window, pace.few, pace.clocks), pace.probe_shared)
         self.readiness.open_for = lambda: circuit.open_for
@@ -180,6 +184,7 @@ class Registrar:
                 self.readiness,
                 _name(),
                 pace.visible,
+                outbox,
             )
             # While all messages fail alike, one at a time is tried.
             trial = circuit.open_for is not None

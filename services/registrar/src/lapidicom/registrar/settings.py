@@ -11,6 +11,7 @@ from lapidicom.common.settings.sections import (
     FilesSection,
     HealthSection,
     LogSection,
+    NatsSection,
     Seconds,
     Section,
 )
@@ -50,7 +51,14 @@ class SeriesSection(Section):
 
 
 class RegistrarSettings(
-    AmqpSection, DelaySection, CubeSection, FilesSection, SeriesSection, HealthSection, LogSection
+    AmqpSection,
+    DelaySection,
+    CubeSection,
+    FilesSection,
+    SeriesSection,
+    NatsSection,
+    HealthSection,
+    LogSection,
 ):
     """All settings of the registrar."""
 

@@ -5,8 +5,10 @@ some of them receives a *slice*: an instance of one section, cut from the whole.
 """
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 
@@ -60,6 +62,40 @@ class AmqpSection(Section):
     def _check(cls, url: SecretStr) -> SecretStr:
         amqp_url.check(url.get_secret_value())
         return url
+
+
+class NatsSection(Section):
+    """Where NATS is, if anywhere."""
+
+    nats_url: SecretStr | None = Field(
+        default=None,
+        alias="CHRIS_NATS_URL",
+        description="NATS, as nats://user:password@host:4222 or tls://..., by which CUBE 6 shows how a "
+        "series comes. Receiver and registrar alike. Unset: it shows nothing of that.",
+    )
+
+    @field_validator("nats_url")
+    @classmethod
+    def _check_nats(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is None:  # a slice says so
+            return None
+        text = url.get_secret_value()
+        text = text if "://" in text else f"nats://{text}"
+        try:
+            parts = urlsplit(text)
+            is_usable = parts.scheme in {"nats", "tls"} and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            is_usable = False
+        if not is_usable or parts.path.strip("/") or parts.query:
+            raise ValueError("must look like nats://user:password@host:4222")
+        if find_spec("nats") is None:
+            raise ValueError("needs the package nats-py: install the extra `nats` of this distribution")
+        return SecretStr(text)
+
+    @property
+    def nats_address(self) -> str | None:
+        """The address of NATS, with its password."""
+        return self.nats_url.get_secret_value() if self.nats_url is not None else None
 
 
 class DelaySection(Section):

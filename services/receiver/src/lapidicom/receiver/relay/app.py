@@ -10,11 +10,12 @@ from typing import Final
 
 import structlog
 
-from lapidicom.common import telemetry
+from lapidicom.common import lonk, telemetry
 from lapidicom.common.broker import BrokerError, publishers
 from lapidicom.common.directory_cache import directory_cache_seconds
 from lapidicom.common.file_system import FileSystem
 from lapidicom.common.journal.reader import JournalFolder
+from lapidicom.common.lonk import Outbox
 from lapidicom.common.telemetry import Tracing
 from lapidicom.common.topology import topology
 from lapidicom.receiver import child_process
@@ -99,20 +100,30 @@ async def _serve(
     counts = RelayCounts()
     journals, relay = build(settings, file_system, counts)
     loop = RelayControlLoop(control, journals, relay, counts)
-    watching = asyncio.create_task(relay.watch())
-    publishing = asyncio.create_task(_publish(relay, loop, supply, within_trace))
-    serving = asyncio.create_task(loop.serve())
-    # A fault of ours ends the process; the supervisor starts another.
-    await asyncio.wait((watching, publishing, serving), return_when=asyncio.FIRST_COMPLETED)
-    failed = [task for task in (watching, publishing) if task.done()]
-    for task in (watching, publishing, serving):
-        task.cancel()
-    await asyncio.gather(watching, publishing, serving, return_exceptions=True)
-    with suppress(OSError):
-        journals.close()
-    for task in failed:
-        await task
-    return await serving
+    async with lonk.publishing(settings.nats_address, name="lapidicom-receiver") as outbox:
+        observed = within_trace if settings.nats_address is None else _counted(outbox, within_trace)
+        watching = asyncio.create_task(relay.watch())
+        publishing = asyncio.create_task(_publish(relay, loop, supply, observed))
+        serving = asyncio.create_task(loop.serve())
+        # A fault of ours ends the process; the supervisor starts another.
+        await asyncio.wait((watching, publishing, serving), return_when=asyncio.FIRST_COMPLETED)
+        failed = [task for task in (watching, publishing) if task.done()]
+        for task in (watching, publishing, serving):
+            task.cancel()
+        await asyncio.gather(watching, publishing, serving, return_exceptions=True)
+        with suppress(OSError):
+            journals.close()
+        for task in failed:
+            await task
+        return await serving
+
+
+def _counted(outbox: Outbox, within_trace: WithinTrace) -> WithinTrace:
+    """What makes a publisher count the instances of each series besides."""
+    from lapidicom.receiver.relay.series_counts import CountedPublisher, SeriesCounts
+
+    counts = SeriesCounts(outbox)
+    return lambda publisher: CountedPublisher(within_trace(publisher), counts)
 
 
 async def _publish(

@@ -19,6 +19,7 @@ from lapidicom.cli.volume import AREA as VOLUME
 from lapidicom.cli.volume import check_volume, seen_of_volume
 from lapidicom.common.broker import BrokerError, declare
 from lapidicom.common.directory_cache import directory_cache_seconds
+from lapidicom.common.network_errors import server_of
 from lapidicom.common.settings import Section, SettingsError, load
 from lapidicom.common.settings.unknown import names, unknown
 from lapidicom.common.topology import topology
@@ -63,6 +64,7 @@ async def doctor(
         await check_settle_time(settings, shell.environ),
         *await _broker(shell, because if fix else None, declared),
         *checks_of_cube,
+        *await check_nats(settings.nats_address),
         *await ask_services("receivers", settings.receiver_urls),
         *await ask_services("registrars", settings.registrar_urls),
         *check_settings(installed(), shell.environ),
@@ -85,6 +87,17 @@ async def check_settle_time(settings: CommandSettings, environ: Mapping[str, str
         seen = NotVisible(str(error))
     unseen = seen if isinstance(seen, NotVisible) else ""
     return checked(VOLUME, "series settle", unseen, str(seen), "run this where a registrar runs")
+
+
+async def check_nats(url: str | None) -> list[Check]:
+    """Whether NATS can be reached; nothing if it is not wanted."""
+    if url is None:
+        return []
+    from lapidicom.common.lonk_publisher import why_unreachable
+
+    remedy = "check CHRIS_NATS_URL, and that NATS runs: without it CUBE 6 does not show how a series comes"
+    fault = await why_unreachable(url) or ""
+    return [checked("nats", "reachable", fault, server_of(url), remedy, bad=Result.DEGRADED)]
 
 
 async def _broker(shell: Shell, because: str | None, declared: list[str]) -> list[Check]:

@@ -7,6 +7,7 @@ from typing import Protocol, assert_never
 import structlog
 
 from lapidicom.common.broker import BrokerError, Delivery, Envelope, Header
+from lapidicom.common.lonk import Outbox
 from lapidicom.common.messages import InstanceStored, SeriesReceived, SeriesSettling
 from lapidicom.common.topology import DEAD_LETTER_EXCHANGE, EXCHANGE, WORK_QUEUE, Topology, delay_queue
 from lapidicom.registrar.consumer.breaker import Blame
@@ -51,6 +52,7 @@ class Deliveries:
         readiness: gets notice of what was registered and parked.
         registrar: name of this registrar.
         visible_seconds: after which a file that is not visible makes its message a dead letter.
+        outbox: gets notice of whole series that are in CUBE, or do not get there by themselves.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Deliveries:
         readiness: Readiness,
         registrar: str,
         visible_seconds: float = VISIBLE_SECONDS,
+        outbox: Outbox | None = None,
     ) -> None:
         self._registration = registration
         self._circuit = circuit
@@ -73,6 +76,7 @@ class Deliveries:
         self._park_delay = settings.park_delay
         self._readiness = readiness
         self._registrar = registrar
+        self._outbox = outbox or Outbox()
 
     async def handle(self, cube: Cube, delivery: Delivery) -> Verdict | None:
         """Take a delivery to its end.
@@ -110,6 +114,8 @@ class Deliveries:
                 self._circuit.succeeded(result.known_good())
                 self._readiness.registered()
                 await delivery.ack()
+                if isinstance(result.message, SeriesSettling):
+                    self._outbox.done(result.message.pacs_name, result.message.SeriesInstanceUID)
                 write = log.debug if isinstance(result.message, InstanceStored) else log.info
                 write(_events(result)[1], outcome=verdict.outcome.value, **self._fields(delivery, result))
             case Outcome.OUTAGE:
@@ -186,6 +192,8 @@ class Deliveries:
         verdict = result.verdict or Verdict(Outcome.INVALID, reason)
         headers = self._attempted(delivery, replace(verdict, reason=reason), attempts)
         await self._onward(delivery, result, WORK_QUEUE, headers, exchange=DEAD_LETTER_EXCHANGE)
+        if isinstance(result.message, SeriesSettling):
+            self._outbox.failed(result.message.pacs_name, result.message.SeriesInstanceUID, reason)
         log.error("message_dead_lettered", reason=reason, attempts=attempts, **self._fields(delivery, result))
 
     async def _onward(
