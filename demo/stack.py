@@ -58,10 +58,10 @@ class Stack:
         return self._services[0].ports["scp_port"]
 
     def registrations(self) -> dict[str, int]:
-        """How often each file was registered: with CUBE 6 as often as its series, if that is whole."""
+        """How often each instance's file was registered: with CUBE 6 as its series, if that is whole."""
         series, counts = self.series(), self.cube.control.counts()
-        if self._options.cube == 5:
-            return counts
+        if self._options.cube == 5:  # beside progress files
+            return {path: count for path, count in counts.items() if path.endswith(".dcm")}
         by_folder = files_by_folder(stored_paths(self.files_root))
         return {
             path: counts[folder]

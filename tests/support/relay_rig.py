@@ -12,6 +12,7 @@ from lapidicom.common.journal.reader import JournalFolder
 from lapidicom.receiver.relay.behind_mark import StoredFiles
 from lapidicom.receiver.relay.follower import Follower
 from lapidicom.receiver.relay.journals import Journals, RelayIdentity
+from lapidicom.receiver.relay.progress import AskPacs, ProgressFiles, SeriesProgress
 from lapidicom.receiver.relay.publish import JournalPublisher
 from lapidicom.receiver.relay.reader import RelayCounts
 from lapidicom.receiver.relay.retention import Retention
@@ -59,6 +60,8 @@ class RelayRig:
         days: CHRIS_JOURNAL_DAYS.
         min_free_space: CHRIS_MIN_FREE_SPACE.
         directory_cache: seconds for which the volume may hide what another client has made.
+        space: of progress files; empty: none are written, and nobody is asked.
+        ask: stands for the PACS.
     """
 
     def __init__(
@@ -74,6 +77,8 @@ class RelayRig:
         days: float = 7.0,
         min_free_space: int = 0,
         directory_cache: float = 0.0,
+        space: str = "",
+        ask: AskPacs | None = None,
     ) -> None:
         fs = file_system or FileSystem()
         self.publisher = publisher
@@ -83,6 +88,9 @@ class RelayRig:
         identity = RelayIdentity(f"{next(_NUMBERS):032x}", receiver_id, parent)
         files = StoredFiles(fs, root, directory_cache=directory_cache)
         spool = root / ".lapidicom"
+        progress = None
+        if ask is not None:
+            progress = SeriesProgress(space, ProgressFiles(fs, root, files, self._observe), ask, at_once)
 
         def follower(folder: JournalFolder, life: str, name: str) -> Follower:
             return Follower(
@@ -95,6 +103,7 @@ class RelayRig:
                 observe=self._observe,
                 offload=at_once,
                 clock=clock,
+                progress=progress,
             )
 
         self.journals = Journals(

@@ -23,6 +23,7 @@ from lapidicom.common.topology import DEAD_LETTER_EXCHANGE, WORK_QUEUE, delay_qu
 from lapidicom.registrar.consumer.breaker import Breaker
 from lapidicom.registrar.consumer.circuit import Circuit
 from lapidicom.registrar.consumer.deliveries import Deliveries
+from lapidicom.registrar.consumer.progress import BehindInstances
 from lapidicom.registrar.consumer.registration import Registration
 from lapidicom.registrar.cube.client import Cube
 from lapidicom.registrar.cube.generation import Generation
@@ -293,7 +294,7 @@ class SeriesWorld:
             return await trouble_with_series(client)
 
         registration = (
-            Registration(of_files, look_at_file)
+            Registration(of_files, look_at_file, BehindInstances(look_at, of_files, SETTINGS.http_retries))
             if self.under is Generation.PER_FILE
             else SeriesRegistration(
                 SeriesGateway(of_series, look_at, lambda: self.now),

@@ -14,7 +14,7 @@ from lapidicom.cli.masking import (
     masked_path,
 )
 from lapidicom.cli.reconcile.message import RECONCILE
-from lapidicom.common.messages import InstanceStored, SeriesReceived, SeriesSettling
+from lapidicom.common.messages import InstanceStored, SeriesReceived, SeriesSettling, SeriesStarted
 from lapidicom.registrar.consumer import headers as consumer_headers
 
 PATIENT_DATA = {
@@ -24,7 +24,7 @@ PATIENT_DATA = {
 
 
 def test_every_field_of_a_message_is_harmless_or_masked() -> None:
-    models = (InstanceStored, SeriesReceived, SeriesSettling)
+    models = (InstanceStored, SeriesStarted, SeriesReceived, SeriesSettling)
     fields = {name for model in models for name in model.model_fields}
     assert fields == HARMLESS_FIELDS | PATIENT_DATA | {"path", "folder"}
 

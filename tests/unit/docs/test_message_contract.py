@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lapidicom.common.messages import InstanceStored, Message, SeriesReceived, SeriesSettling
+from lapidicom.common.messages import InstanceStored, Message, SeriesReceived, SeriesSettling, SeriesStarted
 from lapidicom.common.topology import topology
 
 CONTRACT = (Path(__file__).parents[3] / "docs" / "messages.md").read_text(encoding="utf-8")
@@ -15,7 +15,7 @@ def section(title: str) -> str:
     return CONTRACT.split(f"## {title}")[1].split("\n## ")[0]
 
 
-@pytest.mark.parametrize("model", [InstanceStored, SeriesReceived, SeriesSettling])
+@pytest.mark.parametrize("model", [InstanceStored, SeriesStarted, SeriesReceived, SeriesSettling])
 def test_each_field_of_a_message_is_in_its_table_and_no_other(model: type[Message]) -> None:
     text = section(f"{model.TYPE}, version {model.VERSION}")
     told = {name for row in re.findall(r"^\| (`.*?) \|", text, re.M) for name in re.findall(r"`(\w+)`", row)}

@@ -10,11 +10,14 @@ from lapidicom.registrar.consumer.breaker import Breaker
 from lapidicom.registrar.consumer.circuit import Circuit
 from lapidicom.registrar.consumer.deliveries import Deliveries
 from lapidicom.registrar.consumer.headers import iso
+from lapidicom.registrar.consumer.progress import BehindInstances
 from lapidicom.registrar.consumer.registration import Registration
 from lapidicom.registrar.cube.client import Cube
 from lapidicom.registrar.cube.outcomes import Outcome, Sight, Verdict
 from lapidicom.registrar.cube.replies import Answer, Fault, NoAnswer, Reply
+from lapidicom.registrar.cube.series_outcomes import SeriesKey
 from lapidicom.registrar.readiness import Readiness
+from lapidicom.registrar.series.settling import Look
 from lapidicom.registrar.settings import RegistrarSettings
 from tests.support.cube import contract
 from tests.support.stored import instance_stored
@@ -91,8 +94,12 @@ class Scene:
         self.steps.append("look")
         return self.sight
 
+    async def _look_at(self, _: SeriesKey) -> Look:
+        raise AssertionError("only for messages about a series")
+
     def play(self) -> Verdict | None:
-        registration = Registration(self._trouble, self._look)
+        behind = BehindInstances(self._look_at, self._trouble, SETTINGS.http_retries)
+        registration = Registration(self._trouble, self._look, behind)
         delays = topology(SETTINGS.retry_delays, SETTINGS.park_delay)
         deliveries = Deliveries(
             registration, self.circuit, self._publish, delays, SETTINGS, self.readiness, "r1"

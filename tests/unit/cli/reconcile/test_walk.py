@@ -64,7 +64,8 @@ def test_only_instances_count_and_nothing_outside_series_folders(root: Path) -> 
     (folder / "sub.dcm").mkdir()
     (folder / "link.dcm").symlink_to(folder / "0001-1.2.dcm")
     (folder.parent / "0003-1.4.dcm").touch()
-    (root / "SERVICES/PACS" / PROGRESS_FILES / "SERVICES/PACS/A").mkdir(parents=True)
+    for space in (PROGRESS_FILES, "a.space.of.its.own"):
+        (root / "SERVICES/PACS" / space / "SERVICES/PACS/A").mkdir(parents=True)
     found = {one.path: one.files for one in series_folders(root) if one is not None}
     assert sorted(found) == sorted(FOLDERS)
     assert found[FOLDERS[0]] == {"0001-1.2.dcm": (folder / "0001-1.2.dcm").stat().st_mtime}

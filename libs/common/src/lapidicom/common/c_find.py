@@ -29,6 +29,7 @@ MOST_MATCHES: Final = 100_000
 _STUDY_ROOT_FIND: Final = "1.2.840.10008.5.1.4.1.2.2.1"
 _SERIES_INSTANCE_UID: Final = 0x0020000E
 _RELATED_INSTANCES: Final = 0x00201209
+_A_ASSOCIATE_RJ: Final = 0x03
 _PENDING: Final = frozenset({0xFF00, 0xFF01})
 
 
@@ -159,6 +160,8 @@ def _ask(
                     counts[uid] = sum(_text(row, _SERIES_INSTANCE_UID) in {"", uid} for row in rows)
         except _FailedError as failed:
             return failed.why
+        except Exception:  # noqa: BLE001 (whatever the libraries make of what a peer sends is the peer's fault)
+            return NoCount.WRONG
         return counts or NoCount.NO_SUCH_SERIES
 
 
@@ -194,6 +197,7 @@ class _Question:
         self._pacs = pacs
         self._calling = calling
         self._deadline = time.monotonic() + seconds
+        self._is_rejected = False
         self._connection: socket.socket | None = None
         self._association: Association | None = None
         self._timer = threading.Timer(seconds, self._cut)
@@ -253,13 +257,12 @@ class _Question:
         entity.dimse_timeout = self._left()
         entity.add_requested_context(_STUDY_ROOT_FIND)
         host, port = self._address()
-        association = entity.associate(
-            host, port, ae_title=self._pacs.ae_title, evt_handlers=[(evt.EVT_CONN_OPEN, self._connected)]
-        )
+        handlers: list[Any] = [(evt.EVT_CONN_OPEN, self._connected), (evt.EVT_PDU_RECV, self._received)]
+        association = entity.associate(host, port, ae_title=self._pacs.ae_title, evt_handlers=handlers)
         self._association = association
         if association.is_established:
             _serve_nobody(association)
-        elif association.is_rejected:
+        elif self._is_rejected:
             raise _FailedError(NoCount.REFUSED)
         elif association.rejected_contexts:
             raise _FailedError(NoCount.NOT_SUPPORTED)
@@ -276,6 +279,10 @@ class _Question:
 
     def _connected(self, event: Any) -> None:
         self._connection = event.assoc.dul.socket.socket
+
+    def _received(self, event: Any) -> None:
+        """Note a rejection: pynetdicom itself may forget it when the peer closes the connection at once."""
+        self._is_rejected |= event.pdu.pdu_type == _A_ASSOCIATE_RJ
 
     def _why_cut(self) -> NoCount:
         return NoCount.SLOW if time.monotonic() >= self._deadline - 0.1 else NoCount.WRONG

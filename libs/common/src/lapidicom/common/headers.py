@@ -16,6 +16,9 @@ HEADER_VERSION: Final = "lapidicom-version"
 HEADER_EXPECTED: Final = "lapidicom-expected"
 """Header of a SeriesReceived: how many instances the PACS has of the series."""
 
+HEADER_PROGRESS_SPACE: Final = "lapidicom-progress-space"
+"""Header of a SeriesStarted or SeriesReceived: where its receiver has written a progress file for it."""
+
 Header = str | int | float | bool | bytes | datetime | None
 
 

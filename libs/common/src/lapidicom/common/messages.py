@@ -66,6 +66,21 @@ class InstanceStored(_OfSeries):
     received_at: datetime = Field(description="when the instance was stored, UTC")
 
 
+class SeriesStarted(_OfSeries):
+    """An association has begun to bring this series, and its PACS was asked how many instances it has.
+
+    Of a series whose PACS is slow it may come behind its SeriesReceived.
+    """
+
+    TYPE: ClassVar[str] = "SeriesStarted"
+    ROUTING_KEY: ClassVar[str] = "series.started"
+
+    folder: str = Field(description="series folder, relative to CUBE's storage root")
+    NumberOfSeriesRelatedInstances: int | None = Field(
+        default=None, description="what the PACS has of the series; null if it did not tell"
+    )
+
+
 class SeriesReceived(_OfSeries):
     """An association that stored instances of this series has ended; sent behind those instances.
 

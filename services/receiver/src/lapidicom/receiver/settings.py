@@ -14,6 +14,7 @@ from lapidicom.common.settings.sections import (
     LogSection,
     NatsSection,
     PacsSection,
+    ProgressSection,
     Seconds,
     Section,
 )
@@ -155,7 +156,9 @@ class ListenerSettings(ScpSection, SpoolSection, LogSection):
     """What a listener process is given."""
 
 
-class RelaySettings(PacsSection, SpoolSection, DelaySection, AmqpSection, NatsSection, LogSection):
+class RelaySettings(
+    PacsSection, ProgressSection, SpoolSection, DelaySection, AmqpSection, NatsSection, LogSection
+):
     """What the relay process is given."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from math import inf
 from typing import Final, TypeVar
 
-from lapidicom.registrar.may_block import DaemonThreads
+from lapidicom.common.may_block import DaemonThreads
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from lapidicom.cli.causes import known_reason
-from lapidicom.common.headers import HEADER_ID, HEADER_VERSION
+from lapidicom.common.headers import HEADER_EXPECTED, HEADER_ID, HEADER_PROGRESS_SPACE, HEADER_VERSION
 from lapidicom.registrar.consumer import headers as registrar
 from lapidicom.registrar.cube.contract import IDENTITY_LIMITS, TEXT_LIMITS
 
@@ -24,7 +24,7 @@ HARMLESS_FIELDS: Final = frozenset(
         *("pacs_name", "Modality", "association_id", "calling_ae_title", "called_ae_title", "peer_address"),
         *("SOPClassUID", "SOPInstanceUID", "TransferSyntaxUID", "StudyInstanceUID", "SeriesInstanceUID"),
         *("receiver", "received_at", "ended_at", "size", "received", "refused", "ok"),
-        *("files", "expected", "count", "touched", "since", "first_look"),
+        *("files", "expected", "count", "touched", "since", "first_look", "NumberOfSeriesRelatedInstances"),
     }
 )
 """Fields of a message that tell nothing about a patient."""
@@ -34,7 +34,14 @@ _HARMLESS_HEADERS: Final = frozenset(
         *(HEADER_ID, HEADER_VERSION, "traceparent", "tracestate", "lapidicom-reconcile", "lapidicom-replay"),
         *("lapidicom-replays", "lapidicom-replayed-at", "lapidicom-edited", "lapidicom-former-http-status"),
         *("lapidicom-former-attempts", registrar.ATTEMPTS, registrar.FIRST_ATTEMPT, registrar.LAST_ATTEMPT),
-        *(registrar.HTTP_STATUS, registrar.REGISTRAR, registrar.WAITING_SINCE, registrar.REFUSALS),
+        *(
+            HEADER_EXPECTED,
+            HEADER_PROGRESS_SPACE,
+            registrar.HTTP_STATUS,
+            registrar.REGISTRAR,
+            registrar.WAITING_SINCE,
+            registrar.REFUSALS,
+        ),
     }
 )
 _REASONS: Final = frozenset({registrar.REASON, registrar.WAITING_FOR, "lapidicom-former-reason"})

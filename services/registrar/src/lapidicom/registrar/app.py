@@ -22,6 +22,7 @@ from lapidicom.registrar.consumer.breaker import Breaker
 from lapidicom.registrar.consumer.circuit import Circuit
 from lapidicom.registrar.consumer.deliveries import Deliveries, TakesToOutcome
 from lapidicom.registrar.consumer.onward import Onward
+from lapidicom.registrar.consumer.progress import BehindInstances
 from lapidicom.registrar.consumer.registration import AskTrouble, Registration
 from lapidicom.registrar.consumer.session import Session
 from lapidicom.registrar.cube.client import Cube
@@ -200,9 +201,10 @@ class Registrar:
         def trouble(ask: Callable[[Cube], Awaitable[str | None]]) -> AskTrouble:
             return SharedProbe(partial(ask, prober), shared=self._pace.probe_shared).trouble
 
-        mount = self._mount
+        mount, of_files = self._mount, trouble(trouble_of)
+        behind = BehindInstances(mount.look_at, of_files, self._settings.http_retries)
         return {
-            Generation.PER_FILE: Registration(trouble(trouble_of), mount.look),
+            Generation.PER_FILE: Registration(of_files, mount.look, behind),
             Generation.PER_SERIES: SeriesRegistration(
                 SeriesGateway(trouble(trouble_with_series), mount.look_at),
                 mount.look_at,

@@ -6,11 +6,11 @@ from typing import Final
 
 import structlog
 
+from lapidicom.common.may_block import DaemonThreads
 from lapidicom.common.spool import SENTINEL
 from lapidicom.registrar.cube.outcomes import Sight
 from lapidicom.registrar.cube.series_outcomes import SeriesKey
 from lapidicom.registrar.cube.volume import Claim, Volume
-from lapidicom.registrar.may_block import DaemonThreads
 from lapidicom.registrar.series.folder import look
 from lapidicom.registrar.series.settling import Look
 

@@ -10,6 +10,7 @@ from lapidicom.common.settings.sections import (
     LogSection,
     NatsSection,
     PacsSection,
+    ProgressSection,
     Section,
     split_commas,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "LogSection",
     "NatsSection",
     "PacsSection",
+    "ProgressSection",
     "Section",
     "SettingsError",
     "load",

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from lapidicom.common import amqp_url
 from lapidicom.common.pacs_address import parse_pacs_addresses
+from lapidicom.common.progress import DEFAULT_SPACE, is_space
 
 S = TypeVar("S", bound="Section")
 
@@ -186,6 +187,28 @@ class PacsSection(Section):
         alias="CHRIS_PACS_TIMEOUT",
         description="Seconds for which a PACS may take to answer how many instances it has.",
     )
+
+
+def _space(value: str) -> str:
+    if not is_space(value):
+        raise ValueError("`no`, or 1 to 20 of A-Z a-z 0-9 . - that name a folder")
+    return value
+
+
+class ProgressSection(Section):
+    """Where files about the progress of series are."""
+
+    progress_space: Annotated[str, AfterValidator(_space)] = Field(
+        default=DEFAULT_SPACE,
+        alias="CHRIS_PROGRESS_SPACE",
+        description="PACS name, and folder below SERVICES/PACS, of the files that tell clients of CUBE up to "
+        "v5 of the progress of a series. `no`: none are written.",
+    )
+
+    @property
+    def space(self) -> str:
+        """The space in effect; empty if no progress files are written."""
+        return "" if self.progress_space == "no" else self.progress_space
 
 
 class HealthSection(Section):

@@ -6,26 +6,32 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
+from functools import partial
 from typing import Final
 
 import structlog
 
 from lapidicom.common import lonk, telemetry
 from lapidicom.common.broker import BrokerError, publishers
+from lapidicom.common.c_find import Count, NoCount, PacsQueries
 from lapidicom.common.directory_cache import directory_cache_seconds
 from lapidicom.common.file_system import FileSystem
 from lapidicom.common.journal.reader import JournalFolder
 from lapidicom.common.lonk import Outbox
+from lapidicom.common.may_block import DaemonThreads
+from lapidicom.common.pacs_address import parse_pacs_addresses
 from lapidicom.common.telemetry import Tracing
 from lapidicom.common.topology import topology
 from lapidicom.receiver import child_process
 from lapidicom.receiver.control import ControlSocket
 from lapidicom.receiver.journal.folder import parent_identity
+from lapidicom.receiver.journal.observer import Observer
 from lapidicom.receiver.loops import RunningTime
 from lapidicom.receiver.relay.behind_mark import StoredFiles
 from lapidicom.receiver.relay.control_loop import RelayControlLoop
 from lapidicom.receiver.relay.follower import Follower
 from lapidicom.receiver.relay.journals import Journals, RelayIdentity
+from lapidicom.receiver.relay.progress import ProgressFiles, SeriesProgress
 from lapidicom.receiver.relay.publish import JournalPublisher, PublishesEnvelopes
 from lapidicom.receiver.relay.reader import RelayCounts
 from lapidicom.receiver.relay.retention import Retention
@@ -35,6 +41,10 @@ _ROUTINE: Final = frozenset(
     {"journal_taken_over", "journal_finished", "journal_segment_deleted", "journal_deleted"}
 )
 """Events that are no warnings."""
+
+_QUESTIONS_AT_ONCE: Final = 4
+_QUEUE_SECONDS: Final = 60.0
+"""For which a question waits for its turn, beside the time limit of the PACS."""
 
 Supply = AsyncGenerator[PublishesEnvelopes, None]
 WithinTrace = Callable[[PublishesEnvelopes], PublishesEnvelopes]
@@ -162,6 +172,8 @@ def build(
         file_system, settings.files_root, directory_cache=directory_cache_seconds(settings.files_root)
     )
 
+    progress = _progress(settings, file_system, files, observe)
+
     def follower(folder: JournalFolder, life: str, name: str) -> Follower:
         return Follower(
             folder,
@@ -173,6 +185,7 @@ def build(
             observe=observe,
             offload=asyncio.to_thread,
             clock=time.monotonic,
+            progress=progress,
         )
 
     # A relay that was stopped itself has seen no heartbeat, and listeners need a moment to go on, too.
@@ -203,3 +216,28 @@ def build(
         offload=asyncio.to_thread,
     )
     return journals, relay
+
+
+def _progress(
+    settings: RelaySettings, file_system: FileSystem, files: StoredFiles, observe: Observer
+) -> SeriesProgress | None:
+    """What series are told of beside their records; None if there is nothing."""
+    addresses = parse_pacs_addresses(settings.pacs_address)
+    if not (settings.space or addresses):
+        return None
+    queries = PacsQueries(addresses, settings.aet, settings.pacs_timeout)
+    threads = DaemonThreads(_QUESTIONS_AT_ONCE, settings.pacs_timeout + _QUEUE_SECONDS)
+
+    async def ask(pacs_name: str, study_uid: str, series_uid: str) -> Count:
+        if pacs_name not in addresses:
+            return NoCount.NO_ADDRESS
+        try:
+            count = await threads.run(partial(queries.of_series, pacs_name, study_uid, series_uid))
+        except TimeoutError:
+            count = NoCount.SLOW
+        if isinstance(count, NoCount):
+            observe("pacs_told_no_count", pacs=pacs_name, SeriesInstanceUID=series_uid, reason=count.value)
+        return count
+
+    writer = ProgressFiles(file_system, settings.files_root, files, observe)
+    return SeriesProgress(settings.space, writer, ask, asyncio.to_thread)

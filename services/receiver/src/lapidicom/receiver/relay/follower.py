@@ -15,11 +15,19 @@ from lapidicom.common.broker.publisher import Envelope
 from lapidicom.common.journal.chunk import Reached
 from lapidicom.common.journal.format import BEGINNING, FINISHED, Line, Position, segment_name
 from lapidicom.common.journal.reader import Extent, JournalFolder
-from lapidicom.common.journal.records import SEGMENT_OPENED, Record, UnknownRecord
+from lapidicom.common.journal.records import (
+    SEGMENT_OPENED,
+    SERIES_ENDED,
+    SERIES_STARTED,
+    Record,
+    UnknownRecord,
+)
 from lapidicom.receiver.journal.observer import Observer
 from lapidicom.receiver.relay.behind_mark import RecordsBehindMark, StoredFiles
 from lapidicom.receiver.relay.ended_life import find_left_open, messages_of, remove_incoming
 from lapidicom.receiver.relay.messages import OutgoingMessage, envelope_of
+from lapidicom.receiver.relay.progress import SeriesProgress
+from lapidicom.receiver.relay.questions import Questions
 from lapidicom.receiver.relay.reader import (
     CorruptedPlaces,
     Cursor,
@@ -56,6 +64,7 @@ class Follower:
         observe: called with each event.
         offload: runs what may wait for the disk.
         clock: monotonic seconds.
+        progress: of series; None if nobody is told of it.
 
     Attributes:
         ended: the owner's life has ended, or seems to.
@@ -75,6 +84,7 @@ class Follower:
         observe: Observer,
         offload: Offload,
         clock: Callable[[], float],
+        progress: SeriesProgress | None = None,
     ) -> None:
         self.folder: Final = folder
         self.life: Final = life
@@ -87,6 +97,8 @@ class Follower:
         self._cursor = Cursor(folder, relay_id)
         self._reader = JournalReader(folder, self._cursor)
         self._behind_mark = RecordsBehindMark(life, files, clock=clock, counts=counts, observe=observe)
+        self._progress = progress
+        self._questions = Questions(life, progress) if progress is not None else None
         self._corruption = CorruptedPlaces(folder, life, counts=counts, observe=observe)
         self._torn_at: Position | None = None
         self._incoming = incoming
@@ -98,6 +110,11 @@ class Follower:
     def finished(self) -> bool:
         """Whether everything of the ended life is published."""
         return self.relayed_extent is not None
+
+    @property
+    def asks(self) -> bool:
+        """Whether the answer to a question is still to be published."""
+        return self._questions is not None and self._questions.is_any_open
 
     def owner_ended(self, *, is_known: bool) -> None:
         """The owner is known, or only believed, to be dead."""
@@ -127,6 +144,8 @@ class Follower:
         """
         if self._resumes:
             self._resume()
+        if self._questions is not None:
+            self._counts.published += await self._questions.publish_answers(publish)
         if self.finished or self.unknown is not None or self._behind_mark.is_waiting:
             return False
         reader = self._reader
@@ -135,10 +154,7 @@ class Follower:
         reader.look_at_mark()
         position = reader.locate(ended=ended)
         if position is None:
-            if not ended:
-                return False
-            await self._finish(publish, extent)
-            return True
+            return ended and await self._finish(publish, extent)
         chunk = reader.read(position, IN_FLIGHT, ended=ended)
         if chunk is None:
             return False
@@ -155,12 +171,13 @@ class Follower:
             self._note_torn(position)
         if reader.is_segment_over:
             following = reader.following(position.segment, ended=ended)
+            if following is not None and self.asks:
+                return False  # the cursor is to stay in this segment
             if following is not None:
                 self._leave_segment(position.segment, following)
                 return True
         if ended and self.ended and not self._resumes:
-            await self._finish(publish, extent)
-            return True
+            return await self._finish(publish, extent)
         return False
 
     def _resume(self) -> None:
@@ -188,7 +205,11 @@ class Follower:
             if record.sequence not in missing:
                 envelope = envelope_of(self.life, record)
                 if envelope is not None:
+                    if record.kind == SERIES_ENDED:
+                        envelope = await self._told(envelope)
                     outgoing.append(OutgoingMessage(line.start, envelope))
+                elif record.kind == SERIES_STARTED and self._questions is not None:
+                    self._questions.ask(Position(segment, line.start), record)
             elif self._behind_mark.is_undecided(record.sequence):
                 undecided = line.start
                 break
@@ -200,6 +221,10 @@ class Follower:
         offset, self.unknown = unknown
         self._observe("journal_left_alone", life=self.life, reason=self.unknown)
         return offset
+
+    async def _told(self, envelope: Envelope) -> Envelope:
+        """A SeriesReceived with what is known beside its record."""
+        return envelope if self._progress is None else await self._progress.received(envelope)
 
     def _read(self, lines: Sequence[Line]) -> tuple[list[tuple[Line, Record]], tuple[int, str] | None]:
         """The records of these lines up to one that is not known; offset of that one, and why it is not."""
@@ -254,30 +279,36 @@ class Follower:
                 f"{path}/{segment_name(number)}", f"{path}/{segment_name(number, done=True)}"
             )
 
-    async def _finish(self, publish: Publish, extent: Extent) -> None:
+    async def _finish(self, publish: Publish, extent: Extent) -> bool:
         """The end of an ended life: its open series, and its temporary files.
 
         Args:
             publish: publishes a message.
             extent: of the journal before its end was read: if it has grown since, this is not the end.
+
+        Returns:
+            Whether there may be more to do at once.
         """
+        if self.asks:
+            return False
         end = self._reader.position or BEGINNING
         if self.folder.position(FINISHED) != end:  # noted by any relay
             await self._publish_left_open(publish, end)
         if self._resumes or self.folder.extent() != extent:
-            return
+            return True
         write_position(self.folder, FINISHED, end, self._relay_id)
         self.write_cursor()
         remove_incoming(self.folder.fs, self._incoming, is_known_dead=self._is_known_dead)
         self._reader.close_segment()
         self.relayed_extent = extent
         self._observe("journal_finished", life=self.life)
+        return True
 
     async def _publish_left_open(self, publish: Publish, end: Position) -> None:
         never_answered, mark = self._behind_mark.never_answered, self._reader.mark
         left = await self._offload(lambda: find_left_open(self.folder, mark, never_answered))
         envelopes = messages_of(self.life, left, self._observe)
-        outgoing = [OutgoingMessage(end.offset, envelope) for envelope in envelopes]
+        outgoing = [OutgoingMessage(end.offset, await self._told(one)) for one in envelopes]
         for start in range(0, len(outgoing), IN_FLIGHT):
             await self._publish(publish, end.segment, outgoing[start : start + IN_FLIGHT])
 
@@ -285,7 +316,8 @@ class Follower:
         """Remember how far everything is confirmed. Need not succeed."""
         position = self._reader.position
         if position is not None:
-            self._cursor.write(self._behind_mark.hold_back(position))
+            held_back = self._behind_mark.hold_back(position)
+            self._cursor.write(self._questions.hold_back(held_back) if self._questions else held_back)
 
     def close(self) -> None:
         """Close what is open."""

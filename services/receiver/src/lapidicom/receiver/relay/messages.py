@@ -37,7 +37,7 @@ def envelope_of(life: str, record: Record) -> Envelope | None:
     if message is None:
         return None
     headers = record.header_fields() if record.headers else _NO_HEADERS
-    return _envelope(message, f"{life}.{record.sequence}", record.body, headers)
+    return message_envelope(message, f"{life}.{record.sequence}", record.body, headers)
 
 
 def broken_off(life: str, sequence: int, fields: Mapping[str, Any], received: int, refused: int) -> Envelope:
@@ -57,10 +57,13 @@ def broken_off(life: str, sequence: int, fields: Mapping[str, Any], received: in
         fields, received=received, refused=refused, ok=False, ended_at=datetime.now(UTC)
     )
     body = message.model_dump_json().encode()
-    return _envelope(SeriesReceived, f"{life}.{sequence}.ended", body, _NO_HEADERS)
+    return message_envelope(SeriesReceived, f"{life}.{sequence}.ended", body, _NO_HEADERS)
 
 
-def _envelope(message: type[Message], lapidicom_id: str, body: bytes, headers: Mapping[str, Any]) -> Envelope:
+def message_envelope(
+    message: type[Message], lapidicom_id: str, body: bytes, headers: Mapping[str, Any]
+) -> Envelope:
+    """A message as it is published first."""
     return Envelope(
         exchange=EXCHANGE,
         routing_key=message.ROUTING_KEY,

@@ -108,7 +108,7 @@ class JournalPublisher:
             self._passes += 1
             if await self.pass_over(publisher):
                 continue
-            if self._passes > self._passes_before:
+            if self._passes > self._passes_before and not self._asks:
                 self._at_rest.set()
             await asyncio.sleep(_IDLE_SECONDS)
 
@@ -139,13 +139,18 @@ class JournalPublisher:
                 self._faulty_until.pop(follower, None)
         return more
 
+    @property
+    def _asks(self) -> bool:
+        return any(follower.asks for follower in self._journals.followers())
+
     async def until_at_rest(self) -> None:
         """Return once a whole pass, begun after this call, has found nothing more to publish."""
         with contextlib.suppress(BrokerError):
             # Without RabbitMQ nobody passes over the journals; if they hold nothing, that is rest too.
             while await self.pass_over(_NoPublisher()):
                 pass
-            return
+            if not self._asks:
+                return
         self._passes_before = self._passes
         self._at_rest.clear()
         await self._at_rest.wait()

@@ -14,6 +14,9 @@ SUFFIX: Final = ".dcm"
 PROGRESS_FILES: Final = "org.fnndsc.oxidicom"
 """Below SERVICES/PACS: files about the progress of series, no instances."""
 
+_IN_A_SPACE: Final = PACS_ROOT.split("/")[0]
+"""Folder that a space of progress files has, whatever its name is; no patient's folder is named so."""
+
 
 @dataclass(frozen=True, slots=True)
 class SeriesFolder:
@@ -77,6 +80,8 @@ def _below(root: Path, path: str, levels: int, begin: list[str], only: set[str] 
         yield path
         return
     for name in names:
+        if name == _IN_A_SPACE and levels == 3:
+            continue
         if name != PROGRESS_FILES if only is None else name in only:
             yield from _below(root, f"{path}/{name}", levels - 1, begin, None)
 

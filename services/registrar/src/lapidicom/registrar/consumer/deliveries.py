@@ -8,7 +8,7 @@ import structlog
 
 from lapidicom.common.broker import BrokerError, Delivery, Envelope, Header
 from lapidicom.common.lonk import Outbox
-from lapidicom.common.messages import InstanceStored, SeriesReceived, SeriesSettling
+from lapidicom.common.messages import InstanceStored, SeriesReceived, SeriesSettling, SeriesStarted
 from lapidicom.common.topology import DEAD_LETTER_EXCHANGE, EXCHANGE, WORK_QUEUE, Topology, delay_queue
 from lapidicom.registrar.consumer.breaker import Blame
 from lapidicom.registrar.consumer.circuit import Circuit
@@ -20,6 +20,7 @@ from lapidicom.registrar.consumer.retry import (
     Patience,
     TryAgain,
     Wait,
+    WaitBehind,
     next_step,
     waiting_for,
 )
@@ -106,7 +107,7 @@ class Deliveries:
         verdict = result.verdict
         if verdict is None:
             await delivery.ack()
-            write = log.info if isinstance(result.message, SeriesReceived) else log.debug
+            write = log.info if isinstance(result.message, SeriesReceived | SeriesStarted) else log.debug
             write(_events(result)[0], **self._fields(delivery, result))
             return None
         match verdict.outcome:
@@ -136,6 +137,7 @@ class Deliveries:
                 | Outcome.PERMANENT
                 | Outcome.REFUSED_ON_THE_WAY
                 | Outcome.NOT_YET_VISIBLE
+                | Outcome.BEHIND_OTHERS
                 | Outcome.HELD_UP
             ):
                 return await self._end_failed(delivery, result, verdict)
@@ -150,6 +152,13 @@ class Deliveries:
         match step:
             case TryAgain(attempts, delay):
                 await self._retry(delivery, result, verdict, attempts, delay)
+                return verdict
+            case WaitBehind(waiting, delay):
+                headers = while_waiting(delivery.headers, waiting)
+                await self._onward(delivery, result, delay_queue(delay), headers)
+                log.info(
+                    "message_waits", reason=verdict.reason, delay=delay, **self._fields(delivery, result)
+                )
                 return verdict
             case Wait(waiting) | GiveUp(waiting=waiting):
                 is_final = isinstance(step, GiveUp)
@@ -228,6 +237,8 @@ def _events(result: Result) -> tuple[str, str]:
         case InstanceStored():
             return "instance_awaits_series", "instance_registered"
         case SeriesReceived():
-            return "series_received", "series_registered"
+            return "series_received", "series_received" if result.path else "series_registered"
+        case SeriesStarted():
+            return "series_started", "series_started"
         case _:
             return "series_settling", "series_registered"

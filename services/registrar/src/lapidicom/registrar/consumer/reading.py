@@ -2,12 +2,12 @@
 
 from pydantic import ValidationError
 
-from lapidicom.common.messages import InstanceStored, SeriesReceived, SeriesSettling
+from lapidicom.common.messages import InstanceStored, SeriesReceived, SeriesSettling, SeriesStarted
 from lapidicom.registrar.cube.outcomes import Outcome, Verdict
 
-Known = InstanceStored | SeriesReceived | SeriesSettling
+Known = InstanceStored | SeriesStarted | SeriesReceived | SeriesSettling
 
-KNOWN: tuple[type[Known], ...] = (InstanceStored, SeriesReceived, SeriesSettling)
+KNOWN: tuple[type[Known], ...] = (InstanceStored, SeriesStarted, SeriesReceived, SeriesSettling)
 
 
 def read(message_type: str, version: int, body: bytes) -> Known | Verdict:

@@ -2,15 +2,17 @@
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Final, assert_never
 
 from lapidicom.common.broker import Delivery
-from lapidicom.common.messages import InstanceStored, SeriesReceived, SeriesSettling
+from lapidicom.common.messages import InstanceStored, SeriesReceived, SeriesSettling, SeriesStarted
+from lapidicom.registrar.consumer.progress import BehindInstances, progress_file_of
 from lapidicom.registrar.consumer.reading import read
 from lapidicom.registrar.consumer.result import Result
 from lapidicom.registrar.cube.client import Cube
 from lapidicom.registrar.cube.generation import Generation
-from lapidicom.registrar.cube.mending import Unregistrable, request
+from lapidicom.registrar.cube.mending import Request, Unregistrable, progress_request, request
 from lapidicom.registrar.cube.outcomes import (
     Outcome,
     Question,
@@ -36,11 +38,13 @@ class Registration:
     Args:
         trouble: why CUBE is not well, after what was just seen; None if it is.
         look: at our mount of the volume.
+        behind: says whether the instances of a series are in CUBE.
     """
 
-    def __init__(self, trouble: AskTrouble, look: Look) -> None:
+    def __init__(self, trouble: AskTrouble, look: Look, behind: BehindInstances) -> None:
         self._trouble = trouble
         self._look = look
+        self._behind = behind
 
     async def register(self, cube: Cube, delivery: Delivery) -> Result:
         """Take one message to its outcome; never raises for what CUBE or the message does."""
@@ -48,8 +52,8 @@ class Registration:
         match message:
             case Verdict():
                 return Result(message)
-            case SeriesReceived():
-                return Result(None, message)
+            case SeriesStarted() | SeriesReceived():
+                return await self._register_progress(cube, delivery, message)
             case InstanceStored():
                 return await self._register(cube, message)
             case SeriesSettling():
@@ -68,12 +72,34 @@ class Registration:
                 return verdict_on(reply, Outcome.OUTAGE)
 
     async def _register(self, cube: Cube, message: InstanceStored) -> Result:
-        prepared = request(message)
+        return await self._send(cube, request(message), message.path, message)
+
+    async def _register_progress(
+        self, cube: Cube, delivery: Delivery, message: SeriesStarted | SeriesReceived
+    ) -> Result:
+        """Register the file that the receiver has written for a message about a series, if it has."""
+        file = progress_file_of(message, delivery.headers)
+        if file is None:
+            return Result(None, message)
+        if isinstance(message, SeriesReceived):
+            hindrance = await self._behind.hindrance(cube, message, delivery.headers)
+            if hindrance is not None:
+                return Result(hindrance, message, path=file.path)
+        result = await self._send(cube, progress_request(message, file), file.path, message)
+        return replace(result, path=file.path)
+
+    async def _send(
+        self,
+        cube: Cube,
+        prepared: Request | Unregistrable,
+        path: str,
+        message: InstanceStored | SeriesStarted | SeriesReceived,
+    ) -> Result:
         if isinstance(prepared, Unregistrable):
             return Result(Verdict(Outcome.INVALID, f"unregistrable: {prepared.reason}"), message)
-        verdict = await self._ask(cube, prepared.body, message.path)
+        verdict = await self._ask(cube, prepared.body, path)
         if verdict.again:
-            verdict = await self._ask_again(cube, prepared.body, message.path, verdict)
+            verdict = await self._ask_again(cube, prepared.body, path, verdict)
         return Result(verdict, message, prepared.mended, prepared.body)
 
     async def _ask_again(self, cube: Cube, body: bytes, path: str, verdict: Verdict) -> Verdict:

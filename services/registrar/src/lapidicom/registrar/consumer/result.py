@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lapidicom.common.messages import InstanceStored, SeriesReceived, SeriesSettling
+from lapidicom.common.messages import InstanceStored, SeriesReceived, SeriesSettling, SeriesStarted
 from lapidicom.registrar.consumer.breaker import Failure
 from lapidicom.registrar.consumer.circuit import KnownGood
 from lapidicom.registrar.cube.outcomes import Verdict
@@ -19,21 +19,25 @@ class Result:
         mended: what was left out or cut.
         request: the body that was sent to CUBE; may hold patient data.
         instead: what travels on in place of the message, if that is not registered.
+        path: of the progress file that the message leads to; may hold patient data.
     """
 
     verdict: Verdict | None
-    message: InstanceStored | SeriesReceived | SeriesSettling | None = None
+    message: InstanceStored | SeriesStarted | SeriesReceived | SeriesSettling | None = None
     mended: tuple[str, ...] = ()
     request: bytes = b""
     instead: SeriesSettling | None = None
+    path: str = ""
 
     def failure(self) -> Failure | None:
         """The message as the breaker counts it; None if CUBE was not to be asked about it."""
         message, verdict = self.message, self.verdict
-        if verdict is None or message is None or isinstance(message, SeriesReceived):
+        if verdict is None or message is None:
+            return None
+        if isinstance(message, SeriesStarted | SeriesReceived) and not self.path:
             return None
         patient = (message.pacs_name, message.PatientID)
-        path = message.path if isinstance(message, InstanceStored) else message.folder
+        path = self.path or (message.path if isinstance(message, InstanceStored) else message.folder)
         return Failure(verdict.reason, path, patient, message.SeriesInstanceUID)
 
     def known_good(self) -> KnownGood | None:
@@ -41,6 +45,8 @@ class Result:
         match self.message:
             case InstanceStored(path=path):
                 return KnownGood(self.request, path)
+            case SeriesStarted() | SeriesReceived() if self.path:
+                return KnownGood(self.request, self.path)
             case SeriesSettling(pacs_name=name, SeriesInstanceUID=uid, folder=folder):
                 return KnownGood(self.request, SeriesKey(name, uid, folder))
             case _:

@@ -30,6 +30,19 @@ class TryAgain:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitBehind:
+    """No attempt was spent: wait in a delay queue for others.
+
+    Attributes:
+        waiting: why, since when, and how often so far.
+        delay: seconds: which delay queue.
+    """
+
+    waiting: Waiting
+    delay: int
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
     """No attempt was spent: to be parked.
 
@@ -55,7 +68,7 @@ class GiveUp:
     waiting: Waiting
 
 
-NextStep = TryAgain | Wait | GiveUp
+NextStep = TryAgain | WaitBehind | Wait | GiveUp
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +108,10 @@ def next_step(
     match verdict.outcome:
         case Outcome.RETRY:
             return _after_attempt(verdict, history, patience, waiting)
+        case Outcome.BEHIND_OTHERS:
+            waits = waiting.refusals + 1
+            delay = patience.delays[min(waits, len(patience.delays)) - 1]
+            return WaitBehind(replace(waiting, refusals=waits), delay)
         case Outcome.REFUSED_ON_THE_WAY:
             return _after_refusal(verdict, history, patience, now, others_succeeded_since)
         case Outcome.NOT_YET_VISIBLE if now - waiting.since < patience.visible_seconds:

@@ -9,7 +9,8 @@ import posixpath
 from dataclasses import dataclass
 from datetime import date
 
-from lapidicom.common.messages import InstanceStored, SeriesSettling
+from lapidicom.common.messages import InstanceStored, SeriesReceived, SeriesSettling, SeriesStarted
+from lapidicom.common.progress import ProgressFile
 from lapidicom.registrar.cube.contract import (
     AGES,
     FOLDER_LIMIT,
@@ -19,6 +20,9 @@ from lapidicom.registrar.cube.contract import (
     SEXES,
     TEXT_LIMITS,
 )
+
+_Told = InstanceStored | SeriesStarted | SeriesReceived | SeriesSettling
+"""What tells the tags of a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +64,19 @@ def series_request(message: SeriesSettling, ndicom: int) -> Request | Unregistra
     return _request(message, message.folder, FOLDER_LIMIT, {"ndicom": ndicom})
 
 
-def _request(
-    message: InstanceStored | SeriesSettling, path: str, limit: int, more: dict[str, int]
-) -> Request | Unregistrable:
+def progress_request(message: SeriesStarted | SeriesReceived, file: ProgressFile) -> Request | Unregistrable:
+    """Build the request of `POST pacsfiles/` for a progress file: of the tags only those that CUBE demands.
+
+    Args:
+        message: about the series.
+        file: what is told of it.
+    """
+    told = {"pacs_name": file.space, "ProtocolName": file.key, "SeriesDescription": file.value}
+    without = dict.fromkeys((*TEXT_LIMITS, "PatientSex", "PatientBirthDate", "PatientAge"))
+    return _request(message.model_copy(update={**without, **told}), file.path, PATH_LIMIT, {})
+
+
+def _request(message: _Told, path: str, limit: int, more: dict[str, int]) -> Request | Unregistrable:
     fault = _path_fault(path, limit) or _identity_fault(message)
     if fault:
         return Unregistrable(fault)
@@ -113,7 +127,7 @@ def _path_fault(path: str, limit: int) -> str | None:
     return None
 
 
-def _identity_fault(message: InstanceStored | SeriesSettling) -> str | None:
+def _identity_fault(message: _Told) -> str | None:
     for name, limit in IDENTITY_LIMITS.items():
         value = getattr(message, name)
         if not value.strip():

@@ -41,6 +41,8 @@ class Outcome(StrEnum):
     """CUBE is well, but something before it does not let this message through: no attempt is spent."""
     NOT_YET_VISIBLE = "not_yet_visible"
     """The file is not where both CUBE and we see it: no attempt is spent."""
+    BEHIND_OTHERS = "behind_others"
+    """It is to come behind messages that are not registered yet: it waits as they are retried."""
     HELD_UP = "held_up"
     """Neither the message's fault nor, for all that is known, CUBE's: no attempt is spent."""
     UNKNOWN_FORMAT = "unknown_format"

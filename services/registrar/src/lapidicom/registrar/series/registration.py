@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final, assert_never
 
 from lapidicom.common.broker import Delivery, Header
-from lapidicom.common.messages import InstanceStored, SeriesReceived, SeriesSettling
+from lapidicom.common.messages import InstanceStored, SeriesReceived, SeriesSettling, SeriesStarted
 from lapidicom.registrar.consumer.headers import no_longer_waiting
 from lapidicom.registrar.consumer.reading import read
 from lapidicom.registrar.consumer.result import Result
@@ -70,6 +70,8 @@ class SeriesRegistration:
                 return Result(message)
             case InstanceStored():
                 return await self._await_series(delivery, message)
+            case SeriesStarted():
+                return Result(None, message)
             case SeriesReceived():
                 result = await self._settle(cube, delivery, settling_of(message, delivery.headers))
                 return replace(result, message=message) if result.verdict is None else result

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lapidicom.registrar.may_block import DaemonThreads
+from lapidicom.common.may_block import DaemonThreads
 from tests.support.polling import eventually_async
 
 
