@@ -169,6 +169,22 @@ def test_a_mark_that_was_not_written_to_its_end_is_written_anew(tmp_path: Path) 
     is_healed(series)
 
 
+def test_files_that_may_not_be_linked_leave_the_series_as_it_was(tmp_path: Path) -> None:
+    series = late(tmp_path)
+
+    class Protected(FileSystem):
+        def link(self, source: str, target: str) -> None:  # type: ignore[override]
+            if "0001-" in source:
+                raise PermissionError(1, "Operation not permitted")
+            os.link(source, target)
+
+    with pytest.raises(PermissionError):
+        series.heal(file_system=Protected())
+    assert (series.in_cube(), series.left_behind()) == ([(series.folder, 2)], [])
+    assert series.heal() == HEALED
+    is_healed(series)
+
+
 def test_it_waits_for_caches_before_and_behind_the_deletion(tmp_path: Path) -> None:
     series = late(tmp_path)
     assert series.heal() == HEALED

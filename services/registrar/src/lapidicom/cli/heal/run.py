@@ -100,9 +100,8 @@ class Healing:
                 self.has_begun = True
                 if step is Step.UNMARK:  # what comes from now on is another story
                     return Stop()
-            if step.may_undo and seen.is_marked and not seen.missing:
-                await self._remove_links(seen)
-                await self._volume(self.hold.unmark)
+            if step.may_undo:
+                await self._undo(seen)
             return step
         except BlockingIOError:
             raise OperatorError("another run heals this series", status=ExitStatus.BUSY) from None
@@ -134,7 +133,7 @@ class Healing:
             case Step.WAIT:
                 await self._wait(seen)
             case Step.LINK:
-                await self._counted("linked", seen.unlinked, partial(hold.link, seen.unlinked, kept))
+                await self._link(seen)
             case Step.DELETE if seen.row is not None:
                 await self._only_once(step)
                 self._replies[step] = await self.cube.cube.delete_series(seen.row.id)
@@ -152,6 +151,22 @@ class Healing:
                 await self._remove_links(seen)
             case Step.UNMARK:
                 await self._volume(hold.unmark)
+
+    async def _link(self, seen: Seen) -> None:
+        try:
+            new = seen.unlinked
+            await self._counted("linked", new, partial(self.hold.link, new, self.aim.kept))
+        except OSError:  # some that we may not link: the series must not be refused for ever
+            await self._undo(await self.look())
+            raise
+
+    async def _undo(self, seen: Seen) -> None:
+        """Leave a series of which nothing was deleted as it was."""
+        is_pending = seen.row is not None and seen.row.is_pending
+        if seen.is_marked and not seen.missing and not is_pending:
+            await self._remove_links(seen)
+            await self._volume(self.hold.unmark)
+            self.has_begun = False
 
     async def _only_once(self, step: Step) -> None:
         """Before CUBE is asked to delete: what it does not do then it will not do the next moment."""
