@@ -97,6 +97,11 @@ class RegistrarProcess:
         """Whether the process has not ended."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """Process id; 0 when it does not run."""
+        return self._process.pid if self._process is not None else 0
+
     def signal(self, number: signal.Signals) -> None:
         """Send a signal."""
         if self._process is not None:

@@ -56,4 +56,4 @@ def test_a_turn_ends_with_an_error_too_and_nothing_is_kept() -> None:
             pass
 
     asyncio.run(main())
-    assert vars(contacts)["_turns"] == {}
+    assert vars(vars(contacts)["_turns"])["_turns"] == {}

@@ -23,6 +23,7 @@ from lapidicom.registrar.series.settling_messages import (
     watch_of,
     watched,
 )
+from lapidicom.registrar.turns import Turns
 
 FRESH_SECONDS: Final = 600.0
 """Of an instance that has waited longer we see ourselves that its file is there."""
@@ -61,6 +62,7 @@ class SeriesRegistration:
         self._delays = delays
         self._patience = patience
         self._clock = clock
+        self._turns = Turns()
 
     async def register(self, cube: Cube, delivery: Delivery) -> Result:
         """Take one message to its outcome; never raises for what CUBE, the volume or the message does."""
@@ -73,10 +75,16 @@ class SeriesRegistration:
             case SeriesStarted():
                 return Result(None, message)
             case SeriesReceived():
-                result = await self._settle(cube, delivery, settling_of(message, delivery.headers))
+                # Looked at even if another message waits: the settle time begins now.
+                settling = settling_of(message, delivery.headers)
+                async with self._turns.turn(series_of(settling)):
+                    result = await self._settle(cube, delivery, settling)
                 return replace(result, message=message) if result.verdict is None else result
             case SeriesSettling():
-                return await self._settle(cube, delivery, message)
+                async with self._turns.turn(series_of(message)):
+                    if self._settling.covers(message):
+                        return Result(None, message)
+                    return await self._settle(cube, delivery, message)
             case _:
                 assert_never(message)
 
@@ -90,12 +98,13 @@ class SeriesRegistration:
                     return Result(Verdict(Outcome.HELD_UP, VOLUME_NOT_VISIBLE), message)
         settling = settling_of(message, delivery.headers)
         if not self._settling.covers(settling):
-            await self._settling.publish(delivery, settling, self._delays[0], _foreign(delivery.headers))
+            async with self._turns.turn(series_of(settling)):
+                if not self._settling.covers(settling):
+                    headers = _foreign(delivery.headers)
+                    await self._settling.publish(delivery, settling, self._delays[0], headers)
         return Result(None, message)
 
     async def _settle(self, cube: Cube, delivery: Delivery, message: SeriesSettling) -> Result:
-        if self._settling.covers(message):
-            return Result(None, message)
         now = self._clock()
         try:
             look = await self._look(series_of(message))
