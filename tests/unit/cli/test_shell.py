@@ -46,7 +46,7 @@ class Line(Answer):
 
 
 @command("lapidicom dlq probe --a 3")
-def probe(shell: Shell, numbers: Numbers, fault: Annotated[str, typer.Option()] = "") -> ExitStatus:
+async def probe(shell: Shell, numbers: Numbers, fault: Annotated[str, typer.Option()] = "") -> ExitStatus:
     """Do something."""
     match fault:
         case "operator":
@@ -54,27 +54,23 @@ def probe(shell: Shell, numbers: Numbers, fault: Annotated[str, typer.Option()] 
         case "interrupt":
             raise KeyboardInterrupt
         case "lost":
-            shell.run(_fail(ConnectionLost("no answer within 10 s")))
+            raise ConnectionLost("no answer within 10 s")
         case "refused":
-            shell.run(_fail(Refused("no right")))
+            raise Refused("no right")
     shell.output.show(Told(total=numbers.a + numbers.b, verb=shell.verb, is_json=shell.output.json))
     return ExitStatus.FAILED
 
 
 @command()
-def broken(shell: Shell) -> None:
+async def broken(shell: Shell) -> None:
     """Fail."""
     raise KeyError(f"DOE^JANE {shell.verb}")
 
 
 @command()
-def tell(shell: Shell) -> None:
+async def tell(shell: Shell) -> None:
     """Say something."""
     shell.output.show(Line())
-
-
-async def _fail(error: Exception) -> None:
-    raise error
 
 
 @pytest.fixture
@@ -82,7 +78,7 @@ def probed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
     """Runs `lapidicom dlq probe`."""
 
     monkeypatch.setitem(application.VERBS["dlq"], "probe", ("Probe.", f"{__name__}:probe"))
-    monkeypatch.setitem(sys.modules, __name__, sys.modules[probe.__module__])
+    monkeypatch.setitem(sys.modules, __name__, sys.modules[Told.__module__])
     return lambda *arguments: in_process("dlq", "probe", *arguments, AMQP_URL=URL)
 
 

@@ -18,7 +18,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from lapidicom.cli.errors import OperatorError
+from lapidicom.cli.errors import OperatorError, one_line
 from lapidicom.cli.in_thread import in_thread
 
 SECONDS: Final = 5.0
@@ -40,7 +40,7 @@ async def audited(
 
     Args:
         log: LAPIDICOM_AUDIT_LOG.
-        who: LAPIDICOM_OPERATOR, if it is set.
+        who: LAPIDICOM_OPERATOR.
         act: such as `dlq replay`.
         reason: why, in the operator's words.
         what: options that say what is meant; no patient data.
@@ -80,21 +80,16 @@ async def audited(
 def operator(given: str) -> str:
     """Who is at work, as name@host.
 
+    Args:
+        given: LAPIDICOM_OPERATOR; if it is empty, who logged in to this session.
+
     Raises:
         OperatorError: the login says nothing, as in a container, and LAPIDICOM_OPERATOR is not set.
     """
-    name = given or _login()
-    if not name:
-        raise OperatorError("nobody says who you are", "set LAPIDICOM_OPERATOR to your name")
-    return f"{_cut(name)}@{socket.gethostname()}"
-
-
-def _login() -> str:
-    """Who logged in to this session; empty in a container, where everybody is the service's user."""
     try:
-        return os.getlogin()
+        return f"{_cut(given or os.getlogin())}@{socket.gethostname()}"
     except OSError:
-        return ""
+        raise OperatorError("nobody says who you are", "set LAPIDICOM_OPERATOR to your name") from None
 
 
 async def _write(log: str, fields: Mapping[str, Any]) -> None:
@@ -147,5 +142,5 @@ def _why(error: OSError) -> str:
 
 
 def _cut(text: str) -> str:
-    line = "".join(one if one.isprintable() else " " for one in " ".join(text.split()))
+    line = one_line(" ".join(text.split()))
     return line if len(line) <= MOST_CHARACTERS else f"{line[:MOST_CHARACTERS]}…"

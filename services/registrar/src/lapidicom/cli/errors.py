@@ -3,6 +3,11 @@
 from enum import IntEnum
 
 
+def one_line(text: str) -> str:
+    """What others wrote must not move the cursor, colour the terminal, or break a line."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
 class ExitStatus(IntEnum):
     """What the command's exit status says; documented in docs/cli.md."""
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pydantic import BaseModel
 
 from lapidicom.cli.answers import Answer, Display
+from lapidicom.cli.errors import one_line
 from lapidicom.cli.world import World
 
 if TYPE_CHECKING:
@@ -71,12 +72,12 @@ class Output:
 
     def warn(self, text: str) -> None:
         """Tell on stderr what an operator must know, piped or not."""
-        self._streams.err.write(f"{_one_line(text)}\n")
+        self._streams.err.write(f"{one_line(text)}\n")
 
     def ask(self, text: str) -> None:
         """Put a question on stderr, behind all that was printed; its answer is the caller's business."""
         self._streams.out.flush()
-        self._streams.err.write(f"{_one_line(text)} ")
+        self._streams.err.write(f"{one_line(text)} ")
         self._streams.err.flush()
 
     @contextmanager
@@ -198,15 +199,10 @@ def _cell(value: Any, display: Display, *, short: bool) -> str:
         case Mapping():
             return ", ".join(f"{name} {number}" for name, number in value.items())
         case list() | tuple():
-            return _one_line(", ".join(map(form, value)))
+            return one_line(", ".join(map(form, value)))
         case _:
-            return _one_line(form(value))
+            return one_line(form(value))
 
 
 def _style(display: Display, cell: str) -> str:
     return display.style if isinstance(display.style, str) else display.style.get(cell, "")
-
-
-def _one_line(text: str) -> str:
-    """What others wrote must not move the cursor, colour the terminal, or break a line."""
-    return "".join(character if character.isprintable() else " " for character in text)

@@ -1,8 +1,4 @@
-"""What every verb gets: common options, its output, its settings, its way to RabbitMQ and to the audit log.
-
-A verb is a function of a Shell and of typer's parameters; `command` puts the common options in place of the
-Shell. A parameter whose type is a dataclass stands for the options that are its fields.
-"""
+"""What every verb gets: common options, output, settings, and its way to RabbitMQ and to the audit log."""
 
 import asyncio
 import inspect
@@ -13,7 +9,8 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
-from functools import cached_property, partial, wraps
+from functools import cached_property, partial
+from itertools import chain
 from typing import Annotated, Any, Concatenate, Final, ParamSpec, TypeVar
 
 import typer
@@ -31,6 +28,7 @@ from lapidicom.common.settings import SettingsError, load
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Verb = Callable[Concatenate["Shell", P], Coroutine[Any, Any, int | None]]
 
 APP_ID: Final = "lapidicom"
 ANSWER_SECONDS: Final = 900.0
@@ -66,10 +64,6 @@ class Shell:
         verb: its name without `lapidicom`, such as `dlq list`.
         as_json: print one JSON document.
         no_color: no colours.
-
-    Attributes:
-        environ: environment variables.
-        output: where everything that it prints goes.
     """
 
     def __init__(self, world: World, verb: str, *, as_json: bool = False, no_color: bool = False) -> None:
@@ -167,46 +161,40 @@ class Shell:
             work.close()  # where Ctrl-C came before it began
 
 
-def command(*examples: str) -> Callable[[Callable[Concatenate[Shell, P], T]], Callable[..., T]]:
+def command(*examples: str) -> Callable[[Verb[P]], Callable[..., int]]:
     """Make a command of a function; its docstring is the help.
 
-    Its first parameter is the Shell; the others are typer's. It returns an exit status, or nothing for 0.
-    `Shell.run` runs what is asynchronous.
+    Its first parameter is the Shell, in whose place typer sees a context and the common options; the others
+    are typer's, but for dataclasses, whose fields are. It returns an exit status, or nothing for 0.
 
     Args:
         examples: whole command lines for --help.
     """
 
-    def make(function: Callable[Concatenate[Shell, P], T]) -> Callable[..., T]:
-        """The function as typer must see it: a context and the common options in place of the shell."""
-        parameters = _parameters(function)[1:]
-        dataclasses: dict[str, Any] = {
+    def make(function: Verb[P]) -> Callable[..., int]:
+        _, *parameters = _parameters(function)
+        groups: dict[str, Any] = {
             one.name: one.annotation for one in parameters if is_dataclass(one.annotation)
         }
-
-        @wraps(function)
-        def run(context: typer.Context, as_json: bool, no_color: bool, **given: Any) -> Any:
-            verb = context.command_path.removeprefix("lapidicom").strip()
-            shell = Shell(context.find_root().obj, verb, as_json=as_json, no_color=no_color)
-            for name, several in dataclasses.items():
-                given[name] = several(**{one.name: given.pop(one.name) for one in fields(several)})
-            done: Any = function(shell, **given)  # type: ignore[call-arg]  # they are those of its signature
-            return shell.run(done) if inspect.iscoroutine(done) else done
-
+        several = ([one] if one.name not in groups else _parameters(one.annotation) for one in parameters)
         common = [
             _parameter("context", annotation=typer.Context),
-            *(
-                option
-                for one in parameters
-                for option in (_parameters(one.annotation) if one.name in dataclasses else [one])
-            ),
+            *chain.from_iterable(several),
             _parameter("as_json", annotation=Json, default=False),
             _parameter("no_color", annotation=NoColor, default=False),
         ]
+
+        def run(context: typer.Context, as_json: bool, no_color: bool, **given: Any) -> int:
+            verb = context.command_path.removeprefix("lapidicom").strip()
+            shell = Shell(context.find_root().obj, verb, as_json=as_json, no_color=no_color)
+            for name, group in groups.items():
+                given[name] = group(**{one.name: given.pop(one.name) for one in fields(group)})
+            return shell.run(function(shell, **given)) or 0  # type: ignore[call-arg]  # of its signature
+
+        run.__doc__ = function.__doc__
         run.__signature__ = inspect.Signature(common)  # type: ignore[attr-defined]
         run.__annotations__ = {one.name: one.annotation for one in common}
         run.epilog = "\b\nExamples:\n" + "\n".join(f"  {one}" for one in examples)  # type: ignore[attr-defined]
-        del run.__wrapped__  # else inspection looks at the function itself
         return run
 
     return make
