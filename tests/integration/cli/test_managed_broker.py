@@ -123,12 +123,6 @@ def test_policies_that_break_a_guarantee_are_told_with_their_reasons(managed: Ma
     assert "rabbitmqctl clear_operator_policy -p VHOST strict" in managed.run("doctor").out
 
 
-def test_delay_queues_of_former_settings_are_named(managed: Managed) -> None:
-    checks = managed.checks(CHRIS_RETRY_DELAYS="2", CHRIS_PARK_DELAY="2")
-    assert checks[delay_queue(1)]["seen"].startswith("left over")
-    assert delay_queue(2) in checks["exchanges and queues"]["seen"]
-
-
 def test_messages_that_dead_lettering_holds_back_are_seen_though_amqp_counts_none(managed: Managed) -> None:
     managed.delete(f"bindings/{managed.vhost}/e/{EXCHANGE}/q/{WORK_QUEUE}/{WORK_QUEUE}")
     letter = dead_letter()

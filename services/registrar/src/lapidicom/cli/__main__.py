@@ -26,7 +26,7 @@ HELP: Final = """Look at lapidicom, find what failed and why, and mend it.
 
 \b
 What is set in the environment is what can be seen: AMQP_URL always; CHRIS_URL, CHRIS_USERNAME,
-CHRIS_PASSWORD for CUBE; CHRIS_FILES_ROOT for the volume; AMQP_MANAGEMENT_URL for rates and policies.
+CHRIS_PASSWORD for CUBE; CHRIS_FILES_ROOT for the volume; AMQP_MANAGEMENT_URL for alarms and policies.
 
 \b
 Exit status: 0 done or healthy; 1 degraded, not found, or some failed; 2 wrong use or settings, or

@@ -17,7 +17,7 @@ from lapidicom.cli.queues import FORMER_QUEUES, broker_version, ready
 from lapidicom.common.broker import BrokerError, redacted
 from lapidicom.common.broker.connection import CALL_SECONDS, open_channel
 from lapidicom.common.broker.errors import ConnectionLost, boundary
-from lapidicom.common.topology import WORK_QUEUE, Binding, Topology
+from lapidicom.common.topology import Binding, Topology
 
 AREA: Final = "RabbitMQ"
 _MIGRATION: Final = "docs/runbook.md#a-queue-or-exchange-that-differs: arguments cannot be changed"
@@ -67,18 +67,12 @@ async def check_broker(link: AbstractConnection, api: Management, declared: Topo
     Raises:
         BrokerError: the broker does not answer.
     """
-    topology, _ = await check_topology(link, api, declared)
-    former = {name: await ready(link, name) for name in FORMER_QUEUES}
-    return [
-        check_flags(await api.get("feature-flags")),
-        *topology,
-        *(
-            _check(name, f"left over, with {count} messages", remedy=FORMER_QUEUES[name])
-            for name, count in former.items()
-            if count
-        ),
-        *check_policies(declared, await api.queues()),
-    ]
+    checks, _ = await check_topology(link, api, declared)
+    for name, remedy in FORMER_QUEUES.items():
+        if count := await ready(link, name):
+            checks.append(_check(name, f"left over, with {count} messages", remedy=remedy))
+    flags, queues = await api.get("feature-flags"), await api.queues()
+    return [check_flags(flags), *checks, *check_policies(declared, queues)]
 
 
 def _check(name: str, fault: str | NotVisible, well: str = "", remedy: str = "") -> Check:
@@ -131,11 +125,6 @@ async def check_topology(
     elif unseen or not differing:
         checks.append(checked(AREA, "exchanges and queues", unseen or "", "as declared", "give the right"))
     binding, lacking = _check_bindings(declared, await api.bindings())
-    queues = await api.queues()
-    for name, seen in () if isinstance(queues, NotVisible) else sorted(queues.items()):
-        if name.startswith(f"{WORK_QUEUE}.retry.") and name not in faults:
-            left = f"left over; its {seen.get('messages', 0)} messages go back to work by themselves"
-            checks.append(_check(name, "", left))
     return [*checks, binding], Topology(
         exchanges=tuple(one for one in declared.exchanges if one in missing),
         queues=tuple(one for one in declared.queues if one.name in missing),

@@ -8,7 +8,7 @@ request that lacks fields registers nothing.
 
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Final
 
 from lapidicom.cli.answers import Check, NotVisible, Result, checked
@@ -35,9 +35,11 @@ _TO_DATABASE: Final = "see CUBE's log, and whether its database runs; messages w
 @asynccontextmanager
 async def cube_of(settings: CommandSettings) -> AsyncIterator[Cube | None]:
     """A client of CUBE, where its address and account are set; it keeps its token."""
-    async with AsyncExitStack() as stack:
-        section = settings.cube
-        yield await stack.enter_async_context(cube_client(section, READ_SECONDS)) if section else None
+    if settings.cube is None:
+        yield None
+        return
+    async with cube_client(settings.cube, READ_SECONDS) as cube:
+        yield cube
 
 
 async def check_cube(cube: Cube | None, settings: CommandSettings) -> list[Check]:

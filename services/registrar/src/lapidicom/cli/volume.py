@@ -151,14 +151,13 @@ async def check_volume(settings: CommandSettings) -> list[Check]:
 
 def _try(files_root: Path, spool: Path) -> list[Check]:
     """Do what receivers do, and tell each demand on the volume by its name."""
+    if files_root.is_dir() and not spool.is_dir():
+        return []  # no receiver has used it yet
     with contextlib.ExitStack() as stack:
-        fds = []
-        for path in (files_root, spool):
-            if path == spool and not spool.is_dir():
-                return []
-            fds.append(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
-            stack.callback(os.close, fds[-1])
-        found = try_volume(FileSystem(), spool=fds[1], root=fds[0])
+        fds = [os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) for path in (files_root, spool)]
+        for fd in fds:
+            stack.callback(os.close, fd)
+        found = try_volume(FileSystem(), root=fds[0], spool=fds[1])
     first = found[0]
     if first.errno in NOT_WRITABLE:
         seen = NotVisible(f"{first.fault} for uid {os.getuid()}: only receivers must write")
