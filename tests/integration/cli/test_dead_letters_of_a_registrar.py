@@ -29,7 +29,10 @@ from tests.support.whole_path import WholePath
 
 DECLARED = topology([1], 1)
 
-OF_SERIES = {"count-differs", "files-missing", "late-instances", "other-folder", "half-registered"}
+OF_SERIES = {
+    *("count-differs", "files-missing", "late-instances", "other-folder", "half-registered"),
+    "registers-files",
+}
 """No message asks for the registration of a whole series yet."""
 
 NOT_MADE_HERE = OF_SERIES | {

@@ -135,3 +135,30 @@ def test_many_series_settle_at_once_with_one_request_each(
     assert look(amqp_url, DEAD_LETTER_QUEUE).ready == 0
     print(f"{OTHERS + 1} series: {grown} MiB more")
     assert grown < 24
+
+
+def test_an_upgrade_of_cube_needs_no_restart_of_a_registrar(amqp_url: str, tmp_path: Path) -> None:
+    root = tmp_path / "files"
+    (root / "SERVICES/PACS").mkdir(parents=True)
+    sender = Sender(root, amqp_url)
+    instances = [instance(1, number) for number in range(3)]
+    settings = {"SERIES_SETTLE_SECONDS": "1", "CHRIS_RETRY_DELAYS": "1"}
+    with CubeProcess(root) as cube_5:
+        cube_5.control.volume_gone()
+        registrar = RegistrarProcess(amqp_url, cube_5, tmp_path / "log", **settings)
+        with registrar:
+            sender.send(instances)
+            sender.end(instances[-1:])
+            eventually(lambda: len(registrar.events("message_parked")) >= 3, what="v5 does not see the files")
+            eventually(lambda: registrar.events("series_received"), what="the series needs no registration")
+            cube_5.stop()
+            with CubeProcess(root, generation=6) as cube_6:
+                cube_6.stop()
+                cube_6.port = cube_5.port
+                cube_6.start()
+                eventually(lambda: cube_6.control.registrations(), 40, what="registered")
+                (row,) = cube_6.control.registrations()
+                assert row["ndicom"] == 3
+                eventually(lambda: look(amqp_url, WORK_QUEUE).ready == 0)
+                assert look(amqp_url, DEAD_LETTER_QUEUE).ready == 0
+            assert registrar.running
