@@ -1,8 +1,8 @@
 """The whole path as shipped: every sync, the journal, RabbitMQ and relay running (`make bench BENCH=path`).
 
-Beside it, in the same rounds: the bare loop of the same system calls, the same receiver while RabbitMQ is
-stopped, with a registrar and a stand-in CUBE behind it, and a prototype that publishes
-and waits for the confirm before it answers (docs/adr/0002).
+Beside it, in the same rounds: the bare loop of the same system calls, Orthanc as it is delivered (files
+synced, its index in SQLite), the same receiver while RabbitMQ is stopped, with a registrar and a stand-in
+CUBE behind it, and a prototype that publishes and waits for the confirm before it answers (docs/adr/0002).
 
 BENCH_FOLDER names a folder on the file system to be measured; without it, .bench/ in the checkout.
 QUICK=1 leaves out the rows with four associations and ends within 50 seconds.
@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.contenders import AMQP_URL_OF_NOBODY, receiver
+from benchmarks.contenders import AMQP_URL_OF_NOBODY, orthanc, receiver
 from benchmarks.goals import Goal, goals, verdict, verdicts
 from benchmarks.instances import LARGE, SMALL, Kind, series_of, write_files
 from benchmarks.places import file_system_of
@@ -41,12 +41,14 @@ STOPPED: Final = "lapidicom, RabbitMQ stopped"
 REGISTERED: Final = "lapidicom, with registrar"
 CONFIRM_FIRST: Final = "confirm before success"
 BARE: Final = "bare loop"
+ORTHANC: Final = "Orthanc"
 
 PUBLISHED_WITHIN: Final = 5.0
 GIGABIT: Final = 118.0
 """MB/s: what a full gigabit link carries."""
 
 _LAST_SECONDS: Final = 60.0
+_SLOWER: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,7 @@ _ROWS: Final = tuple(f"path {kind} x{count}" for kind in (LARGE.name, SMALL.name
 GOALS: Final[Sequence[Goal]] = (
     *goals(_ROWS, OURS, BARE, (0.8, 0.65, 0.55) * 2),
     *goals(_ROWS, STOPPED, OURS, (0.95,) * 6),
+    *goals(_ROWS, OURS, ORTHANC, (3,) * 6),
 )
 
 
@@ -125,6 +128,11 @@ class Bench:
                 STOPPED: self._plain(stack, STOPPED, AMQP_URL_OF_NOBODY),
                 BARE: self._bare,
             }
+            peer = orthanc()
+            if peer.missing:
+                print(f"{peer.name} left out: {peer.missing}")
+            else:
+                runners[ORTHANC] = partial(self._peer, stack.enter_context(Running(peer, self._work, 1)))
             if any(row.registered for row in self._plan.rows):
                 runners[REGISTERED] = self._with_registrar(stack)
             runners[CONFIRM_FIRST] = self._plain(
@@ -205,6 +213,13 @@ class Bench:
         wrong = fault(sent, count, running.clear()) or missing
         return Sample(sent["instances_per_s"], cpu / count, row.kind.file_size, wrong)
 
+    def _peer(self, running: Running, name: str, _warm_up: bool) -> Sample:
+        """A peer that is some times slower is sent less, so that a round stays short."""
+        row = self._rows[name]
+        count = max(row.associations, row.count // _SLOWER)
+        os.sync()
+        return running.measure(self._files(row.kind), count, row.kind.file_size, row.associations)
+
     def _bare(self, name: str, warm_up: bool) -> Sample:
         row = self._rows[name]
         count = _warm_up(row.count) if warm_up else row.count
@@ -246,11 +261,11 @@ def report(plan: Plan[Row], bench: Bench, file_system: str) -> list[Result]:
     lines: list[str] = []
     for row in plan.rows:
         name, rounds = row.name, bench.rounds.of[row.name]
-        known = (OURS, STOPPED, REGISTERED, CONFIRM_FIRST, BARE)
+        known = (OURS, STOPPED, REGISTERED, CONFIRM_FIRST, BARE, ORTHANC)
         names = [one for one in known if any(one in r for r in rounds)]
         print(f"\n{name}: {len(rounds)} rounds, {durability}")
         print("\n".join(table(rounds, names, OURS)))
-        results += comparisons(name, rounds, OURS, [CONFIRM_FIRST, BARE], durability)
+        results += comparisons(name, rounds, OURS, [CONFIRM_FIRST, BARE, ORTHANC], durability)
         results += comparisons(f"{name}, RabbitMQ stopped", rounds, STOPPED, [OURS], durability)
         results += comparisons(f"{name}, with registrar", rounds, REGISTERED, [OURS, BARE], durability)
         if published := bench.published[name]:
