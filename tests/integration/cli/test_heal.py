@@ -1,5 +1,6 @@
 """Healing series on the stand-in of CUBE 6: killed at each step, with instances arriving meanwhile."""
 
+import fcntl
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -183,6 +184,34 @@ def test_files_that_may_not_be_linked_leave_the_series_as_it_was(tmp_path: Path)
     assert (series.in_cube(), series.left_behind()) == ([(series.folder, 2)], [])
     assert series.heal() == HEALED
     is_healed(series)
+
+
+@pytest.mark.parametrize("failing", ["flock", "pwrite"])
+def test_a_mark_that_cannot_be_made_or_held_is_not_left_behind(
+    failing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    series = late(tmp_path)
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    disk = FileSystem()
+    monkeypatch.setattr(fcntl if failing == "flock" else disk, failing, fail, raising=False)
+    with pytest.raises(OSError, match="No space"):
+        series.heal(file_system=disk)
+    assert (series.in_cube(), series.left_behind()) == ([(series.folder, 2)], [])
+
+
+def test_a_mark_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    series = late(tmp_path)
+    hold = Hold(series.root, series.spool, PACS, series.uid)
+    hold.mark(Aim(series.folder, series.folder))
+    hold.let_go()
+    (mark,) = [file for file in (series.spool / "healing").rglob("*") if file.is_file()]
+    mark.write_text('{"kept": "a", "folder": "b", "copies": 2}\n')
+    with pytest.raises(OperatorError, match="this version"):
+        series.heal()
+    assert series.left_behind() == [str(mark)]
 
 
 def test_it_waits_for_caches_before_and_behind_the_deletion(tmp_path: Path) -> None:

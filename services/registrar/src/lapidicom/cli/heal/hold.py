@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
+from lapidicom.cli.errors import OperatorError
 from lapidicom.cli.heal.plan import Aim
 from lapidicom.cli.in_thread import Pulse
 from lapidicom.common.file_system import FileSystem
@@ -45,12 +46,7 @@ class Hold:
     """
 
     def __init__(
-        self,
-        root: Path,
-        spool: Path,
-        pacs: str,
-        uid: str,
-        file_system: FileSystem | None = None,
+        self, root: Path, spool: Path, pacs: str, uid: str, file_system: FileSystem | None = None
     ) -> None:
         self.root, self.spool, self.pacs, self.uid = root, spool, pacs, uid
         self.pulse = Pulse()
@@ -60,7 +56,11 @@ class Hold:
         self._descriptor = -1
 
     def aim(self) -> Aim | None:
-        """What an earlier run wanted of the series, by its mark; None if it did not come so far."""
+        """What an earlier run wanted of the series, by its mark; None if it did not come so far.
+
+        Raises:
+            OperatorError: a newer version made the mark.
+        """
         try:
             descriptor = self._fs.open(self._mark, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -68,6 +68,9 @@ class Hold:
         try:
             line, end, _ = self._fs.pread(descriptor, _MOST_BYTES, 0).partition(b"\n")
             return Aim(**json.loads(line)) if end else None
+        except (TypeError, ValueError):
+            what = "the mark of this series was not made by this version"
+            raise OperatorError(what, "run the version that began to heal it") from None
         finally:
             self._fs.close(descriptor)
 
@@ -85,13 +88,21 @@ class Hold:
 
         Raises:
             BlockingIOError: another run was faster.
+            OSError: it cannot be made, or this volume has no locks; then there is none.
         """
         folder = _parent(self._mark)
         self._make_folders(folder)
-        self._take(os.O_CREAT)
-        self._fs.pwrite(self._descriptor, json.dumps(asdict(aim)).encode() + b"\n", 0)
-        self._fs.fsync(self._descriptor)
-        self._sync_upwards(folder, f"{self.spool}")
+        try:
+            self._take(os.O_CREAT)
+            self._fs.pwrite(self._descriptor, json.dumps(asdict(aim)).encode() + b"\n", 0)
+            self._fs.fsync(self._descriptor)
+            self._sync_upwards(folder, f"{self.spool}")
+        except BlockingIOError:
+            raise
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._fs.unlink(self._mark)
+            raise
 
     def unmark(self) -> None:
         """Remove the mark, and let go of it; and the folder of links, which is empty."""

@@ -112,10 +112,10 @@ class Seen:
 
     @property
     def count(self) -> int:
-        """DICOM files of the folder to be registered, as CUBE counts them."""
+        """DICOM files of the folder to be registered, as CUBE counts them once all have their names."""
         if self.elsewhere is not None:
             return self.elsewhere
-        return sum(name.endswith(".dcm") for name in self.files)
+        return sum(name.endswith(".dcm") for name in self.files.keys() | self.links.keys())
 
     @property
     def unlinked(self) -> AbstractSet[str]:

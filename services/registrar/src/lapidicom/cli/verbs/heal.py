@@ -130,7 +130,7 @@ async def _heal(
     seen = await healing.look()
     step = next_step(seen, aim)
     stop = step if isinstance(step, Stop) else None
-    if stop is None and seen.count:
+    if stop is None and not seen.is_marked:
         await of_volume(partial(message_of, hold.root, aim.folder, hold.uid))
     is_wanted = fix and stop is None
     if not (is_wanted and shell.output.json):
