@@ -105,7 +105,7 @@ def test_an_accession_number_is_looked_for_only_where_that_is_asked_for(tmp_path
 def test_a_record_behind_the_mark_is_not_relayed(tmp_path: Path) -> None:
     write(tmp_path, LIVES[0], instance(1), instance(2), mark=1)
     [story] = look(tmp_path, "1.2.3.1.2").instances
-    story.judge(sees_cube=True)
+    story.judge(sees_cube=True, sees_volume=False)
     assert story.state is State.NOT_RELAYED
 
 

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from lapidicom.cli.trace.story import (
-    MOST_EVENTS,
     Detail,
     Event,
     InCube,
@@ -73,7 +72,7 @@ CASES = [
 
 @pytest.mark.parametrize(("one", "sees_cube", "state"), CASES)
 def test_the_state_of_an_instance(one: Instance, sees_cube: bool, state: State) -> None:
-    one.judge(sees_cube=sees_cube)
+    one.judge(sees_cube=sees_cube, sees_volume=False)
     assert one.state is state
 
 
@@ -104,22 +103,17 @@ def test_instances_are_counted_by_state_the_worst_first() -> None:
     [
         (known(event(), size=10), "There is no file on the volume."),
         (known(event(), size=10, file_size=7), "Its file has 7 bytes, 10 were recorded."),
-        (known(event(), events_omitted=3), "3 events in the middle are left out"),
         (known(event(), cube=InCube()), "CUBE: registered, but CUBE does not find its file"),
         (known(event(), cube=REGISTERED), "CUBE: http://cube/1/"),
     ],
 )
 def test_what_is_odd_about_an_instance_is_said(one: Instance, line: str) -> None:
-    assert line in Detail(**dict(one), sees_volume=True).headline()
+    one.judge(sees_cube=True, sees_volume=True)
+    assert line in Detail(**dict(one)).headline()
 
 
 def test_of_a_volume_that_is_not_visible_nothing_is_said() -> None:
-    lines = list(Detail(**dict(known(event(), size=10)), sees_volume=False).headline())
-    assert lines == ["SOP Instance 1.2 of PACS A: unknown", State.UNKNOWN.meaning]
-
-
-def test_of_endless_receptions_the_first_and_the_last_are_kept() -> None:
-    one = known()
-    for number in range(MOST_EVENTS + 50):
-        one.add(event(second=number % 60))
-    assert (len(one.events), one.events_omitted) == (MOST_EVENTS, 50)
+    one = known(event(), size=10)
+    one.judge(sees_cube=True, sees_volume=False)
+    lines = list(Detail(**dict(one)).headline())
+    assert lines == ["SOP Instance 1.2 of PACS A: waiting", State.WAITING.meaning]

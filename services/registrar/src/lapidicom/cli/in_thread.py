@@ -25,15 +25,6 @@ class Pulse:
         """Say that the work goes on."""
         self.last = time.monotonic()
 
-    def beating(self, advance: Callable[[int], None]) -> Callable[[int], None]:
-        """The same function, of which each call is a sign of life."""
-
-        def beat(count: int) -> None:
-            self.beat()
-            advance(count)
-
-        return beat
-
 
 async def in_thread(function: Callable[[], T], seconds: float, pulse: Pulse | None = None) -> T:
     """Run a function; after `seconds` it is left to itself.

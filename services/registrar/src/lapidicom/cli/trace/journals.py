@@ -1,11 +1,11 @@
 """What the journals of a spool tell of one UID or accession number: instances, refusals, associations."""
 
 import json
-from collections.abc import Mapping
+from collections import defaultdict
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from lapidicom.cli.trace.story import AssociationEnd, Event, Instance, Kind, Trace
 from lapidicom.common.instance.errors import PathError
@@ -17,20 +17,7 @@ _SEGMENT_OPENED: Final = records.SEGMENT_OPENED.encode()
 _HEAD: Final = 80
 """Bytes of a record within which its kind stands."""
 
-
-class _Message(BaseModel):
-    """The fields of a record that are shown; each may be absent."""
-
-    SOPInstanceUID: str | None = None
-    SeriesInstanceUID: str | None = None
-    pacs_name: str = ""
-    calling_ae_title: str = ""
-    path: str = ""
-    size: int | None = None
-
-
-_Instances = dict[tuple[str, str, str], Instance]
-"""By PACS, SOPInstanceUID (a refusal may not tell it) and path (no refusal does)."""
+_OF_INSTANCE: Final = ("SOPInstanceUID", "SeriesInstanceUID", "pacs_name", "path", "size")
 
 
 def search(survey: Survey, trace: Trace) -> list[Instance]:
@@ -40,7 +27,7 @@ def search(survey: Survey, trace: Trace) -> list[Instance]:
         OSError: they cannot be read.
     """
     texts = {json.dumps(trace.uid, ensure_ascii=one).encode() for one in (True, False)}
-    instances: _Instances = {}
+    found: list[Instance] = []
     for entry in survey.entries(
         lambda line: any(text in line for text in texts) or _SEGMENT_OPENED in line[:_HEAD]
     ):
@@ -51,48 +38,55 @@ def search(survey: Survey, trace: Trace) -> list[Instance]:
         elif trace.is_about(fields):
             try:
                 if kind in {records.INSTANCE_RECEIVED, records.INSTANCE_REFUSED}:
-                    _add(instances, entry, fields)
+                    found.append(_instance(entry))
                 elif kind == records.SERIES_ENDED:
                     trace.associations.append(AssociationEnd.model_validate(fields))
             except ValidationError:
                 trace.journal_segments_with_bad_lines += 1
     trace.journal_segments_with_bad_lines += survey.bad_places
-    return _merged(instances)
+    return _merged(found)
 
 
-def _merged(instances: _Instances) -> list[Instance]:
-    """All: a refusal belongs to the instance that was received under the same UID, if any."""
-    received: dict[tuple[str, str], list[Instance]] = {}
-    for (pacs, uid, path), one in instances.items():
-        if uid and path:
-            received.setdefault((pacs, uid), []).append(one)
-    for (pacs, uid, path), refused in list(instances.items()):
-        same = [] if path else received.get((pacs, uid), [])
-        for one in same:
-            for event in refused.events:
-                one.add(event)
-            one.events_omitted += refused.events_omitted
-        if same:
-            del instances[pacs, uid, path]
-    for one in instances.values():  # of several journals
-        one.events.sort(key=lambda event: event.when.timestamp() if event.when else 0.0)
-    return sorted(instances.values(), key=lambda one: (one.pacs_name, one.path, one.SOPInstanceUID))
-
-
-def _add(instances: _Instances, entry: SurveyedRecord, fields: Mapping[str, Any]) -> None:
-    message, is_received = _Message.model_validate(fields), entry.record.kind == records.INSTANCE_RECEIVED
-    uid, pacs = message.SOPInstanceUID or "", message.pacs_name
-    if not is_received:
-        with suppress(PathError):
-            pacs = pacs_name(message.calling_ae_title)
-    made = Instance(SOPInstanceUID=uid, pacs_name=pacs, path=message.path, events=[])
-    one = instances.setdefault((pacs, uid, message.path), made)
-    one.SeriesInstanceUID = message.SeriesInstanceUID or one.SeriesInstanceUID
-    one.size = message.size
+def _instance(entry: SurveyedRecord) -> Instance:
+    """What one record tells: an instance, to which one thing happened."""
+    fields = entry.record.fields()
+    one = Instance.model_validate(
+        {name: fields[name] for name in _OF_INSTANCE if fields.get(name) is not None}
+    )
+    is_received = entry.record.kind == records.INSTANCE_RECEIVED
     happened = {
         "event": Kind.RECEIVED if is_received else Kind.REFUSED,
         "when": fields.get("received_at" if is_received else "refused_at"),
         "receiver": entry.receiver_id,
         "relay": entry.relay if is_received else None,
     }
-    one.add(Event.model_validate({**fields, **happened}))
+    one.events = [Event.model_validate({**fields, **happened})]
+    with suppress(PathError):
+        one.pacs_name = one.pacs_name or pacs_name(one.events[0].calling_ae_title)
+    return one
+
+
+def _merged(found: list[Instance]) -> list[Instance]:
+    """Each instance once, by its path; a refusal belongs to what was received under the same UID, if any."""
+    by_path: dict[str, Instance] = {}
+    received: defaultdict[tuple[str, str], list[Instance]] = defaultdict(list)
+    refused: dict[tuple[str, str], Instance] = {}
+    for one in found:
+        name = one.pacs_name, one.SOPInstanceUID
+        known = by_path.setdefault(one.path, one) if one.path else refused.setdefault(name, one)
+        if known is not one:
+            known.events += one.events
+            known.size, known.SeriesInstanceUID = one.size, one.SeriesInstanceUID or known.SeriesInstanceUID
+        elif one.path:
+            received[name].append(one)
+    alone = []
+    for name, one in refused.items():
+        same = received[name] if one.SOPInstanceUID else []
+        for other in same:
+            other.events += one.events
+        if not same:
+            alone.append(one)
+    merged = [*by_path.values(), *alone]
+    for one in merged:  # of several journals
+        one.events.sort(key=lambda event: event.when.timestamp() if event.when else 0.0)
+    return merged

@@ -14,9 +14,6 @@ from lapidicom.cli.times import moment
 from lapidicom.common.c_find import Count, NoCount
 from lapidicom.common.journal.survey import RelayState
 
-MOST_EVENTS: Final = 200
-"""Of one instance; what lies between the first and the last ones is only counted."""
-
 
 class Subject(StrEnum):
     """What is traced, as the journals, CUBE or a dead letter have it; the smallest thing first."""
@@ -29,11 +26,9 @@ class Subject(StrEnum):
 
 
 class State(StrEnum):
-    """Where an instance is, in the order in which a series is as bad as its worst instance.
+    """Where an instance is, the worst first, with the exit status of `lapidicom trace` and what it means.
 
-    Attributes:
-        exit_status: of `lapidicom trace`; 2 and 3 mean what they mean everywhere.
-        meaning: for people.
+    2 and 3 mean what they mean everywhere.
     """
 
     exit_status: int
@@ -42,8 +37,7 @@ class State(StrEnum):
     def __new__(cls, value: str, exit_status: int, meaning: str) -> Self:
         """A state, with what belongs to it."""
         state = str.__new__(cls, value)
-        state._value_ = value
-        state.exit_status, state.meaning = exit_status, meaning
+        state._value_, state.exit_status, state.meaning = value, exit_status, meaning
         return state
 
     DEAD_LETTER = "dead letter", 12, "It could not be registered."
@@ -70,8 +64,6 @@ _RELAYS: Final = {
     RelayState.NEVER_ANSWERED_OR_RELAYED: "relayed if its file was whole, else never answered",
     RelayState.SET_ASIDE: "set aside: no message can be made of it",
 }
-
-
 _EXPLAINED: Final = (State.UNKNOWN, State.STORED, State.SET_ASIDE, State.NOT_RELAYED)
 
 OfPacs = Mapping[str, Count] | NoCount
@@ -134,35 +126,33 @@ class Instance(Answer):
     """All that is known of one instance from one PACS, filed under one path.
 
     `SOPInstanceUID` is empty if a refusal did not tell it, `path` (patient data) if it was only refused;
-    `size` is as last recorded, `file_size` that of the file on the volume, if there is one.
+    `size` is as last recorded, `file_size` that of the file on the volume, if there is one; `note` says what
+    is odd about the file.
     """
 
     model_config = ConfigDict(frozen=False)
     shown: ClassVar[tuple[str, ...]] = (
-        *("SOPInstanceUID", "pacs_name", "state", "file_size", "cube", "dead_letters"),
+        *("SOPInstanceUID", "pacs_name", "state", "file_size", "note", "cube", "dead_letters"),
     )
 
-    SOPInstanceUID: Annotated[str, Display("instance")]
+    SOPInstanceUID: Annotated[str, Display("instance")] = ""
     SeriesInstanceUID: Annotated[str, Display("series")] = ""
     pacs_name: Annotated[str, Display("PACS")] = ""
     path: str = Field(default="", repr=False)
     state: State = State.UNKNOWN
     size: int | None = None
     file_size: Annotated[int | None, Display("bytes on the volume", right=True)] = None
+    note: str = ""
     cube: Annotated[InCube | None, Display("CUBE")] = None
     dead_letters: list[Letter] = []
     events: Annotated[list[Event], Display("")] = []
-    events_omitted: int = 0
 
-    def add(self, event: Event) -> None:
-        """Note what happened; the first and the last events are kept."""
-        self.events.append(event)
-        if len(self.events) > MOST_EVENTS:
-            del self.events[MOST_EVENTS // 2]
-            self.events_omitted += 1
-
-    def judge(self, *, sees_cube: bool) -> None:
+    def judge(self, *, sees_cube: bool, sees_volume: bool) -> None:
         """Say where it is now; without CUBE nobody guesses whether it is registered."""
+        if self.path and sees_volume and self.file_size is None:
+            self.note = "There is no file on the volume."
+        elif None not in (self.size, self.file_size) and self.size != self.file_size:
+            self.note = f"Its file has {self.file_size} bytes, {self.size} were recorded."
         relays = {event.relay for event in self.events if event.event is Kind.RECEIVED}
         if self.cube is not None:
             self.state = State.REGISTERED
@@ -187,21 +177,13 @@ class Detail(Instance):
         *("SeriesInstanceUID", "path", "file_size", "dead_letters", "events"),
     )
 
-    sees_volume: bool
-
     def headline(self) -> Iterator[str]:
         """Which instance, its state, what that means, and what is odd about its file."""
         uid, pacs = self.SOPInstanceUID or "unknown", self.pacs_name or "unknown"
         yield f"SOP Instance {uid} of PACS {pacs}: {self.state}"
         yield self.state.meaning
-        if self.cube is not None:
-            yield f"CUBE: {self.cube}"
-        if self.path and self.sees_volume and self.file_size is None:
-            yield "There is no file on the volume."
-        elif None not in (self.size, self.file_size) and self.size != self.file_size:
-            yield f"Its file has {self.file_size} bytes, {self.size} were recorded."
-        if self.events_omitted:
-            yield f"{self.events_omitted} events in the middle are left out"
+        yield from [f"CUBE: {self.cube}"] if self.cube is not None else []
+        yield from filter(None, [self.note])
 
 
 class AssociationEnd(Answer):
@@ -316,8 +298,9 @@ class Trace(Answer):
             limit: of the instances; 0: all.
             mask: of their paths.
         """
+        sees = {f"sees_{who.lower()}": who not in self.not_visible for who in ("CUBE", "volume")}
         for one in self.instances:
-            one.judge(sees_cube="CUBE" not in self.not_visible)
+            one.judge(**sees)
             one.path = mask(one.path) if one.path else ""
         self.instances.sort(key=lambda one: (one.pacs_name, one.path, one.SOPInstanceUID))
         states = [one.state for one in self.instances]

@@ -8,6 +8,7 @@ import errno
 import os
 import re
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -23,20 +24,13 @@ from lapidicom.cli.letter import DeadLetter, short_id
 from lapidicom.cli.masking import masked_path
 from lapidicom.cli.queues import waiting
 from lapidicom.cli.shell import Because, Limit, Shell, ShowPhi, command
+from lapidicom.cli.survey import read_journals
 from lapidicom.cli.third_count import Pacs
 from lapidicom.cli.trace.journals import search
-from lapidicom.cli.trace.story import (
-    Detail,
-    InCube,
-    Instance,
-    Letter,
-    Subject,
-    Trace,
-)
+from lapidicom.cli.trace.story import Detail, InCube, Instance, Letter, Subject, Trace
 from lapidicom.common.broker import BrokerError
 from lapidicom.common.instance.path import PACS_ROOT
 from lapidicom.common.instance.tags import is_uid
-from lapidicom.common.journal.survey import Survey
 from lapidicom.common.messages import SeriesReceived
 from lapidicom.common.settings import CubeSection, PacsSection
 
@@ -83,7 +77,7 @@ async def trace(
         shell.output.show(found)
     else:
         for one in found.instances:
-            shell.output.show(Detail(**dict(one), sees_volume="volume" not in found.not_visible))
+            shell.output.show(Detail(**dict(one)))
         for line in found.surroundings():
             shell.output.text(line)
     shell.more(found.instances_not_shown)
@@ -142,13 +136,10 @@ class _Gathering:
         return self._by_path[path]
 
     async def _read_journals(self, spool: Path) -> None:
-        pulse = Pulse()
         if not await of_volume(spool.is_dir):
             raise FileNotFoundError(errno.ENOENT, "there is no folder", str(spool))
-        total = await of_volume(Survey(spool).size)
-        with self._shell.output.progress("reading journals", total) as advance:
-            survey = Survey(spool, pulse.beating(advance))
-            self._trace.instances = await of_volume(partial(search, survey, self._trace), pulse)
+        look = partial(search, trace=self._trace)
+        self._trace.instances = await read_journals(self._shell.output, spool, look)
         self._by_path = {one.path: one for one in self._trace.instances if one.path}
 
     async def _ask_rabbitmq(self, retry_delays: tuple[int, ...]) -> None:
@@ -158,11 +149,9 @@ class _Gathering:
                 async for letter, _ in letters:
                     if not self._trace.is_about(letter.fields):
                         continue
-                    told = _letter(letter)
-                    if letter.type == SeriesReceived.TYPE or not letter.path:
-                        self._trace.dead_letters_of_series.append(told)
-                    else:
-                        self._at(letter.path, letter.uid("SeriesInstanceUID")).dead_letters.append(told)
+                    of_series = letter.type == SeriesReceived.TYPE or not letter.path
+                    one = None if of_series else self._at(letter.path, letter.uid("SeriesInstanceUID"))
+                    (one.dead_letters if one else self._trace.dead_letters_of_series).append(_letter(letter))
 
     async def _ask_cube(self, section: CubeSection) -> None:
         async with catalogue(section, _REQUESTS_A_SECOND) as cube:
@@ -217,20 +206,15 @@ class _Gathering:
                 for name in _files(root / folder):
                     self._at(f"{folder}/{name}", self._trace.uid)
         for path, one in self._by_path.items():
-            one.file_size = _size(root / path)
+            with suppress(FileNotFoundError, NotADirectoryError):
+                one.file_size = (root / path).stat().st_size
             pulse.beat()
 
 
 def _letter(letter: DeadLetter) -> Letter:
-    return Letter(
-        id=letter.id,
-        died_at=letter.died_at,
-        reason=letter.reason,
-        http_status=letter.http_status,
-        attempts=letter.attempts,
-        meaning=cause_of(letter.reason).meaning,
-        remedy=remedy(letter.reason, short_id(letter.id)),
-    )
+    told = {name: getattr(letter, name) for name in ("id", "died_at", "reason", "http_status", "attempts")}
+    what_to_do = remedy(letter.reason, short_id(letter.id))
+    return Letter(**told, meaning=cause_of(letter.reason).meaning, remedy=what_to_do)
 
 
 def _files(folder: Path) -> list[str]:
@@ -240,10 +224,3 @@ def _files(folder: Path) -> list[str]:
             return [one.name for one in entries if _FILE.fullmatch(one.name) and one.is_file()]
     except FileNotFoundError:
         return []
-
-
-def _size(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except (FileNotFoundError, NotADirectoryError):
-        return None
