@@ -1,13 +1,12 @@
 """What a replay makes of each dead letter, with which edits and headers; and what it answers. Pure."""
 
 import json
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
-from pydantic import ConfigDict, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from lapidicom.cli.answers import HIDDEN, NUMBER, Answer, Display
 from lapidicom.cli.letter import DeadLetter
@@ -48,7 +47,6 @@ STOP_AT: Final = 10
 Edits = Mapping[str, str | None]
 """New values of fields; None takes a field away."""
 
-
 Change = tuple[str, object, object]
 """A field of a message, before and after; None where it is absent. Patient data."""
 
@@ -57,60 +55,32 @@ class NotEditable(Exception):
     """A message cannot be edited; the text says why, without a value."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Plan:
-    """Decides for each dead letter; one plan sees them all, then a second one, made `anew`, sends them.
-
-    Under the lock nothing leaves the queue but by this replay, so that both meet the same letters in the same
-    order, and no list of them is kept.
+    """Decides for each dead letter, alike at each walk.
 
     Attributes:
         is_meant: the operator's filters.
         edits: new values of fields.
         replay: id of this replay; what came back from it is not taken again.
-        first: take no more than so many; 0 takes all.
-        letters: all dead letters that were seen.
-        reasons: of those that are replayed, with counts.
-        not_editable: why some are left as they are, with counts: the edit does not fit them.
-        edited: how many are edited.
-        changes: examples: field, value before and after. Patient data.
     """
 
     is_meant: Callable[[DeadLetter], bool]
     edits: Edits
     replay: str
-    first: int = 0
-    letters: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
-    not_editable: Counter[str] = field(default_factory=Counter)
-    edited: int = 0
-    changes: list[Change] = field(default_factory=list)
 
-    @property
-    def selected(self) -> int:
-        """How many are replayed."""
-        return self.reasons.total()
+    def envelope(self, letter: DeadLetter) -> tuple[Envelope, Sequence[Change]] | None:
+        """What is sent in place of a letter, and what is changed in it; None leaves it as it is.
 
-    def anew(self) -> "Plan":
-        """The same for a second walk."""
-        return Plan(self.is_meant, self.edits, self.replay, self.first)
-
-    def take(self, letter: DeadLetter) -> Envelope | None:
-        """What is sent in place of the next letter; None leaves it as it is."""
-        self.letters += 1
-        is_over = self.first and self.selected >= self.first
-        if is_over or letter.headers.get(REPLAY) == self.replay or not self.is_meant(letter):
+        Raises:
+            NotEditable: the edits do not fit it, and it is left as it is.
+        """
+        if letter.headers.get(REPLAY) == self.replay or not self.is_meant(letter):
             return None
-        try:
-            body, changes = edit(letter, self.edits)
-        except NotEditable as error:
-            self.not_editable[str(error)] += 1
-            return None
-        self.reasons[letter.reason] += 1
-        self.edited += bool(changes)
-        self.changes.extend(changes[: max(0, _EXAMPLES - len(self.changes))])
+        body, changes = edit(letter, self.edits)
         headers = replayed(letter, self.replay, [name for name, _, _ in changes])
-        return Envelope(EXCHANGE, WORK_QUEUE, letter.type, letter.version, letter.lapidicom_id, body, headers)
+        version, name = letter.version, letter.lapidicom_id
+        return Envelope(EXCHANGE, WORK_QUEUE, letter.type, version, name, body, headers), changes
 
 
 class Edit(Answer):
@@ -145,18 +115,28 @@ class Replayed(Answer):
     returned: dict[str, int] = {}
     stopped: Annotated[bool, HIDDEN] = False
     canary_failed: Annotated[bool, HIDDEN] = False
+    show_phi: Annotated[bool, Field(exclude=True), HIDDEN] = False
 
-    def note(self, plan: Plan, *, show_phi: bool) -> None:
-        """Take over what a plan has seen; values are masked unless patient data is shown."""
+    def see(self, letter: DeadLetter, plan: Plan, first: int) -> None:
+        """Count a letter, as a replay of the `first` ones (0: all) will take it or leave it."""
+        self.letters += 1
+        if first and self.selected >= first:
+            return
+        try:
+            taken = plan.envelope(letter)
+        except NotEditable as error:
+            self.not_editable[str(error)] = self.not_editable.get(str(error), 0) + 1
+            return
+        if taken is None:
+            return
+        self.selected += 1
+        self.reasons[letter.reason] = self.reasons.get(letter.reason, 0) + 1
+        self.edited += bool(taken[1])
+        for name, before, after in taken[1][: _EXAMPLES - len(self.edits)]:
+            self.edits.append(Edit(field=name, before=self._value(before), after=self._value(after)))
 
-        def shown(value: object) -> str:
-            return "(absent)" if value is None else repr(value) if show_phi else MASK
-
-        self.letters, self.selected, self.edited = plan.letters, plan.selected, plan.edited
-        self.reasons = dict(plan.reasons.most_common())
-        self.not_editable = dict(plan.not_editable.most_common())
-        changes = plan.changes
-        self.edits = [Edit(field=name, before=shown(old), after=shown(new)) for name, old, new in changes]
+    def _value(self, value: object) -> str:
+        return "(absent)" if value is None else repr(value) if self.show_phi else MASK
 
     @property
     def is_good(self) -> bool:

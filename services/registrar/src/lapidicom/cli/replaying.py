@@ -6,8 +6,8 @@ letter. A crash between the two leaves it in both, and a registration that comes
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Annotated, Final
 
@@ -21,14 +21,12 @@ from lapidicom.cli.in_flight import InFlight
 from lapidicom.cli.letter import DeadLetter, read_letter
 from lapidicom.cli.output import Advance
 from lapidicom.cli.queues import Held, Reading, acknowledge, reading, ready
-from lapidicom.cli.replay_plan import REPLAY, STOP_AT, Plan, Replayed
+from lapidicom.cli.replay_plan import REPLAY, STOP_AT, NotEditable, Plan, Replayed
 from lapidicom.cli.shell import Shell
 from lapidicom.cli.times import parse_rate
 from lapidicom.common.broker import BrokerError, Envelope, Publisher
 from lapidicom.common.messages import InstanceStored
 from lapidicom.common.topology import DEAD_LETTER_QUEUE
-
-Chosen = tuple[Held, DeadLetter, Envelope]
 
 HELD: Final = 1000
 """Letters that one consumer may hold: bounds the memory, however many are passed over."""
@@ -57,6 +55,7 @@ ASKED_AT_ONCE: Final = 50
 class Options:
     """How the operator wants it done."""
 
+    first: Annotated[int, typer.Option(min=0, help="Only so many, the oldest; 0: all.")] = 0
     canary: Annotated[
         int,
         typer.Option(min=0, help="Replay so many first; go on only if CUBE then has them. Needs CHRIS_URL."),
@@ -95,17 +94,18 @@ async def replay_letters(
         publisher = await stack.enter_async_context(shell.publishing())
         locked = await stack.enter_async_context(AsyncExitStack())
         await locked.enter_async_context(lock(link))
-        await see(link, plan)
-        shell.output.text(f"replay {plan.replay}: {plan.selected} of {plan.letters} dead letters")
-        if not plan.selected:
+        await see(link, plan, options.first, done)
+        shell.output.text(f"replay {plan.replay}: {done.selected} of {done.letters} dead letters")
+        if not done.selected:
             return
-        after = await stack.enter_async_context(shell.audited(because, what, plan.selected))
-        advance = stack.enter_context(shell.output.progress("replayed", plan.selected))
+        after = await stack.enter_async_context(shell.audited(because, what, done.selected))
+        advance = stack.enter_context(shell.output.progress("replayed", done.selected))
         run = _Replay(shell, link, publisher, cube, plan, options, advance, done)
         try:
             if await run.send():
                 await locked.aclose()  # the others may look while this one waits
-                await run.wait(run.look_under_lock)
+                run.has_lock = False
+                await run.wait()
         except BrokerError as error:
             raise OperatorError(
                 f"RabbitMQ failed after {done.sent} were replayed ({error})",
@@ -113,7 +113,7 @@ async def replay_letters(
                 "a second registration does no harm",
             ) from error
         except BaseException:
-            left = f"{done.sent} of {plan.selected} replayed; the others are dead letters still"
+            left = f"{done.sent} of {done.selected} replayed; the others are dead letters still"
             shell.output.warn(f"replay {plan.replay}: {left}")
             raise
         finally:
@@ -123,16 +123,20 @@ async def replay_letters(
             after |= {name: True for name in ("canary_failed", "stopped") if getattr(done, name)}
 
 
-async def see(link: AbstractConnection, plan: Plan) -> None:
-    """Let a plan see all dead letters; the lock is the caller's."""
+async def see(link: AbstractConnection, plan: Plan, first: int, done: Replayed) -> None:
+    """Count what a replay of the `first` ones (0: all) will do; the lock is the caller's."""
     async with walk(link) as letters:
         async for letter, _ in letters:
-            plan.take(letter)
+            done.see(letter, plan, first)
+    for counts in (done.reasons, done.not_editable):
+        largest_first = Counter(counts).most_common()
+        counts.clear()
+        counts.update(largest_first)
 
 
 @dataclass
 class _Replay:
-    """One replay of what a plan has seen.
+    """One replay of what was seen.
 
     The lock is that of `link`; the publisher has another connection. Without `cube` nobody asks for outcomes.
     `new` dead letters came since the start, as far as is known. `waiting` are the paths of those whose end is
@@ -147,20 +151,21 @@ class _Replay:
     options: Options
     advance: Advance
     done: Replayed
+    has_lock: bool = True
     new: int = 0
     waiting: dict[str, str] = field(default_factory=dict)
     returned: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Nothing is sent yet."""
-        self._again, self._rate, self._expects = self.plan.anew(), Rate(self.options.rate or 0.0), True
+        self._rate, self._expects = Rate(self.options.rate or 0.0), True
 
     async def send(self) -> bool:
         """The canary, then the rest; whether there is an outcome to wait for."""
         done, options = self.done, self.options
         if options.canary:
-            await self._send(first=options.canary)
-            await self.wait(self.look)
+            await self._send(min(options.canary, done.selected))
+            await self.wait()
             if self.returned or self.waiting:
                 done.canary_failed = True
                 return False
@@ -168,9 +173,9 @@ class _Replay:
         excused = 0
         while True:
             stop_at = None if options.keep_going else STOP_AT + excused
-            await self._send(stop_at=stop_at)
+            await self._send(done.selected, stop_at)
             if self.new:
-                self._came_back(await self.look())
+                await self._look()
             if stop_at is None or self.new < stop_at:
                 return options.wait
             if len(self.returned) >= STOP_AT:
@@ -178,9 +183,8 @@ class _Replay:
                 return options.wait
             excused = self.new - len(self.returned)  # these have nothing to do with this replay
 
-    async def _send(self, first: int = 0, stop_at: int | None = None) -> None:
-        """Send so many of the rest, or all, until so many new dead letters have come."""
-        goal = min(self.done.sent + first, self.plan.selected) if first else self.plan.selected
+    async def _send(self, goal: int, stop_at: int | None = None) -> None:
+        """Send until so many are sent in all, or so many new dead letters have come."""
         while not await self._session(goal, stop_at):
             pass
 
@@ -188,7 +192,7 @@ class _Replay:
         """Walk through what remains; false if the letters were only given back for a moment."""
         loop = asyncio.get_running_loop()
         began = looked = loop.time()
-        taken, remaining = self.done.sent, self.plan.letters - self.done.sent
+        taken, remaining = self.done.sent, self.done.letters - self.done.sent
         depth = await ready(self.link, DEAD_LETTER_QUEUE)
         async with reading(self.link, DEAD_LETTER_QUEUE, depth, most=HELD, reserve=HELD // 2) as letters:
             async with InFlight(BATCHES) as flight:
@@ -207,19 +211,18 @@ class _Replay:
             await self._count_new(letters, remaining)
         return True
 
-    async def _gather(self, letters: Reading, remaining: int, most: int) -> list[Chosen]:
+    async def _gather(
+        self, letters: Reading, remaining: int, most: int
+    ) -> list[tuple[Held, DeadLetter, Envelope]]:
         """The next batch; with a rate what goes in a second."""
-        batch: list[Chosen] = []
+        batch: list[tuple[Held, DeadLetter, Envelope]] = []
         most = min(most, BATCH, max(1, int(self.options.rate or BATCH)))
-        while len(batch) < most and letters.received < remaining:
-            held = await letters.next()
-            if held is None:
-                break
+        while len(batch) < most and letters.received < remaining and (held := await letters.next()):
             letter = read_letter(held.body, held.properties)
-            envelope = self._again.take(letter)
-            if envelope is not None:
-                await self._rate.turn()
-                batch.append((held, letter, envelope))
+            with suppress(NotEditable):
+                if taken := self.plan.envelope(letter):
+                    await self._rate.turn()
+                    batch.append((held, letter, taken[0]))
         return batch
 
     async def _count_new(self, letters: Reading, remaining: int) -> None:
@@ -230,7 +233,7 @@ class _Replay:
         arrived = letters.arrived
         self.new = max(self.new, await ready(self.link, DEAD_LETTER_QUEUE) - (remaining - arrived))
 
-    async def _send_batch(self, batch: Sequence[Chosen]) -> None:
+    async def _send_batch(self, batch: Sequence[tuple[Held, DeadLetter, Envelope]]) -> None:
         publishes = (self.publisher.publish(envelope) for _, _, envelope in batch)
         results = await asyncio.gather(*publishes, return_exceptions=True)
         confirmed = [one for one, error in zip(batch, results, strict=True) if error is None]
@@ -245,54 +248,35 @@ class _Replay:
         for error in filter(None, results):
             raise error
 
-    async def wait(self, look: Callable[[], Awaitable[dict[str, str]]]) -> None:
-        """Ask CUBE until the end of each is known, or so long.
-
-        Args:
-            look: which are dead letters again; asked only where the depth of their queue has changed.
-        """
+    async def wait(self) -> None:
+        """Ask CUBE until the end of each is known, or so long."""
         loop, done, cube = asyncio.get_running_loop(), self.done, self.cube
         if cube is None:
             return
         until, depth = loop.time() + self.options.wait_seconds, -1
         with self.shell.output.progress("registered", len(self.waiting)) as advance:
             while True:
-                seen = await ready(self.link, DEAD_LETTER_QUEUE)
-                if seen != depth:
-                    self._came_back(await look())
+                if (seen := await ready(self.link, DEAD_LETTER_QUEUE)) != depth:
+                    await self._look()
                     depth = seen
                 asked = list(self.waiting.items())[:ASKED_AT_ONCE]
                 registered = [name for name, path in asked if await cube.is_registered(path)]
-                for name in registered:
-                    del self.waiting[name]
+                for name, path in asked:  # those that wait for long let the others have their turn
+                    if self.waiting.pop(name, None) and name not in registered:
+                        self.waiting[name] = path
                 done.registered = (done.registered or 0) + len(registered)
                 advance(len(registered))
                 if not self.waiting or loop.time() >= until:
                     break
                 if not registered:
-                    for name, path in asked:  # these may wait for long: let the others have their turn
-                        self.waiting[name] = self.waiting.pop(name, path)
                     await asyncio.sleep(POLL_SECONDS)
-        self._came_back(await look())
+        await self._look()
 
-    async def look(self) -> dict[str, str]:
-        """Which messages of this replay are dead letters again, with reasons; the lock is the caller's."""
-        async with walk(self.link) as letters:
-            return {
-                letter.id: letter.reason
-                async for letter, _ in letters
-                if letter.headers.get(REPLAY) == self.plan.replay
-            }
-
-    async def look_under_lock(self) -> dict[str, str]:
-        """The same, if no other operator is at the dead letters; else what is known already."""
-        try:
-            async with lock(self.link):
-                return await self.look()
-        except Busy:
-            return self.returned
-
-    def _came_back(self, returned: dict[str, str]) -> None:
-        self.returned |= returned
-        for name in returned:
-            self.waiting.pop(name, None)
+    async def _look(self) -> None:
+        """See which messages of this replay are dead letters again, if no other operator is at them."""
+        with suppress(Busy):
+            async with nullcontext() if self.has_lock else lock(self.link), walk(self.link) as letters:
+                async for letter, _ in letters:
+                    if letter.headers.get(REPLAY) == self.plan.replay:
+                        self.returned[letter.id] = letter.reason
+                        self.waiting.pop(letter.id, None)

@@ -23,7 +23,6 @@ async def replay(
     filters: Filters,
     options: Options,
     every: Annotated[bool, typer.Option("--all", help="All dead letters, in place of filters.")] = False,
-    first: Annotated[int, typer.Option(min=0, help="Only so many, the oldest; 0: all.")] = 0,
     dry_run: DryRun = False,
     given: Annotated[
         list[str] | None,
@@ -47,15 +46,14 @@ async def replay(
         edits = read_edits(given or (), unset or ())
     except ValueError as error:
         raise OperatorError(str(error)) from None
-    plan = Plan(filters.matches, edits, run_id(), first)
-    answer = Replayed(replay=plan.replay, dry_run=dry_run)
+    plan = Plan(filters.matches, edits, run_id())
+    answer = Replayed(replay=plan.replay, dry_run=dry_run, show_phi=show_phi)
     what = f"{filters or '--all'} {' '.join(f'--set {name}' for name in edits)}"
     if dry_run:
         seeing = shell.seeing_patient_data(show_phi, because, f"{what} --dry-run")
         async with seeing, shell.connection() as link, lock(link):
-            await see(link, plan)
+            await see(link, plan, options.first, answer)
     else:
         await replay_letters(shell, plan, options, because, what + " --show-phi" * show_phi, answer)
-    answer.note(plan, show_phi=show_phi)
     shell.output.show(answer)
     return ExitStatus.OK if dry_run or answer.is_good else ExitStatus.FAILED
