@@ -65,7 +65,7 @@ def test_the_status_of_what_never_got_an_answer_is_none() -> None:
         (("--status", "4xx"), "'4xx' is no HTTP status: give a number such as 400"),
         (("--where", "Modality"), "'Modality' is no KEY=VALUE: give, say, Modality=MR"),
         (("--where", "=MR"), "'=MR' is no KEY=VALUE"),
-        (("--id", ""), "it is empty"),
+        (("--id", ""), "'' is empty"),
     ],
     ids=str,
 )

@@ -40,12 +40,11 @@ RUNBOOK: Final = "docs/runbook.md"
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """What is known about a reason.
+    """What is known about a reason, in two sentences.
 
     Attributes:
         reason: as the dead letter bears it, up to a colon; `http_*` for any status without its own row.
-        meaning: one sentence.
-        remedy: one sentence; ID and REASON stand for the letter's.
+        remedy: ID and REASON stand for the letter's.
     """
 
     reason: str
@@ -225,12 +224,9 @@ def cause_of(reason: str) -> Cause:
 
 
 def remedy(reason: str, letter_id: str, *, of_group: bool = False) -> str:
-    """What to do about a letter, with its id and reason in the commands.
+    """What to do about a letter, with its reason and its id, as an operator types it, in the commands.
 
-    Args:
-        reason: its reason.
-        letter_id: as an operator types it; of a group that of the example.
-        of_group: name all letters of the reason where a command allows it.
+    Of a group the id is that of the example: all letters of the reason are named where a command allows it.
     """
     key, _, names = reason.partition(": ")
     text = cause_of(reason).remedy

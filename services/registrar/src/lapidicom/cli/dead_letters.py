@@ -41,10 +41,10 @@ class Busy(OperatorError):
 async def lock(
     link: AbstractConnection, queue: str = DEAD_LETTER_QUEUE, *, patience: float | None = None
 ) -> AsyncIterator[None]:
-    """Be the only operator who reads the dead letters.
+    """Be the only operator who reads the dead letters, for as long as the connection lives.
 
     Args:
-        link: the connection on which they are read; if it ends, so does the lock.
+        link: the connection on which they are read.
         queue: in which they are.
         patience: seconds to wait for another operator, PATIENCE_SECONDS by default.
 
@@ -55,10 +55,8 @@ async def lock(
     until = asyncio.get_running_loop().time() + (PATIENCE_SECONDS if patience is None else patience)
     while (channel := await _declare(link, f"{queue}.lock")) is None:
         if asyncio.get_running_loop().time() >= until:
-            raise Busy(
-                "another operator is at the dead letters",
-                "wait until that command has ended; the audit log shows which act was begun last",
-            )
+            remedy = "wait until that command has ended; the audit log shows which act was begun last"
+            raise Busy("another operator is at the dead letters", remedy)
         await asyncio.sleep(AGAIN_SECONDS)
     try:
         yield
@@ -81,8 +79,8 @@ async def walk(
     Args:
         link: the connection that has the lock.
         queue: in which they are.
-        most: letters that one consumer may hold; see `reading`.
-        reserve: likewise.
+        most: letters that one consumer may hold.
+        reserve: of these, as of `reading`.
 
     Raises:
         Busy: something else consumes them, and knows nothing of a lock.
@@ -105,18 +103,14 @@ async def look(
 async def _depth_without_readers(link: AbstractConnection, queue: str) -> int:
     """The depth when nobody holds a message; a reader that was just killed is waited for."""
     until = asyncio.get_running_loop().time() + SETTLE_SECONDS
-    while True:
-        found = await count(link, queue)
-        if found is None:
-            raise Refused(f"there is no queue {queue}")
-        if not found.consumers:
-            return found.ready
+    while (found := await count(link, queue)) is not None and found.consumers:
         if asyncio.get_running_loop().time() >= until:
-            raise Busy(
-                f"something else consumes {queue} ({found.consumers} consumers)",
-                "end it: while it reads, nobody else sees all messages",
-            )
+            what = f"something else consumes {queue} ({found.consumers} consumers)"
+            raise Busy(what, "end it: while it reads, nobody else sees all messages")
         await asyncio.sleep(SETTLE_POLL_SECONDS)
+    if found is None:
+        raise Refused(f"there is no queue {queue}")
+    return found.ready
 
 
 async def _declare(link: AbstractConnection, name: str) -> AbstractChannel | None:

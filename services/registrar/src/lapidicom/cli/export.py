@@ -40,13 +40,7 @@ class NoExport(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """One message as it stands in an export.
-
-    Attributes:
-        routing_key: with which it came to its queue.
-        body: as it came.
-        properties: all that are set, with all headers, the broker's included.
-    """
+    """One message as it stands in an export: with all properties and headers, the broker's included."""
 
     routing_key: str
     body: bytes = field(repr=False)
@@ -55,9 +49,8 @@ class Exported:
     @classmethod
     def of(cls, routing_key: str, body: bytes, properties: Basic.Properties) -> "Exported":
         """Take a message as it came."""
-        kept = copy.copy(properties)
-        headers = properties.headers or {}
-        kept.headers = {name: value for name, value in headers.items() if name not in OF_DELIVERIES}
+        kept, headers = copy.copy(properties), properties.headers or {}
+        kept.headers = {name: headers[name] for name in headers if name not in OF_DELIVERIES}
         return cls(routing_key, body, kept)
 
     def line(self) -> str:
@@ -106,9 +99,6 @@ def written(path: Path, form: str = FORMAT) -> Iterator[Callable[[Exported], Non
     Args:
         path: of a file that does not exist.
         form: FORMAT, or OF_QUEUE with the name of another queue.
-
-    Yields:
-        What adds a message.
 
     Raises:
         OperatorError: the file exists, or cannot be written.

@@ -1,11 +1,11 @@
 """Which dead letters are meant: the options that list, replay, export and drop have in common. Pure."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from fnmatch import fnmatchcase
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,23 +16,20 @@ NO_STATUS = "none"
 """--status of what never got an answer."""
 
 
-def _status(text: str) -> str:
-    if text == NO_STATUS or re.fullmatch(r"[1-5][0-9]{2}", text, re.ASCII):
+def _of_form(pattern: str, what: str) -> Callable[[str], str]:
+    """The parser of an option whose text must be of some form."""
+
+    def parse(text: str) -> str:
+        if not re.fullmatch(pattern, text, re.ASCII | re.DOTALL):
+            raise ValueError(f"{text!r} {what}")
         return text
-    raise ValueError(f"{text!r} is no HTTP status: give a number such as 400, or `none`")
+
+    return parse
 
 
-def _given(text: str) -> str:
-    """An empty beginning would fit everything: a script's unset variable must not mean all."""
-    if not text:
-        raise ValueError("it is empty")
-    return text
-
-
-def _pair(text: str) -> str:
-    if not re.match(r"[^=]+=", text):
-        raise ValueError(f"{text!r} is no KEY=VALUE: give, say, Modality=MR")
-    return text
+_status = _of_form(r"[1-5][0-9]{2}|none", "is no HTTP status: give a number such as 400, or `none`")
+_pair = _of_form(r"[^=]+=.*", "is no KEY=VALUE: give, say, Modality=MR")
+_given = _of_form(r".+", "is empty: a script's unset variable must not mean all")
 
 
 Since = Annotated[
@@ -40,9 +37,12 @@ Since = Annotated[
     typer.Option(metavar="TIME", parser=parse_time, help="Not older: 30m, 2h, 3d, or an ISO date, UTC."),
 ]
 
-
 Several = list[str] | None
 """Values of an option that may be given again."""
+
+
+def _option(metavar: str, help_text: str, parser: Callable[[str], Any] | None = None) -> Any:
+    return typer.Option(metavar=metavar, help=help_text, parser=parser)
 
 
 @dataclass(frozen=True)
@@ -50,37 +50,20 @@ class Filters:
     """Everything that is given must fit; of several values of one filter any one."""
 
     reason: Annotated[
-        Several,
-        typer.Option(
-            metavar="REASON", help="Only this reason; `refused` means `refused: path` too. Repeatable."
-        ),
+        Several, _option("REASON", "Only this reason; `refused` means `refused: path` too. Repeatable.")
     ] = None
     status: Annotated[
-        Several,
-        typer.Option(
-            metavar="STATUS", parser=_status, help="Only CUBE's HTTP status, or `none`. Repeatable."
-        ),
+        Several, _option("STATUS", "Only CUBE's HTTP status, or `none`. Repeatable.", _status)
     ] = None
-    series: Annotated[
-        Several, typer.Option(metavar="UID", help="Only this SeriesInstanceUID. Repeatable.")
-    ] = None
-    pacs: Annotated[
-        Several, typer.Option(metavar="NAME", help="Only this PACS (its AE title). Repeatable.")
-    ] = None
+    series: Annotated[Several, _option("UID", "Only this SeriesInstanceUID. Repeatable.")] = None
+    pacs: Annotated[Several, _option("NAME", "Only this PACS (its AE title). Repeatable.")] = None
     since: Since = None
-    until: Annotated[
-        datetime | None, typer.Option(metavar="TIME", parser=parse_time, help="Not younger; as --since.")
-    ] = None
-    id: Annotated[
-        Several,
-        typer.Option(metavar="ID", parser=_given, help="Only this id; a beginning will do. Repeatable."),
-    ] = None
+    until: Annotated[datetime | None, _option("TIME", "Not younger; as --since.", parse_time)] = None
+    id: Annotated[Several, _option("ID", "Only this id; a beginning will do. Repeatable.", _given)] = None
     where: Annotated[
         Several,
-        typer.Option(
-            metavar="KEY=VALUE",
-            parser=_pair,
-            help="Only where this field or header has this value; `*` is any text. Repeatable.",
+        _option(
+            "KEY=VALUE", "Only where this field or header has this value; `*` is any text. Repeatable.", _pair
         ),
     ] = None
 

@@ -27,15 +27,10 @@ class Pulse:
 
 
 async def in_thread(function: Callable[[], T], seconds: float, pulse: Pulse | None = None) -> T:
-    """Run a function; after `seconds` it is left to itself.
-
-    Args:
-        function: to be run; what it raises is raised here.
-        seconds: for the whole, or between two beats of the pulse.
-        pulse: of a function that may take long as a whole.
+    """Run a function; after `seconds` in all, or since the last beat of its pulse, it is left to itself.
 
     Raises:
-        TimeoutError: it has not ended.
+        TimeoutError: it has not ended. What it raises itself is raised, too.
     """
     pulse = pulse or Pulse()
     pulse.beat()

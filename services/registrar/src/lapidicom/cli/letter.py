@@ -46,25 +46,18 @@ def short_id(letter_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message that could not be registered.
+    """A message that could not be registered; texts that it lacks are empty.
 
     Attributes:
         id: by which an operator names it: the stable id, else what there is that looks like an id.
-        lapidicom_id: the stable id; empty for a foreign message.
+        lapidicom_id: the stable id.
         message_id: of this publish.
-        type: message type.
         version: of the body's format; 0 if none was given.
-        body: as it came.
         fields: of the body; empty if it cannot be decoded. Patient data.
         headers: our own ones, fit to be published again.
         reason: why it is here, a stable text without values; see lapidicom.cli.causes.
-        http_status: of CUBE's last answer.
         answer: the beginning of CUBE's last answer. May hold patient data.
-        attempts: spent before it was given up.
-        first_attempt: when the first attempt failed.
-        last_attempt: when the last one did.
         died_at: when it became a dead letter, as far as is known.
-        registrar: which registrar gave it up.
     """
 
     id: str
@@ -106,12 +99,7 @@ class DeadLetter:
 
 
 def read_letter(body: bytes, properties: Basic.Properties) -> DeadLetter:
-    """Read a message of the dead-letter queue; never fails.
-
-    Args:
-        body: as it came.
-        properties: as they came, the broker's headers included.
-    """
+    """Read a message of the dead-letter queue as it came, the broker's headers included; never fails."""
     headers: Mapping[str, Any] = properties.headers or {}
     own = own_headers(headers)
     broker_reason, broker_time = _broker_death(headers)

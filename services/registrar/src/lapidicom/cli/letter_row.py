@@ -8,23 +8,23 @@ from lapidicom.cli.letter import DeadLetter, short_id
 from lapidicom.cli.masking import known_answer, known_word
 from lapidicom.cli.times import age
 
-UID_TAIL: Final = 12
+_TAIL: Final = 12
 """Characters of a UID that a terminal shows: UIDs of one study differ at their ends."""
 
 
-def tail(uid: str) -> str:
-    """The end of a UID."""
-    return f"…{uid[-UID_TAIL:]}" if len(uid) > UID_TAIL else uid
+_HARMLESS: Final = (*("id", "died_at", "reason", "http_status", "attempts", "first_attempt", "last_attempt"),)
+"""What a letter tells without patient data, whatever stands in it."""
 
 
-AGE: Final = Display("age", right=True, form=age)
+def _tail(uid: str) -> str:
+    return f"…{uid[-_TAIL:]}" if len(uid) > _TAIL else uid
 
 
 class Row(Answer):
     """A dead letter of the list; `cause` is what CUBE is known to say."""
 
     id: Annotated[str, Display(style="bold", short=short_id)]
-    died_at: Annotated[datetime | None, AGE]
+    died_at: Annotated[datetime | None, Display("age", right=True, form=age)]
     type: Annotated[str, HIDDEN]
     reason: Annotated[str, Display(style="red")]
     http_status: Annotated[int | None, Display("HTTP", right=True)]
@@ -34,8 +34,8 @@ class Row(Answer):
     last_attempt: Annotated[datetime | None, HIDDEN]
     registrar: Annotated[str | None, HIDDEN]
     pacs_name: Annotated[str | None, Display("pacs")]
-    SeriesInstanceUID: Annotated[str | None, Display("series", short=tail)]
-    SOPInstanceUID: Annotated[str | None, Display("instance", short=tail)]
+    SeriesInstanceUID: Annotated[str | None, Display("series", short=_tail)]
+    SOPInstanceUID: Annotated[str | None, Display("instance", short=_tail)]
     PatientID: str | None = None
     StudyDate: str | None = None
     path: Annotated[str | None, HIDDEN] = None
@@ -44,25 +44,14 @@ class Row(Answer):
     @classmethod
     def of(cls, letter: DeadLetter, *, show_phi: bool, **more: Any) -> Self:
         """A letter as it is shown; with patient data if that is wished."""
+        told: dict[str, Any] = {name: getattr(letter, name) for name in _HARMLESS}
+        told |= {name: known_word(getattr(letter, name)) or None for name in ("registrar", "pacs_name")}
+        told |= {name: letter.uid(name) or None for name in ("SeriesInstanceUID", "SOPInstanceUID")}
         if show_phi:
-            fields = {name: _text(letter.fields.get(name)) for name in ("PatientID", "StudyDate")}
-            more = {**fields, "path": letter.path or None, "answer": letter.answer or None, **more}
-        return cls(
-            id=letter.id,
-            died_at=letter.died_at,
-            type=known_word(letter.type),
-            reason=letter.reason,
-            http_status=letter.http_status,
-            cause=known_answer(letter.answer) or None,
-            attempts=letter.attempts,
-            first_attempt=letter.first_attempt,
-            last_attempt=letter.last_attempt,
-            registrar=known_word(letter.registrar) or None,
-            pacs_name=known_word(letter.pacs_name) or None,
-            SeriesInstanceUID=letter.uid("SeriesInstanceUID") or None,
-            SOPInstanceUID=letter.uid("SOPInstanceUID") or None,
-            **more,
-        )
+            told |= {"path": letter.path or None, "answer": letter.answer or None}
+            told |= {name: _text(letter.fields.get(name)) for name in ("PatientID", "StudyDate")}
+        told |= {"type": known_word(letter.type), "cause": known_answer(letter.answer) or None}
+        return cls.model_validate(told | more)
 
 
 def _text(value: Any) -> str | None:

@@ -93,9 +93,11 @@ _NAMES: Final = frozenset(
 """Keys of CUBE's errors."""
 
 _PAGES: Final = frozenset(
-    {f"{status} {status.phrase}" for status in HTTPStatus}
-    | {f"{status.phrase} ({status})" for status in HTTPStatus}
-    | {"Server Error (500)", "504 Gateway Time-out", "413 Request Entity Too Large"}
+    {
+        *(f"{status} {status.phrase}" for status in HTTPStatus),
+        *(f"{status.phrase} ({status})" for status in HTTPStatus),
+        *("Server Error (500)", "504 Gateway Time-out", "413 Request Entity Too Large"),
+    }
 )
 """Titles of pages that CUBE's framework and usual proxies answer with."""
 

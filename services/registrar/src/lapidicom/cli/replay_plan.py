@@ -163,10 +163,7 @@ class Replayed(Answer):
 def replayed(letter: DeadLetter, replay: str, names: Iterable[str] = ()) -> dict[str, Header]:
     """The headers with which a dead letter is published again: attempts start anew, history goes along.
 
-    Args:
-        letter: the dead letter.
-        replay: id of the replay.
-        names: of the fields that are edited now.
+    `names` are those of the fields that are edited now.
     """
     headers: dict[str, Header] = {
         name: value

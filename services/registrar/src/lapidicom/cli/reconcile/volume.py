@@ -24,8 +24,7 @@ class SeriesFolder:
 
     Attributes:
         path: relative to the storage root. Patient data.
-        files: when the last byte of each was received, seconds since the epoch, by name; what does not end in
-            `.dcm` is none of ours.
+        files: when the last byte of each was received, seconds since the epoch, by name.
         fault: why the folder cannot be read; empty if it can.
     """
 
