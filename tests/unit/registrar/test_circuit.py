@@ -7,6 +7,7 @@ from lapidicom.registrar.consumer.breaker import Blame, Failure
 from lapidicom.registrar.consumer.circuit import Circuit, KnownGood
 from lapidicom.registrar.cube.client import Cube
 from lapidicom.registrar.cube.replies import Answer, Reply
+from lapidicom.registrar.cube.series_outcomes import SeriesKey
 
 KNOWN = Answer(400, "application/json", b'{"path":["File has already been registered."]}')
 CREATED = Answer(201, "application/json", b'{"fname":"good.dcm"}')
@@ -23,6 +24,10 @@ class PlayedCube:
 
     async def register(self, body: bytes) -> Reply:
         self.bodies.append(body)
+        return self.reply
+
+    async def register_series(self, body: bytes) -> Reply:
+        self.bodies.append(b"series: " + body)
         return self.reply
 
 
@@ -57,6 +62,20 @@ def test_a_registration_that_cube_still_takes_blames_the_message() -> None:
         circuit.succeeded(KnownGood(b"good", "good.dcm"))
         assert blames(circuit, 12) == [Blame.MESSAGE] * 12
         assert cube.bodies == [b"good"] * 12
+
+
+def test_a_series_is_sent_again_as_a_series() -> None:
+    known = Answer(
+        400,
+        "application/json",
+        b'["A DICOM series with SeriesInstanceUID=1.2 already registered for pacs CT"]',
+    )
+    for reply, blame in ((known, Blame.MESSAGE), (NOT_FOUND, Blame.SYSTEM), (KNOWN, Blame.SYSTEM)):
+        cube = PlayedCube(reply)
+        circuit = circuit_at(cube)
+        circuit.succeeded(KnownGood(b"good", SeriesKey("CT", "1.2", "folder")))
+        assert blames(circuit, 12)[-1] is blame
+        assert set(cube.bodies) == {b"series: good"}
 
 
 def test_a_registration_that_cube_takes_no_more_proves_nothing() -> None:

@@ -3,7 +3,10 @@ import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import pytest
+
 from lapidicom.registrar.cube.outcomes import Sight
+from lapidicom.registrar.cube.series_outcomes import SeriesKey
 from lapidicom.registrar.cube.volume import Claim, Volume
 from lapidicom.registrar.mount import Mount
 from tests.support.polling import eventually_async
@@ -77,3 +80,22 @@ def test_a_volume_that_hangs_is_not_visible_and_keeps_nobody() -> None:
         run(volume, test, look_seconds=0.05)
     finally:
         os.write(volume.pipe[1], b"x" * 100)
+
+
+def test_a_series_is_empty_only_on_the_receivers_volume(tmp_path: Path) -> None:
+    volume = PlayedVolume(tmp_path, tmp_path / ".lapidicom")
+    series = SeriesKey("X", "1.2", "SERVICES/PACS/X/p/s/r")
+
+    async def test(mount: Mount) -> None:
+        for found in (Claim.NONE_YET, Claim.OTHER, Claim.UNREADABLE):
+            volume.found = found
+            with pytest.raises(OSError, match="not the receivers' volume"):
+                await mount.look_at(series)
+        volume.found = Claim.RECEIVERS
+        assert (await mount.look_at(series)).count == 0
+        volume.found = Claim.NONE_YET
+        (tmp_path / series.folder).mkdir(parents=True)
+        (tmp_path / series.folder / "1.dcm").touch()
+        assert (await mount.look_at(series)).count == 1
+
+    run(volume, test)

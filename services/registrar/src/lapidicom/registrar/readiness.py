@@ -16,6 +16,8 @@ EXPLANATIONS: Final = {
     "not_yet_visible": "CUBE does not find files that are on our mount: is its storage the same volume?",
     "file_not_visible": "CUBE fails, and files that receivers stored are not on our mount",
     "file-missing": "neither CUBE nor this registrar finds files that receivers stored: another volume?",
+    "count-differs": "CUBE counts other files of series than our mount has: is its storage the same volume?",
+    "files-missing": "files of series that receivers stored are not on our mount: another volume?",
     VOLUME_NOT_VISIBLE: "CUBE does not find files, and CHRIS_FILES_ROOT is not the receivers' volume here",
     "http_403": "something between this registrar and CUBE forbids registrations",
 }
