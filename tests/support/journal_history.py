@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from lapidicom.common.file_system import FileSystem
 from lapidicom.common.journal.format import COMMITTED, Position, decode_position, parse_segment_name
+from lapidicom.common.open_series import OPEN
 from tests.support import journal_promises as promises
 from tests.support.journal_perils import Peril
 from tests.support.journal_processes import (
@@ -30,7 +31,7 @@ from tests.support.journal_processes import (
 from tests.support.journal_promises import Flip, Stored
 from tests.support.journal_records import instance_path
 from tests.support.relay_rig import Clock
-from tests.support.simulated_disk import Disk, File, Folder, Killed, PowerCut, SimulatedFileSystem
+from tests.support.simulated_disk import Disk, File, Killed, PowerCut, SimulatedFileSystem
 
 _EFFECTS = ("power", "kill", "error", "full", "short", "pause")
 _CREATING = ("open", "write", "writev", "mkdir", "rename", "link", "fsync", "fdatasync")
@@ -84,6 +85,7 @@ class History:
         self.flips: list[Flip] = []
         self.refused: list[str] = []
         self.taken_for_dead: set[str] = set()
+        self.finishing: set[str] = set()
         self.steps: list[str] = []
         self.faults_left = True
         self.loop = asyncio.new_event_loop()
@@ -190,6 +192,8 @@ class History:
     def _step(self) -> None:
         chance = self.chance
         try:
+            if chance.random() < 0.1:
+                self._check_markers()
             if chance.random() < 0.02:
                 self._meet_peril()
             match chance.randrange(12):
@@ -217,9 +221,21 @@ class History:
 
     def _cut_power(self) -> None:
         self.steps.append("the power is cut")
+        self._check_markers()
         self.disk.lose_power(self.chance)
+        self._check_markers()
         for flip in self.flips:
             self._excuse_what_follows(flip)
+
+    def _check_markers(self) -> None:
+        promises.check_markers(self.instances, self.finishing, self._is_in_spool)
+
+    def _is_in_spool(self, path: str) -> bool:
+        try:
+            self.disk.find(f"{SPOOL}/{path}")
+        except FileNotFoundError:
+            return False
+        return True
 
     def _meet_peril(self) -> None:
         met = self.chance.choice((self._flip_bit, self._remove_folder))
@@ -305,17 +321,15 @@ class History:
 
     def _segments(self) -> list[tuple[str, File]]:
         """The segments of all journals."""
-        found: list[tuple[str, File]] = []
+        files = self._files_below(str(SPOOL))
+        return [(path, file) for path, file in files if parse_segment_name(posixpath.basename(path))]
 
-        def look(path: str, node: File | Folder) -> None:
-            if isinstance(node, Folder):
-                for name, child in node.names.items():
-                    look(f"{path}/{name}", child)
-            elif parse_segment_name(posixpath.basename(path)) is not None:
-                found.append((path, node))
-
-        look(str(SPOOL), self.disk.find(str(SPOOL)))
-        return found
+    def _files_below(self, path: str) -> list[tuple[str, File]]:
+        """All files below a path."""
+        node = self.disk.find(path)
+        if isinstance(node, File):
+            return [(path, node)]
+        return [file for name in node.names for file in self._files_below(f"{path}/{name}")]
 
     def _finish(self) -> None:
         """Nobody who was there is left; the relay of another receiver finds what they left."""
@@ -332,6 +346,8 @@ class History:
             self.clock.now += 20.0
             quiet = quiet + 1 if seen == len(self.broker.stored) + len(last.events) else 0
             seen = len(self.broker.stored) + len(last.events)
+        for _ in range(2):  # a power cut may bring back the marker of a life whose journal is deleted
+            last.retain()
         self.last = last
 
     # --- the promises ---
@@ -344,6 +360,9 @@ class History:
         """
         assert not self.refused, f"refused without a cause: {self.refused}"
         promises.check(self.instances, self.flips, self.broker.stored)
+        promises.check_folders(self.instances)
+        markers = self._files_below(f"{SPOOL}/{OPEN}") if self._is_in_spool(OPEN) else []
+        assert not markers, f"of lives that are finished: {markers}"
 
 
 def run_history(

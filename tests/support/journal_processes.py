@@ -13,18 +13,30 @@ from typing import TYPE_CHECKING, Any
 from lapidicom.common.broker import BrokerError, ConnectionLost, Envelope, Refused, UnknownOutcome, Unroutable
 from lapidicom.common.journal import records
 from lapidicom.common.journal.format import folder_name
+from lapidicom.common.journal.records import SeriesKey
+from lapidicom.common.open_series import marker_name
 from lapidicom.receiver.errors import OutOfResources
 from lapidicom.receiver.journal.commit import GroupCommit
-from lapidicom.receiver.journal.entry import Entry
+from lapidicom.receiver.journal.entry import EndEntry, Entry
 from lapidicom.receiver.journal.folder import OwnedJournal
+from lapidicom.receiver.listener.app import build_store
 from lapidicom.receiver.storage.file_meta import FileMeta
-from lapidicom.receiver.storage.folders import SeriesFolder, SeriesFolders
+from lapidicom.receiver.storage.fixed_folders import SeriesIdentity
+from lapidicom.receiver.storage.folders import SeriesFolder
 from lapidicom.receiver.storage.instance_file import InstanceStore
+from lapidicom.receiver.storage.open_markers import OpenMarker
 from lapidicom.receiver.storage.volume import Volume, VolumeUnusable
 from tests.support.journal_format_1 import JournalOfFormat1
 from tests.support.journal_perils import Peril
-from tests.support.journal_promises import Stored
-from tests.support.journal_records import ended, instance, instance_path, key, series_fields, started
+from tests.support.journal_promises import Marked, Stored
+from tests.support.journal_records import (
+    ended,
+    instance,
+    instance_path,
+    series_fields,
+    series_folder,
+    started,
+)
 from tests.support.relay_rig import RelayRig
 from tests.support.simulated_disk import Killed
 
@@ -119,6 +131,13 @@ class RelayProcess:
             days=0.0,
             directory_cache=history.disk.directory_cache,
         )
+        remove_markers = self._rig.sweep.remove_markers
+
+        def finish(life: str) -> None:
+            history.finishing.add(life)
+            remove_markers(life)
+
+        self._rig.sweep.remove_markers = finish  # type: ignore[method-assign]
 
     async def publish(self, envelope: Envelope) -> None:
         """Publish."""
@@ -200,8 +219,7 @@ class Owner:
             ROOT, SPOOL, folder_name(RECEIVER, life), min_free_space=0, fsync=True, file_system=fs
         )
         plan.is_armed = True
-        folders = SeriesFolders(volume, fs, most=chance.choice((1, 256)))
-        self._store = InstanceStore(volume, folders, fs, fsync=True)
+        self._store = build_store(volume, fs, fsync=True, most_folders=chance.choice((1, 256)))
 
         if Peril.OLD_FORMAT in history.perils and not history.is_long and chance.random() < 0.3:
             self._group = JournalOfFormat1(fs, SPOOL, RECEIVER, life, self._parent, history.segment_limit)
@@ -310,7 +328,10 @@ class Owner:
 
 
 class SeriesInAssociation:
-    """A series as one association stores it: file, rename, record beside the folder's sync, answer."""
+    """A series as one association stores it: marker, file, rename, record beside the folder's sync, answer.
+
+    That of an owner of the version before knows neither markers nor fixed folders.
+    """
 
     def __init__(
         self,
@@ -328,12 +349,21 @@ class SeriesInAssociation:
         self._number = number
         self._meta = FileMeta("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1", "MODALITY", called)
         self._folder: SeriesFolder | None = None
+        self._marker: OpenMarker | None = None
+        self._marked_in = ""
+        self._marked = Marked()
         self._count = 0
         self._is_started = False
         self._starts = started(association, number)
         if is_long:
             fields = series_fields(association, number) | {"StudyDescription": "x" * _LONG}
             self._starts = records.series_started(fields)
+        self._is_old = isinstance(group, JournalOfFormat1)
+        uid = f"9.{number}" if self._is_old else f"1.2.3.{number}"
+        self._identity = SeriesIdentity("MODALITY", "1", "1.2.3", uid)
+        self._wanted = series_folder(number)
+        if not self._is_old and owner.history.chance.random() < 0.3:
+            self._wanted += "-described-otherwise"
 
     def store(self) -> Generator[None, None, None]:
         """Store an instance."""
@@ -342,45 +372,56 @@ class SeriesInAssociation:
         number = chance.randrange(1, 7) if chance.random() < 0.3 else chance.randrange(10, 10_000)
         variant = chance.randrange(2) if Peril.REPLACED in history.perils else 0
         data_set = f"{number} {variant}".encode() * (1 + number % 3 + variant)
-        path = instance_path(number, self._number)
+        name = posixpath.basename(instance_path(number, self._number))
         faults_met = self._owner.faults_met
         try:
             file = store.new_file()
-            file.write([self._meta.encode(posixpath.basename(path).encode()), data_set])
+            file.write([self._meta.encode(name.encode()), data_set])
             yield
             faults_met = self._owner.faults_met
             if self._folder is None:
-                self._folder = store.folders.get(posixpath.dirname(path))
+                if not self._is_old:
+                    self._mark()
+                    yield
+                    faults_met = self._owner.faults_met
+                self._folder = store.folders.get(self._identity, self._wanted)
                 yield
                 faults_met = self._owner.faults_met
-            self._folder, placed = file.place(self._folder, posixpath.basename(path))
+            self._folder, placed = file.place(self._folder, name)
         except OSError:
             return
         except OutOfResources as refusal:
             if self._owner.is_refused_without_cause(faults_met):
-                history.refused.append(f"{path}: {refusal}")
+                history.refused.append(f"{name}: {refusal}")
             return
+        path = f"{self._folder.path}/{name}"
         history.steps.append(f"{placed}: {path} {file.size} {self._association}")
-        series = key(self._association, self._number)
         entry = Entry(
-            [instance(number, self._association, self._number, file.size)],
-            series=series,
-            starts=None if self._is_started else self._starts,
+            [self._placed(instance(number, self._association, self._number, file.size))],
+            series=self._key,
+            starts=None if self._is_started else self._placed(self._starts),
         )
-        one = Stored(path, file.size, data_set, series, entry)
+        one = Stored(path, file.size, data_set, self._key, entry, marked=self._marked, is_old=self._is_old)
         history.instances.append(one)
+        over = group.life_id if group.life_id in history.finishing else ""
         group.submit(entry)
         yield
         try:
             store.sync_folder(self._folder)
-            in_folder = True
+            is_sound = True
         except OutOfResources:
-            in_folder = False
+            is_sound = False
         yield
+        if not self._marked_in:
+            is_sound &= self._keep_open()
+            yield
         while entry.failure is None and not entry.durable:
             yield
+        if self._marked_in != group.life_id:
+            is_sound &= self._keep_open()
         one.journal = group.folder
-        one.answered = in_folder and entry.failure is None
+        one.answered = is_sound and entry.failure is None
+        assert not one.answered or self._is_old or self._marked_in != over, f"no marker: {one}"
         self._is_started |= one.answered
         self._count += one.answered
         yield
@@ -391,5 +432,42 @@ class SeriesInAssociation:
     def end(self) -> None:
         """Record its end."""
         if self._is_started:
-            bodies = [ended(self._count, self._association, self._number)]
-            self._group.submit(Entry(bodies, ends=[key(self._association, self._number)]))
+            bodies = [self._placed(ended(self._count, self._association, self._number))]
+            self._group.submit(EndEntry(bodies, [self._key], self._ended))
+
+    def _ended(self) -> None:
+        self._marked.is_ended = True
+        if self._marker is not None:
+            self._owner.store.markers.remove((self._marker.path,))
+
+    @property
+    def _key(self) -> SeriesKey:
+        assert self._folder is not None
+        return SeriesKey(self._association, self._folder.path)
+
+    def _placed(self, record: bytes) -> bytes:
+        """A record about the folder where the series is."""
+        assert self._folder is not None
+        return record.replace(series_folder(self._number).encode(), self._folder.path.encode())
+
+    def _mark(self) -> OpenMarker:
+        name = marker_name(self._group.life_id, self._association)
+        if self._marker is None or self._marker.name != name:
+            markers = self._owner.store.markers
+            self._marker = markers.make("MODALITY", self._identity.SeriesInstanceUID, name)
+        return self._marker
+
+    def _keep_open(self) -> bool:
+        if self._is_old:
+            return True
+        life, before = self._group.life_id, self._marker
+        try:
+            marker = self._mark()
+            marker.sync()
+        except OSError:
+            return False
+        self._marked_in = life
+        self._marked.path = marker.path
+        if before is not None and before is not marker:
+            self._owner.store.markers.remove((before.path,))
+        return True

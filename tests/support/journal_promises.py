@@ -5,13 +5,28 @@ Formats of lines and records are none of its business: a record is recognised by
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator
+import posixpath
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from lapidicom.common.broker import Envelope
 from lapidicom.common.journal.format import Position
 from lapidicom.common.journal.records import SeriesKey
+from lapidicom.common.open_series import life_of
 from lapidicom.receiver.journal.entry import Entry
+
+
+@dataclass
+class Marked:
+    """A series of an association, as its open marker tells.
+
+    Attributes:
+        path: of the marker that keeps it open, relative to the spool; empty before the first is durable.
+        is_ended: its end record is durable.
+    """
+
+    path: str = ""
+    is_ended: bool = False
 
 
 @dataclass
@@ -27,6 +42,8 @@ class Stored:
         journal: name of the journal's folder, once the entry is settled.
         answered: whether the SCU was answered with success; None if it got no answer.
         removed: somebody has removed its folder since.
+        marked: the marker of its series in its association.
+        is_old: an owner of the version before stored it.
         hit: a flipped bit has made its record unreadable, or what stood before it in a torn segment.
     """
 
@@ -35,6 +52,8 @@ class Stored:
     data_set: bytes
     series: SeriesKey
     entry: Entry
+    marked: Marked
+    is_old: bool
     journal: str = ""
     answered: bool | None = None
     removed: bool = False
@@ -103,6 +122,39 @@ def check(instances: Iterable[Stored], flips: Iterable[Flip], published: list[En
             if (body.get("path"), body["association_id"]) not in excused_paths
         ]
     )
+
+
+def check_markers(
+    instances: Iterable[Stored], finishing: Container[str], is_there: Callable[[str], bool]
+) -> None:
+    """Whether each series with an answered instance has its marker, until it or its life has ended.
+
+    Args:
+        instances: all.
+        finishing: lives of which everything is published, so that their markers may go.
+        is_there: whether a path relative to the spool is there.
+
+    Raises:
+        AssertionError: one has none.
+    """
+    for one in instances:
+        if one.answered and not one.is_old and not one.marked.is_ended:
+            life = life_of(posixpath.basename(one.marked.path))
+            assert life in finishing or is_there(one.marked.path), f"no marker: {one}"
+
+
+def check_folders(instances: Iterable[Stored]) -> None:
+    """Whether each series lies in one folder.
+
+    Raises:
+        AssertionError: one lies in two.
+    """
+    folders: dict[str, str] = {}
+    for one in instances:
+        if one.answered and not one.is_old:
+            folder, _, name = one.path.rpartition("/")
+            uid = name.partition("-")[2].removesuffix(".dcm").rpartition(".")[0]
+            assert folders.setdefault(uid, folder) == folder, f"in two folders: {uid}"
 
 
 def _series_of_lost_lines(instances: list[Stored], flips: list[Flip]) -> Iterator[SeriesKey]:

@@ -16,6 +16,7 @@ from lapidicom.receiver.relay.progress import AskPacs, ProgressFiles, SeriesProg
 from lapidicom.receiver.relay.publish import JournalPublisher
 from lapidicom.receiver.relay.reader import RelayCounts
 from lapidicom.receiver.relay.retention import Retention
+from lapidicom.receiver.relay.spool_sweep import SpoolSweep
 
 T = TypeVar("T")
 
@@ -57,7 +58,8 @@ class RelayRig:
         parent: its supervisor; journals with the same are its own.
         receiver_id: CHRIS_RECEIVER_ID.
         takeover: CHRIS_JOURNAL_TAKEOVER.
-        days: CHRIS_JOURNAL_DAYS.
+        days: CHRIS_JOURNAL_DAYS for journals.
+        unused_days: likewise, for what series leave in the spool.
         min_free_space: CHRIS_MIN_FREE_SPACE.
         directory_cache: seconds for which the volume may hide what another client has made.
         space: of progress files; empty: none are written, and nobody is asked.
@@ -75,6 +77,7 @@ class RelayRig:
         receiver_id: str = "receiver-1",
         takeover: float = 120.0,
         days: float = 7.0,
+        unused_days: float = 7.0,
         min_free_space: int = 0,
         directory_cache: float = 0.0,
         space: str = "",
@@ -92,12 +95,15 @@ class RelayRig:
         if ask is not None:
             progress = SeriesProgress(space, ProgressFiles(fs, root, files, self._observe), ask, at_once)
 
+        self.sweep = SpoolSweep(fs, spool, days=unused_days, now=clock)
+
         def follower(folder: JournalFolder, life: str, name: str) -> Follower:
             return Follower(
                 folder,
                 life,
                 files,
                 f"{spool}/incoming/{name}",
+                self.sweep,
                 relay_id=identity.relay_id,
                 counts=self.counts,
                 observe=self._observe,
@@ -121,6 +127,7 @@ class RelayRig:
         self.relay = JournalPublisher(
             self.journals,
             self.retention,
+            self.sweep,
             takeover=takeover,
             observe=self._observe,
             offload=at_once,
@@ -158,6 +165,8 @@ class RelayRig:
     def retain(self) -> None:
         """Delete what may be deleted."""
         self.retention.run(self.relay.candidates())
+        self.journals.look()
+        self.relay.sweep()()
 
     def end(self) -> None:
         """End in good order."""

@@ -302,6 +302,7 @@ class SimulatedFileSystem(FileSystem):
             "statvfs": self._statvfs,
             "fstatvfs": self._statvfs,
             "listdir": self._listdir,
+            "utime": self._utime,
         }
         for name in _CALLS:
             setattr(self, name, self._watch(name, models.get(name, _unmodelled)))
@@ -487,6 +488,9 @@ class SimulatedFileSystem(FileSystem):
 
     def _stat(self, path: Any, *, dir_fd: int | None = None) -> Any:
         return self._status(self._find(path, dir_fd))
+
+    def _utime(self, path: Any, *, dir_fd: int | None = None) -> None:
+        self._find(path, dir_fd).mtime = self._disk.clock()
 
     def _fstat(self, fd: int) -> Any:
         return self._status(self._node(fd))

@@ -1,12 +1,15 @@
 """In-memory stand-ins for what a C-STORE SCP uses: volume, temporary files, journal and log."""
 
-from collections.abc import Sequence
+import posixpath
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from lapidicom.common.journal.records import Record, parse
+from lapidicom.common.open_series import markers_folder
 from lapidicom.receiver.association.series import AssociationInfo
-from lapidicom.receiver.errors import OutOfResources
+from lapidicom.receiver.errors import OutOfResources, SeriesBeingHealed
+from lapidicom.receiver.storage.fixed_folders import SeriesIdentity
 from lapidicom.receiver.storage.refusals import Refusals
 from lapidicom.receiver.storage.volume import Fault
 from lapidicom.receiver.upper_layer.presentation_context import ContextResult, ContextResultCode
@@ -33,13 +36,70 @@ class FakeFolders:
 
     failure: Exception | None = None
     made: list[str] = field(default_factory=list)
+    fixed: dict[SeriesIdentity, str] = field(default_factory=dict)
+    count_of: int | None = 7
 
-    def get(self, path: str) -> FakeFolder:
-        """Return a folder."""
+    def get(self, identity: SeriesIdentity, wanted: str) -> FakeFolder:
+        """Return the folder that was wanted first."""
         if self.failure is not None:
             raise self.failure
+        path = self.fixed.setdefault(identity, wanted)
         self.made.append(path)
         return FakeFolder(path)
+
+    def count(self, folder: FakeFolder) -> int | None:
+        """A number of files."""
+        del folder
+        return self.count_of
+
+
+class FakeMarker:
+    """A marker of a fake."""
+
+    def __init__(self, path: str, markers: "FakeMarkers") -> None:
+        self.path = path
+        self.name = posixpath.basename(path)
+        self._markers = markers
+
+    def sync(self) -> None:
+        """Make it durable."""
+        self._markers.store.happened("sync_marker")
+        self._markers.durable.add(self.path)
+
+
+class FakeMarkers:
+    """Open markers by their paths.
+
+    Attributes:
+        healing: SeriesInstanceUIDs of series that are being healed.
+    """
+
+    def __init__(self, store: "FakeInstanceStore") -> None:
+        self.store = store
+        self.present: set[str] = set()
+        self.durable: set[str] = set()
+        self.healing: set[str] = set()
+
+    def make(self, pacs_name: str, series_instance_uid: str, name: str) -> FakeMarker:
+        """Make one, unless the series is being healed."""
+        self.store.happened("mark")
+        if series_instance_uid in self.healing:
+            raise SeriesBeingHealed("the series is being healed")
+        marker = FakeMarker(f"{markers_folder(pacs_name, series_instance_uid)}/{name}", self)
+        self.present.add(marker.path)
+        return marker
+
+    def left_by(self, pacs_name: str, name: str) -> list[str]:
+        """All of a name."""
+        return sorted(
+            one for one in self.present if one.startswith(f"open/{pacs_name}/") and one.endswith(name)
+        )
+
+    def remove(self, paths: Iterable[str]) -> None:
+        """Remove some."""
+        for path in paths:
+            self.present.discard(path)
+            self.durable.discard(path)
 
 
 @dataclass
@@ -110,6 +170,7 @@ class FakeInstanceStore:
         self.volume = FakeVolume()
         self.refusals = Refusals()
         self.folders = FakeFolders()
+        self.markers = FakeMarkers(self)
         self.files: dict[str, bytes] = {}
         self.temporary: list[FakeFile] = []
         self.calls: list[str] = []

@@ -74,7 +74,7 @@ def test_an_instance_whose_record_waited_too_long_is_refused_and_its_record_coun
     faults = [
         Fault("fdatasync", "hold", where=r"/journals/.*\.log$", nth=3)
     ]  # the segment's, the first's, this
-    receiver = Receiver(tmp_path, faults=faults, CHRIS_STORE_TIMEOUT=2)
+    receiver = Receiver(tmp_path, faults=faults, CHRIS_STORE_TIMEOUT=2, CHRIS_JOURNAL_TAKEOVER=600)
     with receiver, ByteSCU(receiver.scp_port) as scu:
         scu.associate_for(first, calling=SCU)
         assert scu.store(first).status == SUCCESS

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lapidicom.common.messages import SeriesReceived
 from lapidicom.common.topology import WORK_QUEUE
-from lapidicom.receiver.association.series import MAX_OPEN_SERIES
+from lapidicom.receiver.association.series_book import MAX_OPEN_SERIES
 from tests.support.byte_scu import ByteSCU
 from tests.support.instances import Instance, instance
 from tests.support.polling import eventually

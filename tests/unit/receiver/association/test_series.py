@@ -9,8 +9,8 @@ from lapidicom.common.instance.header import HeaderScanner
 from lapidicom.common.instance.path import series_folder
 from lapidicom.common.instance.tags import RawValues
 from lapidicom.common.messages import SeriesReceived
-from lapidicom.receiver.association.series import MAX_OPEN_SERIES, SeriesBook
-from lapidicom.receiver.errors import CannotUnderstand, OutOfResources
+from lapidicom.receiver.association.series_book import MAX_OPEN_SERIES, SeriesBook
+from lapidicom.receiver.errors import CannotUnderstand, OutOfResources, SeriesBeingHealed
 from tests.support.instances import EXPLICIT, IMPLICIT, Instance, instance
 from tests.support.store_fakes import ASSOCIATION, FakeInstanceStore, FakeJournal, FakeLog, context_for
 
@@ -20,7 +20,7 @@ class Room:
         self.store = FakeInstanceStore()
         self.journal = FakeJournal(self.store)
         self.log = FakeLog()
-        fakes: tuple[Any, Any] = (self.store.folders, self.journal)
+        fakes: tuple[Any, Any, Any] = (self.store.folders, self.store.markers, self.journal)
         self.book = SeriesBook(ASSOCIATION, *fakes, self.log)
 
     def template(self, one: Instance) -> Any:
@@ -29,11 +29,15 @@ class Room:
     def store_one(self, one: Instance) -> None:
         """What the C-STORE SCP does with a stored instance."""
         template = self.template(one)
+        series = template.series
+        self.book.folder(series)
         self.book.append(
             template, template.record("x.dcm", one.sop_instance, 1, b"2024-01-31T10:11:12.345+00:00")
         )
-        template.series.started = True
-        template.series.received += 1
+        if series.marked_in != self.journal.life:
+            self.book.keep_open(series)
+        series.started = True
+        series.received += 1
 
     def ends(self) -> list[dict[str, Any]]:
         return [record.fields() for record in self.journal.quiet if record.kind == "series_ended"]
@@ -55,8 +59,9 @@ def test_another_transfer_syntax_or_description_is_another_entry_of_one_series_e
     explicit, implicit = (room.template(instance(1, transfer_syntax=ts)) for ts in (EXPLICIT, IMPLICIT))
     assert explicit is not implicit
     assert explicit.series is implicit.series
-    other_folder = room.template(instance(2, SeriesDescription="Anders"))
-    assert other_folder.series is not explicit.series
+    described = room.template(instance(2, SeriesDescription="Anders"))
+    assert described is not explicit
+    assert described.series is explicit.series
 
 
 def test_a_tag_that_is_missing_is_missed_each_time() -> None:
@@ -78,9 +83,9 @@ def test_a_folder_that_cannot_be_made_is_out_of_resources_and_tried_again() -> N
     template = room.template(instance(1))
     room.store.folders.failure = OSError(28, "No space left on device")
     with pytest.raises(OutOfResources, match="ENOSPC"):
-        room.book.folder(template)
+        room.book.folder(template.series)
     room.store.folders.failure = None
-    assert room.book.folder(template) is room.book.folder(template)
+    assert room.book.folder(template.series) is room.book.folder(template.series)
     assert room.store.folders.made == [template.series.key.folder]
 
 
@@ -199,3 +204,97 @@ def test_a_misspelt_character_set_is_understood_with_a_warning() -> None:
     assert room.log.fields("character_set_misspelt") == [
         {"SeriesInstanceUID": one.tags.SeriesInstanceUID, "read_as": {"ISO_IR192": "ISO_IR 192"}}
     ]
+
+
+def test_instances_of_one_series_lie_in_one_folder_whatever_their_descriptions() -> None:
+    room = Room()
+    room.store_one(instance(1, SeriesDescription="Erste", PatientName="A^B"))
+    room.store_one(instance(2, SeriesDescription="Zweite", PatientName="A^C"))
+    paths = [record.fields()["path"] for entry in room.journal.entries for record in entry.records]
+    assert len({path.rpartition("/")[0] for path in paths}) == 1
+    assert "Erste" in paths[1]
+    assert [record.fields()["SeriesDescription"] for e in room.journal.entries for record in e.records] == [
+        "Erste",
+        "Zweite",
+    ]
+    room.book.end(released=True)
+    (end,) = room.ends()
+    assert (end["received"], end["files"], f"{end['folder']}/x.dcm") == (2, 7, paths[0])
+
+
+@pytest.mark.parametrize("other", [{"PatientID": "other"}, {"StudyInstanceUID": "1.2.3.4"}])
+def test_another_identity_is_another_series(other: dict[str, str]) -> None:
+    room = Room()
+    first, second = room.template(instance(1)), room.template(instance(2, **other))
+    assert second.series is not first.series
+    assert second.series.identity != first.series.identity
+
+
+def test_a_series_has_a_durable_marker_until_its_end_is_durable() -> None:
+    room = Room()
+    room.store_one(instance(1))
+    room.store_one(instance(2))
+    (marker,) = room.store.markers.durable
+    assert marker == f"open/PACS_1/{instance(1).tags.SeriesInstanceUID}/{'0' * 32}.a-1"
+    assert room.store.calls.count("mark") == room.store.calls.count("sync_marker") == 1
+    room.book.end(released=True)
+    assert room.store.markers.present == {marker}
+    room.journal.commit_ends()
+    assert room.store.markers.present == set()
+
+
+def test_a_series_of_refusals_only_leaves_no_marker() -> None:
+    room = Room()
+    room.book.folder(room.template(instance(1)).series)
+    assert len(room.store.markers.present) == 1
+    room.book.end(released=True)
+    room.journal.commit_ends()
+    assert room.store.markers.present == set()
+
+
+def test_a_series_that_was_ended_early_keeps_its_marker_until_the_association_ends() -> None:
+    room = Room()
+    for number in range(MAX_OPEN_SERIES + 20):
+        room.store_one(instance(1, series=number, size=2))
+        room.journal.commit_ends()
+    assert len(room.ends()) == 20
+    assert len(room.store.markers.durable) == MAX_OPEN_SERIES + 20
+    room.book.end(released=True)
+    assert len(room.store.markers.durable) == MAX_OPEN_SERIES + 20
+    room.journal.commit_ends()
+    assert room.store.markers.present == set()
+
+
+def test_in_a_new_life_of_the_listener_a_series_is_marked_anew() -> None:
+    room = Room()
+    room.store_one(instance(1))
+    room.journal.life = "1" * 32
+    room.store_one(instance(2))
+    (marker,) = room.store.markers.durable
+    assert marker.rpartition("/")[2] == f"{'1' * 32}.a-1"
+    room.book.end(released=True)
+    room.journal.commit_ends()
+    assert room.store.markers.present == set()
+
+
+def test_of_a_series_that_is_being_healed_nothing_is_taken_and_of_another_one_it_is() -> None:
+    room = Room()
+    one, other = instance(1), instance(1, series=2)
+    room.store.markers.healing = {one.tags.SeriesInstanceUID}
+    with pytest.raises(SeriesBeingHealed):
+        room.book.folder(room.template(one).series)
+    room.store_one(other)
+    assert room.store.folders.made == [room.template(other).series.key.folder]
+    room.store.markers.healing = set()
+    room.store_one(one)
+
+
+@pytest.mark.parametrize("call", ["mark", "sync_marker"])
+def test_without_a_durable_marker_nothing_is_answered_with_success(call: str) -> None:
+    room = Room()
+    room.store.failures[call] = OSError(28, "No space left on device")
+    with pytest.raises(OutOfResources, match="ENOSPC"):
+        room.store_one(instance(1))
+    room.store.failures.clear()
+    room.store_one(instance(1))
+    assert len(room.store.markers.durable) == 1

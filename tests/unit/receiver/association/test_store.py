@@ -21,7 +21,7 @@ from tests.support.seeds import examples
 from tests.support.store_fakes import ASSOCIATION, FakeInstanceStore, FakeJournal, FakeLog, context_for
 
 LE = Coding(implicit=False)
-SUCCESS = ["new_file", "write", "place", "append", "sync_folder", "wait"]
+SUCCESS = ["new_file", "write", "mark", "place", "append", "sync_folder", "sync_marker", "wait"]
 SETTLED = ["settle", "close"]
 
 
@@ -123,9 +123,11 @@ def test_a_series_whose_first_record_failed_is_started_by_the_next() -> None:
     [
         ("new_file", [*SUCCESS[:1], "answer"]),
         ("write", [*SUCCESS[:2], "answer"]),
-        ("place", [*SUCCESS[:3], "answer"]),
-        ("append", [*SUCCESS[:4], "answer", "close"]),
-        ("sync_folder", [*SUCCESS[:5], "answer", *SETTLED]),
+        ("mark", [*SUCCESS[:3], "answer"]),
+        ("place", [*SUCCESS[:4], "answer"]),
+        ("append", [*SUCCESS[:5], "answer", "close"]),
+        ("sync_folder", [*SUCCESS[:6], "answer", *SETTLED]),
+        ("sync_marker", [*SUCCESS[:7], "answer", *SETTLED]),
         ("wait", [*SUCCESS, "answer", *SETTLED]),
     ],
 )
@@ -188,7 +190,10 @@ def test_a_series_folder_that_cannot_be_made_discards_the_file() -> None:
     assert room.send(instance(1)) == 0xA700
     assert room.journal.quiet[0].fields()["reason"] == "volume not writable (EACCES)"
     assert [file.discarded for file in room.store.temporary] == [True]
-    assert room.journal.quiet[0].fields()["folder"], "the refusal counts for its series"
+    room.store.folders.failure = None
+    assert room.send(instance(2)) == 0
+    room.service.end(released=True)
+    assert [end.fields()["refused"] for end in room.journal.quiet if end.kind == "series_ended"] == [1]
 
 
 def test_an_unfit_volume_refuses_before_a_byte_is_written() -> None:

@@ -15,11 +15,15 @@ from lapidicom.common.file_system import FileSystem
 from lapidicom.common.instance.part10 import read_file_meta
 from lapidicom.receiver.errors import OutOfResources
 from lapidicom.receiver.storage.file_meta import FileMeta
+from lapidicom.receiver.storage.fixed_folders import FixedFolders, SeriesIdentity
 from lapidicom.receiver.storage.folders import SeriesFolders
 from lapidicom.receiver.storage.instance_file import InstanceStore, TemporaryFile
+from lapidicom.receiver.storage.open_markers import OpenMarkers
+from lapidicom.receiver.storage.spool_folders import SpoolFolders
 from lapidicom.receiver.storage.volume import Volume, VolumeUnusable
 
 FOLDER = "SERVICES/PACS/HOSPITAL/1-A-/s-a-20200101/00001-x-0123456"
+IDENTITY = SeriesIdentity("HOSPITAL", "1", "1.2", "1.2.3")
 NAME = "0001-1.2.3.dcm"
 CALLS = ("open", "close", "write", "writev", "fsync", "rename", "mkdir", "unlink", "link")
 
@@ -62,8 +66,11 @@ class Room:
         self.volume = Volume(
             root, root / ".lapidicom", "r.life", min_free_space=min_free, fsync=fsync, file_system=fs
         )
-        self.folders = SeriesFolders(self.volume, fs)
-        self.store = InstanceStore(self.volume, self.folders, fs, fsync=fsync, clock=clock)
+        spool = SpoolFolders(fs, self.volume.spool, fsync=fsync)
+        fixed = FixedFolders(fs, spool, self.volume.incoming)
+        self.folders = SeriesFolders(self.volume, fixed, fs)
+        markers = OpenMarkers(fs, spool)
+        self.store = InstanceStore(self.volume, self.folders, markers, fs, fsync=fsync, clock=clock)
 
     def put(self, data: bytes, calling: str = "A", syntax: str = "1.2.840.10008.1.2") -> str:
         return self.place(data, calling, syntax)[1]
@@ -72,7 +79,7 @@ class Room:
         """Store an instance: the size that its record holds, and what became of it."""
         file = self.store.new_file()
         file.write([FileMeta("1.2", syntax, calling, "B").encode(b"1.2.3"), data])
-        _, placed = file.place(self.folders.get(FOLDER), NAME)
+        _, placed = file.place(self.folders.get(IDENTITY, FOLDER), NAME)
         file.close()
         return file.size, placed
 
@@ -82,7 +89,7 @@ class Room:
 
 def write_and_place(room: Room, file: TemporaryFile) -> None:
     file.write([b"x"])
-    file.place(room.folders.get(FOLDER), NAME)
+    file.place(room.folders.get(IDENTITY, FOLDER), NAME)
 
 
 @pytest.fixture
@@ -99,7 +106,7 @@ def room(tmp_path: Path, fs: RecordingFileSystem) -> Iterator[Room]:
 
 
 def test_bytes_are_synced_before_the_name_exists(room: Room, fs: RecordingFileSystem) -> None:
-    room.folders.get(FOLDER)
+    room.folders.get(IDENTITY, FOLDER)
     fs.calls.clear()
     assert room.put(b"data") == "new"
     assert fs.calls == ["open", "writev", "fsync", "rename", "close"]
@@ -112,10 +119,11 @@ def test_every_folder_up_to_services_pacs_is_synced_when_a_series_is_met(
 ) -> None:
     (room.root / FOLDER).mkdir(parents=True)  # whoever made it
     fs.calls.clear()
-    room.folders.get(FOLDER)
-    assert fs.calls.count("fsync") == 4  # study, patient, PACS, SERVICES/PACS
+    room.folders.get(IDENTITY, FOLDER)
+    # The entry that fixes the folder; study, patient, PACS, SERVICES/PACS; series/HOSPITAL, series, spool.
+    assert fs.calls.count("fsync") == 1 + 4 + 3
     fs.calls.clear()
-    room.folders.get(FOLDER)
+    room.folders.get(IDENTITY, FOLDER)
     assert fs.calls == []
 
 
@@ -161,7 +169,7 @@ def test_without_syncs_a_file_is_closed_before_its_name_exists(
 ) -> None:
     """A network file system that could not write it says so then."""
     room = Room(tmp_path, fs, fsync=False)
-    room.folders.get(FOLDER)
+    room.folders.get(IDENTITY, FOLDER)
     fs.calls.clear()
     assert room.put(b"data") == "new"
     assert fs.calls == ["open", "writev", "close", "rename"]
@@ -189,7 +197,7 @@ def test_a_file_is_fresh_for_a_second(tmp_path: Path) -> None:
 def test_a_failed_call_is_out_of_resources_and_leaves_nothing(
     room: Room, fs: RecordingFileSystem, call: str, fault: int
 ) -> None:
-    room.folders.get(FOLDER)
+    room.folders.get(IDENTITY, FOLDER)
     file = room.store.new_file()
     fs.fail[call] = fault
     fs.calls.clear()
@@ -206,14 +214,14 @@ def test_a_failed_call_is_out_of_resources_and_leaves_nothing(
 def test_a_folder_that_was_removed_is_made_anew_whatever_its_level(
     room: Room, fs: RecordingFileSystem, depth: int
 ) -> None:
-    folder = room.folders.get(FOLDER)
+    folder = room.folders.get(IDENTITY, FOLDER)
     shutil.rmtree(room.root / "/".join(FOLDER.split("/")[:depth]))
     fs.calls.clear()
     assert room.put(b"data") == "new"
     assert (room.root / FOLDER / NAME).exists()
-    assert room.folders.get(FOLDER) is not folder
+    assert room.folders.get(IDENTITY, FOLDER) is not folder
     above = 3 if depth <= 2 else 0  # SERVICES/PACS, SERVICES and the root, if SERVICES/PACS is a new one
-    assert fs.calls.count("fsync") == 1 + above + 4, "the file, and each folder that may be new"
+    assert fs.calls.count("fsync") == 1 + above + 4 + 1, "the file, and each folder that may be new"
 
 
 def test_a_services_folder_that_another_receiver_made_anew_is_synced_up_to_the_root(
@@ -225,7 +233,7 @@ def test_a_services_folder_that_another_receiver_made_anew_is_synced_up_to_the_r
     (room.root / "SERVICES" / "PACS").mkdir(parents=True)
     fs.calls.clear()
     assert room.put(b"data") == "new"
-    assert fs.calls.count("fsync") == 1 + 3 + 4
+    assert fs.calls.count("fsync") == 1 + 3 + 4 + 1
 
 
 def test_a_folder_that_only_the_cache_of_this_client_has_is_made_all_the_same(
@@ -249,7 +257,7 @@ def test_a_series_folder_that_another_client_deleted_is_made_anew_for_all_associ
     room: Room, fs: RecordingFileSystem, error: int
 ) -> None:
     room.put(b"data")
-    stale = room.folders.get(FOLDER)
+    stale = room.folders.get(IDENTITY, FOLDER)
     shutil.rmtree(room.root / FOLDER)
 
     def rename(source: str, target: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
@@ -264,7 +272,7 @@ def test_a_series_folder_that_another_client_deleted_is_made_anew_for_all_associ
 
 
 def test_a_folder_that_goes_twice_is_made_anew_for_an_association_that_held_the_first_one(room: Room) -> None:
-    first = room.folders.get(FOLDER)
+    first = room.folders.get(IDENTITY, FOLDER)
     shutil.rmtree(room.root / FOLDER)
     room.folders.renewed(first)  # by another association
     shutil.rmtree(room.root / FOLDER)
@@ -277,12 +285,12 @@ def test_a_folder_that_goes_twice_is_made_anew_for_an_association_that_held_the_
 def test_a_folder_whose_sync_failed_is_opened_anew_for_the_next_instance(
     room: Room, fs: RecordingFileSystem
 ) -> None:
-    folder = room.folders.get(FOLDER)
+    folder = room.folders.get(IDENTITY, FOLDER)
     fs.fail["fsync"] = errno.ESTALE
     with pytest.raises(OutOfResources, match="ESTALE"):
         room.store.sync_folder(folder)
     fs.fail.clear()
-    assert room.folders.get(FOLDER) is not folder
+    assert room.folders.get(IDENTITY, FOLDER) is not folder
 
 
 def test_a_listener_whose_descriptors_are_stale_needs_a_fresh_process(tmp_path: Path) -> None:
@@ -401,6 +409,6 @@ def test_a_short_write_is_completed(tmp_path: Path) -> None:
     room = Room(tmp_path, Short())
     file = room.store.new_file()
     file.write([b"abcdef", b"ghi"])
-    file.place(room.folders.get(FOLDER), NAME)
+    file.place(room.folders.get(IDENTITY, FOLDER), NAME)
     assert (tmp_path / FOLDER / NAME).read_bytes() == b"abcdefghi"
     assert file.size == 9

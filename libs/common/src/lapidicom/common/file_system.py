@@ -35,3 +35,4 @@ class FileSystem:
     statvfs = staticmethod(os.statvfs)
     fstatvfs = staticmethod(os.fstatvfs)
     listdir = staticmethod(os.listdir)
+    utime = staticmethod(os.utime)

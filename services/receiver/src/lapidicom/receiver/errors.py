@@ -3,6 +3,7 @@
 Refusal                     the instance is refused, the association goes on
 +-- OutOfResources          0xA700  (PS3.4 B.2.3)
 |   +-- JournalUnavailable          the record is not durable
++-- SeriesBeingHealed       0xA700  (likewise: not now)
 +-- DoesNotMatchSOPClass    0xA900
 +-- CannotUnderstand        0xC000
 +-- ProcessingFailure       0x0110  (PS3.7 C.5)
@@ -49,6 +50,12 @@ class OutOfResources(Refusal):
 
 class JournalUnavailable(OutOfResources):
     """The record of the instance could not be made durable."""
+
+
+class SeriesBeingHealed(Refusal):
+    """`lapidicom heal` works on the series, and nothing is wrong with the receiver."""
+
+    status = 0xA700
 
 
 class DoesNotMatchSOPClass(Refusal):

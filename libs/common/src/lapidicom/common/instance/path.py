@@ -27,6 +27,7 @@ _MAX_PATIENT = 180
 _MAX_STUDY = 100
 _MAX_SERIES = 86
 _MAX_INSTANCE_NUMBER = 12
+_HASH = 7
 _SHORTENED_BY = 10  # a tilde and nine digits of a hash
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9.-]+")
@@ -96,7 +97,20 @@ def series_folder(pacs: str, tags: InstanceTags) -> str:
 
 def hash_of_series(series_instance_uid: str) -> str:
     """Return what the name of a series' folder ends with, unless it is shortened."""
-    return format(seahash(series_instance_uid.encode()), "x")[:7]
+    return format(seahash(series_instance_uid.encode()), "x")[:_HASH]
+
+
+def set_apart(folder: str, digest: str) -> str:
+    """Return the folder of a series whose own is that of another identity already.
+
+    Args:
+        folder: what series_folder returned.
+        digest: of the identity; at least nine hexadecimal digits.
+    """
+    above, _, series = folder.rpartition("/")
+    end = series[-_HASH - 1 :]
+    begin = series[: -len(end)][: _MAX_SERIES - _SHORTENED_BY - len(end)]
+    return f"{above}/{begin}~{digest[: _SHORTENED_BY - 1]}{end}"
 
 
 def file_name(tags: InstanceTags) -> str:

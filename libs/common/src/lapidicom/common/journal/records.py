@@ -52,7 +52,7 @@ _KINDS: Final[Mapping[bytes, str]] = {
 }
 _STARTED: Final = b"series_started\t"
 
-COUNT_FIELDS: Final = frozenset({"received", "refused", "ok", "ended_at"})
+COUNT_FIELDS: Final = frozenset({"received", "refused", "ok", "ended_at", "files"})
 
 
 class UnknownRecord(Exception):
@@ -157,7 +157,13 @@ def series_started(fields: Mapping[str, object]) -> bytes:
 
 
 def series_received_of(
-    fields: Mapping[str, object], *, received: int, refused: int, ok: bool, ended_at: datetime
+    fields: Mapping[str, object],
+    *,
+    received: int,
+    refused: int,
+    ok: bool,
+    ended_at: datetime,
+    files: int | None = None,
 ) -> SeriesReceived:
     """The message that ends a series.
 
@@ -166,7 +172,7 @@ def series_received_of(
     """
     kept = {name: value for name, value in fields.items() if name not in COUNT_FIELDS}
     return SeriesReceived.model_validate(
-        {**kept, "received": received, "refused": refused, "ok": ok, "ended_at": ended_at}
+        {**kept, "received": received, "refused": refused, "ok": ok, "ended_at": ended_at, "files": files}
     )
 
 

@@ -14,7 +14,8 @@ from lapidicom.common.instance.errors import HeaderError, InstanceError
 from lapidicom.common.instance.header import HeaderScanner
 from lapidicom.common.instance.tags import RawValues, is_uid, tag_name
 from lapidicom.receiver.association.counters import Counters
-from lapidicom.receiver.association.series import AssociationInfo, InstanceTemplate, SeriesBook
+from lapidicom.receiver.association.series import AssociationInfo, InstanceTemplate
+from lapidicom.receiver.association.series_book import SeriesBook
 from lapidicom.receiver.association.time_of_receipt import TimeOfReceipt
 from lapidicom.receiver.dimse.command import Command
 from lapidicom.receiver.errors import (
@@ -28,6 +29,7 @@ from lapidicom.receiver.errors import (
 )
 from lapidicom.receiver.journal.writer import Entry, Journal
 from lapidicom.receiver.storage.file_meta import FileMeta
+from lapidicom.receiver.storage.folders import SeriesFolder
 from lapidicom.receiver.storage.instance_file import InstanceStore, TemporaryFile
 from lapidicom.receiver.upper_layer.abstract_syntaxes import VERIFICATION_SOP_CLASS
 from lapidicom.receiver.upper_layer.presentation_context import ContextResult
@@ -65,7 +67,7 @@ class StoreSCP:
         self._log = log
         self._is_verbose = bool(log.is_enabled_for(logging.DEBUG))
         self._association = association
-        self._series = SeriesBook(association, store.folders, journal, log)
+        self._series = SeriesBook(association, store.folders, store.markers, journal, log)
         self._time = TimeOfReceipt()
         self._scanners: dict[str, HeaderScanner] = {}
         self._file_meta: dict[tuple[str, str], FileMeta] = {}
@@ -173,20 +175,25 @@ class StoreSCP:
         file = self._open_file()
         if self._chunks:
             file.write(self._chunks)
-        template.folder, placed = file.place(self._series.folder(template), name)
+        series = template.series
+        series.folder, placed = file.place(self._series.folder(series), name)
         self._file, self._placed = None, file
-        self._make_known(template, template.record(name, uid, file.size, self._time.now()))
+        self._make_known(template, series.folder, template.record(name, uid, file.size, self._time.now()))
         self._stored(template, placed, file.size)
 
-    def _make_known(self, template: InstanceTemplate, record: bytes) -> None:
-        """Make the file's name and its record durable, side by side."""
+    def _make_known(self, template: InstanceTemplate, folder: SeriesFolder, record: bytes) -> None:
+        """Make the file's name and its record durable, side by side, while its series counts as open."""
         if self._store.volume.hang is not None:  # the file got its name too late
             raise self._store.volume.hang.refusal()
         self._written = written = self._series.append(template, record)
-        if template.folder is not None:
-            self._store.sync_folder(template.folder)
+        self._store.sync_folder(folder)
+        series = template.series
+        if not series.marked_in:  # behind the folder's sync, which on most file systems has done the work
+            self._series.keep_open(series)
         self._journal.wait(written)
-        template.series.started = True
+        if series.marked_in != self._journal.life:
+            self._series.keep_open(series)
+        series.started = True
 
     def settle(self) -> None:
         """Let the mark pass the record, and close the file; to be called after `finish`, whatever it did.
@@ -289,7 +296,7 @@ class StoreSCP:
             "SOPInstanceUID": self._command.affected_sop_instance_uid,
         }
         if self._template is not None:
-            uids["SeriesInstanceUID"] = self._template.SeriesInstanceUID
+            uids["SeriesInstanceUID"] = self._template.series.identity.SeriesInstanceUID
         return {keyword: uid for keyword, uid in uids.items() if is_uid(uid)}
 
     def cancel(self) -> None:

@@ -164,7 +164,7 @@ class GroupCommit:
             except OSError as error:
                 if error.errno in GONE:
                     self._close_segment(error, entries=0)
-            if self.needs_probe:
+            if self.needs_probe or self._segments.journal is None:
                 self._commit(())
         self.commit_unless_busy()
         self._mark.move()
@@ -216,16 +216,21 @@ class GroupCommit:
             self._unsynced = batch[-1]
 
     def _durable(self, batch: Sequence[Entry]) -> None:
-        """A sync has succeeded: whoever waits may go on, and the mark may move."""
+        """A sync has succeeded: whoever waits may go on, and the mark may move.
+
+        Ends come first: the open markers of series that have ended are gone before that is published.
+        """
+        for entry in batch:
+            if entry.ends is not None:
+                entry.released()
         self._mark.add(batch if self._unsynced is None else (self._unsynced, *batch))
         self._unsynced = None
         for entry in batch:
-            entry.released()
+            if entry.ends is None:
+                entry.released()
 
     def _close_segment(self, error: OSError, *, entries: int) -> None:
         """Write no more behind a write that failed, nor to a life that may be over for others."""
-        self.fault = f"the journal takes no writes ({error.strerror or type(error).__name__})"
-        self.lacks_space = error.errno in NO_SPACE
         journal = self._segments.journal
         self._observe(
             "journal_write_failed",
@@ -241,7 +246,9 @@ class GroupCommit:
 
     def _refuse(self, batch: Sequence[Entry], error: OSError) -> None:
         """Let go of a batch that could not be written, but for the ends of series."""
-        self._unwritten_ends += [entry for entry in batch if entry.ends]
+        self.fault = f"the journal takes no writes ({error.strerror or type(error).__name__})"
+        self.lacks_space = error.errno in NO_SPACE
+        self._unwritten_ends += [entry for entry in batch if entry.ends is not None and entry.bodies]
         for entry in batch:
             if entry.ends is None:
                 entry.failure = error

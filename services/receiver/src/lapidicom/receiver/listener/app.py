@@ -22,8 +22,11 @@ from lapidicom.receiver.journal.writer import Journal
 from lapidicom.receiver.listener.control_loop import ListenerControlLoop
 from lapidicom.receiver.listener.service import ListenerService
 from lapidicom.receiver.settings import ListenerSettings
+from lapidicom.receiver.storage.fixed_folders import FixedFolders
 from lapidicom.receiver.storage.folders import SeriesFolders
 from lapidicom.receiver.storage.instance_file import InstanceStore
+from lapidicom.receiver.storage.open_markers import OpenMarkers
+from lapidicom.receiver.storage.spool_folders import SpoolFolders
 from lapidicom.receiver.storage.volume import Volume, VolumeUnusable
 from lapidicom.receiver.upper_layer.negotiation import NegotiationPolicy
 
@@ -64,7 +67,7 @@ def build(settings: ListenerSettings, file_system: FileSystem, places: Places) -
         )
         opened.pop_all()
     tracing = telemetry.start("lapidicom-receiver")
-    store = InstanceStore(volume, SeriesFolders(volume, file_system), file_system, fsync=settings.fsync)
+    store = build_store(volume, file_system, fsync=settings.fsync)
     entity = ApplicationEntity(
         policy=NegotiationPolicy(
             promiscuous=settings.promiscuous, uncompressed_only=settings.uncompressed_only
@@ -80,7 +83,19 @@ def build(settings: ListenerSettings, file_system: FileSystem, places: Places) -
         open_scp=_scp_opener(store, journal, tracing),
         log=structlog.get_logger(),
     )
-    return ListenerService(volume, journal, store.refusals, entity, settings.store_timeout, tracing)
+    return ListenerService(
+        volume, journal, store.refusals, entity, settings.store_timeout, store.markers.remove, tracing
+    )
+
+
+def build_store(
+    volume: Volume, file_system: FileSystem, *, fsync: bool, most_folders: int = 256
+) -> InstanceStore:
+    """Build what places instances on a volume."""
+    spool = SpoolFolders(file_system, volume.spool, fsync=fsync)
+    fixed = FixedFolders(file_system, spool, volume.incoming)
+    folders = SeriesFolders(volume, fixed, file_system, most_folders)
+    return InstanceStore(volume, folders, OpenMarkers(file_system, spool), file_system, fsync=fsync)
 
 
 def _scp_opener(store: InstanceStore, journal: Journal, tracing: Tracing | None) -> OpenSCP:

@@ -1,7 +1,7 @@
 """What a listener serves: associations over one volume and one journal, and how they are."""
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
 from lapidicom.common.journal import records
@@ -25,6 +25,7 @@ class ListenerService:
         refusals: for want of resources.
         entity: what all associations share.
         store_timeout: CHRIS_STORE_TIMEOUT, seconds.
+        remove_markers: removes the open markers that could not be removed when it was time.
         tracing: of this process, if it makes traces.
     """
 
@@ -35,12 +36,14 @@ class ListenerService:
         refusals: Refusals,
         entity: ApplicationEntity,
         store_timeout: float,
+        remove_markers: Callable[[], None],
         tracing: Tracing | None = None,
     ) -> None:
         self._volume = volume
         self._journal = journal
         self._entity = entity
         self._tracing = tracing
+        self._remove_markers = remove_markers
         self._health = StoreHealth(refusals, lambda: entity.tally.total().instances_stored, self._try_store)
         self._watch = VolumeWatch(self._look)
         self._hangs = StoreHangs(store_timeout)
@@ -81,6 +84,7 @@ class ListenerService:
         )
 
     def _look(self) -> bool:
+        self._remove_markers()
         is_usable = self._volume.watch()
         self._health.look(is_explained=self._volume.fault is not None or self._journal.fault is not None)
         return is_usable

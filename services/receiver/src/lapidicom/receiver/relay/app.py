@@ -35,6 +35,7 @@ from lapidicom.receiver.relay.progress import ProgressFiles, SeriesProgress
 from lapidicom.receiver.relay.publish import JournalPublisher, PublishesEnvelopes
 from lapidicom.receiver.relay.reader import RelayCounts
 from lapidicom.receiver.relay.retention import Retention
+from lapidicom.receiver.relay.spool_sweep import SpoolSweep
 from lapidicom.receiver.settings import RelaySettings
 
 _ROUTINE: Final = frozenset(
@@ -173,6 +174,7 @@ def build(
     )
 
     progress = _progress(settings, file_system, files, observe)
+    sweep = SpoolSweep(file_system, settings.spool, days=settings.journal_days, now=time.time)
 
     def follower(folder: JournalFolder, life: str, name: str) -> Follower:
         return Follower(
@@ -180,6 +182,7 @@ def build(
             life,
             files,
             os.fspath(settings.spool / "incoming" / name),
+            sweep,
             relay_id=identity.relay_id,
             counts=counts,
             observe=observe,
@@ -211,6 +214,7 @@ def build(
     relay = JournalPublisher(
         journals,
         retention,
+        sweep,
         takeover=settings.journal_takeover,
         observe=observe,
         offload=asyncio.to_thread,

@@ -22,6 +22,7 @@ from typing import Final
 from lapidicom.common.file_system import FileSystem
 from lapidicom.common.journal.format import Position
 from lapidicom.common.journal.records import INSTANCE_RECEIVED, Record
+from lapidicom.common.open_series import count_files
 from lapidicom.receiver.journal.folder import DIRECTORY
 from lapidicom.receiver.journal.observer import Observer
 from lapidicom.receiver.relay.reader import RelayCounts
@@ -57,7 +58,7 @@ class StoredFiles:
         Raises:
             OSError: a sync failed, or the volume cannot be read.
         """
-        if posixpath.normpath(path) != path or path.startswith(("/", "../")) or path in (".", ".."):
+        if not _is_below(path):
             return False
         try:
             fd = self._fs.open(
@@ -76,6 +77,13 @@ class StoredFiles:
         self._sync_folders(posixpath.dirname(path), synced)
         return True
 
+    def count(self, folder: str) -> int | None:
+        """How many files a series folder, relative to the root, holds; None if it cannot be read."""
+        try:
+            return count_files(f"{self._root}/{folder}", self._fs) if _is_below(folder) else None
+        except OSError:
+            return None
+
     def _sync_folders(self, folder: str, synced: set[str]) -> None:
         while folder not in synced:
             fd = self._fs.open(f"{self._root}/{folder}", DIRECTORY)
@@ -87,6 +95,11 @@ class StoredFiles:
             if not folder:
                 return
             folder = posixpath.dirname(folder)
+
+
+def _is_below(path: str) -> bool:
+    """Whether a relative path leads to something below where it begins."""
+    return posixpath.normpath(path) == path and not path.startswith(("/", "../")) and path not in (".", "..")
 
 
 class RecordsBehindMark:

@@ -2,7 +2,7 @@
 
 import contextlib
 import posixpath
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -170,19 +170,26 @@ def _read_segment(folder: JournalFolder, number: int, mark: Position | None, tab
         folder.fs.close(fd)
 
 
-def messages_of(life: str, left_open: Iterable[SeriesLeftOpen], observe: Observer) -> list[Envelope]:
+def messages_of(
+    life: str,
+    left_open: Iterable[SeriesLeftOpen],
+    count: Callable[[str], int | None],
+    observe: Observer,
+) -> list[Envelope]:
     """The messages that end the series left open.
 
     Args:
         life: of the journal, for the ids of its messages.
         left_open: the series.
+        count: tells how many files a series folder holds.
         observe: called for series of which no message can be made.
     """
     envelopes = []
     for series in left_open:
         try:
+            files = count(str(series.fields.get("folder")))
             envelopes.append(
-                broken_off(life, series.sequence, series.fields, series.received, series.refused)
+                broken_off(life, series.sequence, series.fields, series.received, series.refused, files)
             )
         except ValueError:
             observe("series_not_ended", life=life, sequence=series.sequence)

@@ -9,6 +9,7 @@ A journal in which something stands that this version does not know is left alon
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Final, Protocol, TypeVar
 
 from lapidicom.common.broker.publisher import Envelope
@@ -35,6 +36,7 @@ from lapidicom.receiver.relay.reader import (
     RelayCounts,
     write_position,
 )
+from lapidicom.receiver.relay.spool_sweep import SpoolSweep
 
 T = TypeVar("T")
 
@@ -59,6 +61,7 @@ class Follower:
         life: its life, for the ids of its messages.
         files: the stored files.
         incoming: folder of the life's temporary files; removed when the life is finished.
+        sweep: removes its open markers then.
         relay_id: of this relay: makes names of temporary files unique.
         counts: what is done is added there.
         observe: called with each event.
@@ -78,6 +81,7 @@ class Follower:
         life: str,
         files: StoredFiles,
         incoming: str,
+        sweep: SpoolSweep,
         *,
         relay_id: str,
         counts: RelayCounts,
@@ -96,12 +100,16 @@ class Follower:
         self._offload = offload
         self._cursor = Cursor(folder, relay_id)
         self._reader = JournalReader(folder, self._cursor)
+        self._files = files
         self._behind_mark = RecordsBehindMark(life, files, clock=clock, counts=counts, observe=observe)
         self._progress = progress
         self._questions = Questions(life, progress) if progress is not None else None
         self._corruption = CorruptedPlaces(folder, life, counts=counts, observe=observe)
         self._torn_at: Position | None = None
+        self._ended_at: Position | None = None
+        """Where the series left open were ended."""
         self._incoming = incoming
+        self._sweep = sweep
         self._relay_id = relay_id
         self._resumes = False
         self._is_known_dead = False
@@ -280,7 +288,7 @@ class Follower:
             )
 
     async def _finish(self, publish: Publish, extent: Extent) -> bool:
-        """The end of an ended life: its open series, and its temporary files.
+        """The end of an ended life: its open series, their markers, and its temporary files.
 
         Args:
             publish: publishes a message.
@@ -293,7 +301,12 @@ class Follower:
             return False
         end = self._reader.position or BEGINNING
         if self.folder.position(FINISHED) != end:  # noted by any relay
-            await self._publish_left_open(publish, end)
+            if self._ended_at != end:
+                await self._publish_left_open(publish, end)
+                self._ended_at = end
+            if self._resumes or self.folder.extent() != extent:
+                return True
+            await self._offload(partial(self._sweep.remove_markers, self.life))
         if self._resumes or self.folder.extent() != extent:
             return True
         write_position(self.folder, FINISHED, end, self._relay_id)
@@ -306,8 +319,14 @@ class Follower:
 
     async def _publish_left_open(self, publish: Publish, end: Position) -> None:
         never_answered, mark = self._behind_mark.never_answered, self._reader.mark
-        left = await self._offload(lambda: find_left_open(self.folder, mark, never_answered))
-        envelopes = messages_of(self.life, left, self._observe)
+        envelopes = await self._offload(
+            lambda: messages_of(
+                self.life,
+                find_left_open(self.folder, mark, never_answered),
+                self._files.count,
+                self._observe,
+            )
+        )
         outgoing = [OutgoingMessage(end.offset, await self._told(one)) for one in envelopes]
         for start in range(0, len(outgoing), IN_FLIGHT):
             await self._publish(publish, end.segment, outgoing[start : start + IN_FLIGHT])

@@ -29,16 +29,19 @@ _LOOKS_BETWEEN: Final = 10
 class StandStill:
     """Watches a value that moves while its writer lives: a heartbeat, a claim.
 
+    Reading may take any time: a value stands still from behind its first reading to before its last one.
+
     Args:
-        now: monotonic seconds, at the first look.
-        value: what was seen then.
+        value: what was seen.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, now: float, value: bytes) -> None:
+    def __init__(self, value: bytes, clock: Callable[[], float]) -> None:
         self.value = value
-        self._since = now
+        self._clock = clock
+        self._since = clock()
 
-    def look(self, now: float, value: bytes) -> bool:
+    def look(self, value: bytes) -> bool:
         """Take another look.
 
         Returns:
@@ -47,12 +50,12 @@ class StandStill:
         if value == self.value:
             return False
         self.value = value
-        self._since = now
+        self._since = self._clock()
         return True
 
-    def seconds(self, now: float) -> float:
-        """For how long it has been seen standing still."""
-        return now - self._since
+    def seconds(self, before: float) -> float:
+        """For how long it has been seen standing still; `before` is the time before the last look."""
+        return before - self._since
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +146,16 @@ class Journals:
         """All journals known."""
         return list(self._watched.values())
 
+    def finished_lives(self) -> set[str]:
+        """Those of which everything is published."""
+        return {one.life for one in self._watched.values() if one.follower and one.follower.finished}
+
+    def other_lives(self) -> set[str]:
+        """Those that have a journal and are not finished, also where this version cannot read it."""
+        names = (path.rpartition("/")[2] for path in self._unknown)
+        unknown = {parsed[1] for name in names if (parsed := parse_folder_name(name)) is not None}
+        return ({one.life for one in self._watched.values()} | unknown) - self.finished_lives()
+
     def owner_ended(self, name: str) -> None:
         """The supervisor saw the owner of this journal end: it may be finished at once."""
         self._seen_to_end.add(name)
@@ -155,7 +168,7 @@ class Journals:
             OSError: the volume cannot be read.
         """
         now = self._clock()
-        self._discover(now)
+        self._discover()
         for one in list(self._watched.values()):
             try:
                 self._look_at(one, now)
@@ -175,13 +188,13 @@ class Journals:
             self._forget(one)
         self._watched.clear()
 
-    def _discover(self, now: float) -> None:
+    def _discover(self) -> None:
         found = find_journals(self._fs, self._spool)
         for name, folder in found.readable.items():
             parsed = None if name in self._watched else parse_folder_name(name)
             if parsed is not None:
-                beat = StandStill(now, folder.heartbeat())
-                claim = StandStill(now, folder.file(CLAIM))
+                beat = StandStill(folder.heartbeat(), self._clock)
+                claim = StandStill(folder.file(CLAIM), self._clock)
                 self._watched[name] = WatchedJournal(name, *parsed, folder, beat, claim)
         for name in self._watched.keys() - found.readable.keys():
             self._forget(self._watched.pop(name))
@@ -204,8 +217,8 @@ class Journals:
         newly_seen = one.name in self._seen_to_end
         if follower is not None and follower.finished and one.looks % _LOOKS_BETWEEN and not newly_seen:
             return
-        moved = one.beat.look(now, one.folder.heartbeat())
-        one.claim.look(now, one.folder.file(CLAIM))
+        moved = one.beat.look(one.folder.heartbeat())
+        one.claim.look(one.folder.file(CLAIM))
         if newly_seen:
             self._seen_to_end.discard(one.name)
             one.end_seen = True

@@ -40,7 +40,9 @@ def envelope_of(life: str, record: Record) -> Envelope | None:
     return message_envelope(message, f"{life}.{record.sequence}", record.body, headers)
 
 
-def broken_off(life: str, sequence: int, fields: Mapping[str, Any], received: int, refused: int) -> Envelope:
+def broken_off(
+    life: str, sequence: int, fields: Mapping[str, Any], received: int, refused: int, files: int | None
+) -> Envelope:
     """The message of a series whose receiver ended before the association did.
 
     Args:
@@ -49,12 +51,13 @@ def broken_off(life: str, sequence: int, fields: Mapping[str, Any], received: in
         fields: of a SeriesReceived, but for its counts; others are left out.
         received: instance records of the series.
         refused: refusals.
+        files: in the series folder, if they could be counted.
 
     Raises:
         ValueError: no message can be made of it.
     """
     message = records.series_received_of(
-        fields, received=received, refused=refused, ok=False, ended_at=datetime.now(UTC)
+        fields, received=received, refused=refused, ok=False, ended_at=datetime.now(UTC), files=files
     )
     body = message.model_dump_json().encode()
     return message_envelope(SeriesReceived, f"{life}.{sequence}.ended", body, _NO_HEADERS)

@@ -13,6 +13,7 @@ from lapidicom.receiver.journal.observer import Observer
 from lapidicom.receiver.relay.follower import Follower, Offload
 from lapidicom.receiver.relay.journals import Journals
 from lapidicom.receiver.relay.retention import DeletionCandidate, Retention
+from lapidicom.receiver.relay.spool_sweep import SpoolSweep
 
 _IDLE_SECONDS: Final = 0.1
 """Between two passes when the one before has reached all marks. Records gather meanwhile: one pass over
@@ -20,6 +21,7 @@ many costs relay and RabbitMQ half of what many passes over few do."""
 
 _AFTER_FAULT_SECONDS: Final = 1.0
 _RETENTION_SECONDS: Final = 5.0
+_SWEEP_SECONDS: Final = 3600.0
 
 
 class PublishesEnvelopes(Protocol):
@@ -47,6 +49,7 @@ class JournalPublisher:
     Args:
         journals: which they are.
         retention: deletes what is relayed.
+        sweep: removes what lives and series have left in the spool.
         takeover: CHRIS_JOURNAL_TAKEOVER, seconds: how often to look at heartbeats follows from it.
         observe: called with each event.
         offload: runs what may wait for the disk.
@@ -57,6 +60,7 @@ class JournalPublisher:
         self,
         journals: Journals,
         retention: Retention,
+        sweep: SpoolSweep,
         *,
         takeover: float,
         observe: Observer,
@@ -65,6 +69,7 @@ class JournalPublisher:
     ) -> None:
         self._journals = journals
         self._retention = retention
+        self._sweep = sweep
         self._look_seconds = min(1.0, takeover / 20)
         self._observe = observe
         self._offload = offload
@@ -78,7 +83,7 @@ class JournalPublisher:
 
     async def watch(self) -> Never:
         """Look at the volume for as long as the relay lives, whether RabbitMQ is there or not."""
-        retained = 0.0
+        retained = swept = float("-inf")
         while True:
             try:
                 self._journals.look()
@@ -86,9 +91,17 @@ class JournalPublisher:
                 if self._clock() - retained >= _RETENTION_SECONDS:
                     retained = self._clock()
                     await self._offload(partial(self._retention.run, self.candidates()))
+                if self._clock() - swept >= _SWEEP_SECONDS:
+                    swept = self._clock()
+                    await self._offload(self.sweep())
             except OSError as error:
                 self._observe("relay_cannot_look", errno=error.errno)
             await asyncio.sleep(self._look_seconds)
+
+    def sweep(self) -> Callable[[], None]:
+        """A sweep of the spool, as things are now."""
+        finished, others = self._journals.finished_lives(), self._journals.other_lives()
+        return partial(self._sweep.run, finished=finished, others=others)
 
     def candidates(self) -> list[DeletionCandidate]:
         """Of which journals something may be deleted."""

@@ -1,11 +1,14 @@
-"""Series folders: made, made durable up to the storage root, and held open for the stores that follow."""
+"""Series folders: found, made durable up to the storage root, and held open for the stores that follow."""
 
 import contextlib
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 
 from lapidicom.common.file_system import GONE, FileSystem
+from lapidicom.common.open_series import count_files
 from lapidicom.common.volume import PACS_FOLDERS
+from lapidicom.receiver.storage.fixed_folders import FixedFolder, FixedFolders, SeriesIdentity
 from lapidicom.receiver.storage.pacs_folder import DIRECTORY, FOLDER_MODE
 from lapidicom.receiver.storage.volume import Volume
 
@@ -13,12 +16,20 @@ from lapidicom.receiver.storage.volume import Volume
 class SeriesFolder:
     """An open series folder. The descriptor closes when the last association lets go of the object."""
 
-    __slots__ = ("_close", "descriptor", "path")
+    __slots__ = ("_close", "descriptor", "fixed", "identity")
 
-    def __init__(self, path: str, descriptor: int, file_system: FileSystem) -> None:
-        self.path = path
+    def __init__(
+        self, identity: SeriesIdentity, fixed: FixedFolder, descriptor: int, file_system: FileSystem
+    ) -> None:
+        self.identity = identity
+        self.fixed = fixed
         self.descriptor = descriptor
         self._close = file_system.close
+
+    @property
+    def path(self) -> str:
+        """Relative to CUBE's storage root."""
+        return self.fixed.path
 
     def __del__(self) -> None:
         self._close(self.descriptor)
@@ -29,44 +40,38 @@ class SeriesFolders:
 
     Args:
         volume: where they are.
+        fixed: which they are.
         file_system: the system calls.
         most: number of folders held open; older ones are met anew, at the price of their fsyncs.
     """
 
-    def __init__(self, volume: Volume, file_system: FileSystem, most: int = 256) -> None:
+    def __init__(self, volume: Volume, fixed: FixedFolders, file_system: FileSystem, most: int = 256) -> None:
         self._volume = volume
+        self._fixed = fixed
         self._fs = file_system
         self._most = most
         self._lock = threading.Lock()
-        self._open: OrderedDict[str, SeriesFolder] = OrderedDict()
+        self._open: OrderedDict[SeriesIdentity, SeriesFolder] = OrderedDict()
 
-    def get(self, path: str) -> SeriesFolder:
-        """Return the folder, made if need be, its entry and those above it durable.
+    def get(self, identity: SeriesIdentity, wanted: str) -> SeriesFolder:
+        """Return the folder of a series, made if need be, its entry and those above it durable.
 
         Args:
-            path: below the storage root, such as SERVICES/PACS/pacs/patient/study/series.
+            identity: of the series.
+            wanted: the folder that the values of the instance at hand make, such as
+                SERVICES/PACS/pacs/patient/study/series: the first one that is wanted stays.
 
         Raises:
-            OSError: if it cannot be made, synced or opened.
+            OSError: if it cannot be fixed, made, synced or opened.
             OutOfResources: if the volume is unfit, or is not the one of the start.
         """
         with self._lock:
-            folder = self._open.get(path)
+            folder = self._open.get(identity)
             if folder is not None:
-                self._open.move_to_end(path)
-                return folder
-        try:
-            folder = self._make(path)
-        except OSError as error:
-            if error.errno not in GONE:
-                raise
-            # Removed meanwhile; or this client's cache still had a folder above it that another one removed.
-            folder = self._make(path)
-        with self._lock:
-            self._open[path] = folder
-            if len(self._open) > self._most:
-                self._open.popitem(last=False)
-        return folder
+                self._open.move_to_end(identity)
+        if folder is not None and self._fixed.use(folder.fixed.entry):
+            return folder
+        return self._hold(identity, lambda: self._fixed.find(identity, wanted))
 
     def renewed(self, folder: SeriesFolder) -> SeriesFolder:
         """Make a folder anew that has gone from the volume, with all that is missing above it.
@@ -75,20 +80,43 @@ class SeriesFolders:
             OSError, OutOfResources: as `get`.
         """
         self.forget(folder)
-        return self.get(folder.path)
+        return self._hold(folder.identity, lambda: folder.fixed)
 
     def forget(self, folder: SeriesFolder) -> None:
         """Forget a folder that has gone from the volume, so that `get` makes it anew.
 
-        Whatever is held open for its path goes: it may have been made anew, and have gone once more.
+        Whatever is held open for its series goes: it may have been made anew, and have gone once more.
         """
         with self._lock:
-            self._open.pop(folder.path, None)
+            self._open.pop(folder.identity, None)
 
-    def _make(self, path: str) -> SeriesFolder:
+    def count(self, folder: SeriesFolder) -> int | None:
+        """How many instances it holds, whoever sent them; None if it cannot be read."""
+        try:
+            return count_files(self._volume.files_root / folder.path, self._fs)
+        except OSError:
+            return None
+
+    def _hold(self, identity: SeriesIdentity, find: Callable[[], FixedFolder]) -> SeriesFolder:
+        try:
+            folder = self._make(identity, find)
+        except OSError as error:
+            if error.errno not in GONE:
+                raise
+            # Removed meanwhile; or this client's cache still had a folder above it that another one removed.
+            self._fixed.forget()
+            folder = self._make(identity, find)
+        with self._lock:
+            self._open[identity] = folder
+            if len(self._open) > self._most:
+                self._open.popitem(last=False)
+        return folder
+
+    def _make(self, identity: SeriesIdentity, find: Callable[[], FixedFolder]) -> SeriesFolder:
         self._volume.check()
         self._volume.pacs.ensure()
-        names = path.split("/")
+        fixed = find()
+        names = fixed.path.split("/")
         chain = ["/".join(names[:depth]) for depth in range(len(PACS_FOLDERS), len(names) + 1)]
         for folder in chain[1:]:
             with contextlib.suppress(FileExistsError):
@@ -96,4 +124,6 @@ class SeriesFolders:
         # Whoever made them: another listener may have made a folder and not yet synced its parent.
         for folder in reversed(chain[:-1]):
             self._volume.pacs.sync(folder)
-        return SeriesFolder(path, self._fs.open(path, DIRECTORY, dir_fd=self._volume.root), self._fs)
+        self._fixed.sync(identity)
+        descriptor = self._fs.open(fixed.path, DIRECTORY, dir_fd=self._volume.root)
+        return SeriesFolder(identity, fixed, descriptor, self._fs)

@@ -17,6 +17,7 @@ from lapidicom.common.instance.errors import HeaderError
 from lapidicom.common.instance.part10 import HEAD_LENGTH, read_file_meta
 from lapidicom.receiver.errors import OutOfResources
 from lapidicom.receiver.storage.folders import SeriesFolder, SeriesFolders
+from lapidicom.receiver.storage.open_markers import OpenMarkers
 from lapidicom.receiver.storage.refusals import Refusals
 from lapidicom.receiver.storage.volume import FILE_MODE, Volume, cannot_write
 
@@ -36,6 +37,7 @@ class InstanceStore:
     Args:
         volume: the storage root.
         folders: its series folders.
+        markers: of the series that are open.
         file_system: the system calls.
         fsync: whether to make files durable (CHRIS_FSYNC).
         clock: monotonic seconds.
@@ -45,6 +47,7 @@ class InstanceStore:
         self,
         volume: Volume,
         folders: SeriesFolders,
+        markers: OpenMarkers,
         file_system: FileSystem,
         *,
         fsync: bool,
@@ -52,6 +55,7 @@ class InstanceStore:
     ) -> None:
         self.volume = volume
         self.folders = folders
+        self.markers = markers
         self.fs = file_system
         self.fsync = fsync
         self.clock = clock

@@ -67,15 +67,25 @@ class PacsFolder:
 
     def sync(self, folder: str) -> None:
         """Make the entries of a folder below the storage root durable."""
-        if not self._fsync:
-            return
-        fd = self._fs.open(folder, DIRECTORY, dir_fd=self._root)
-        try:
-            self._fs.fsync(fd)
-        finally:
-            self._fs.close(fd)
+        if self._fsync:
+            sync_entries(self._fs, folder, self._root)
 
     def close(self) -> None:
         """Let go of it."""
         if self._held >= 0:
             self._fs.close(self._held)
+
+
+def sync_entries(file_system: FileSystem, folder: str, above: int) -> None:
+    """Make the entries of a folder durable.
+
+    Args:
+        file_system: the system calls.
+        folder: relative to `above`.
+        above: a descriptor.
+    """
+    fd = file_system.open(folder, DIRECTORY, dir_fd=above)
+    try:
+        file_system.fsync(fd)
+    finally:
+        file_system.close(fd)

@@ -79,7 +79,7 @@ class Volume:
     ) -> None:
         self._fs = file_system
         self._fsync = fsync
-        self._files_root = files_root
+        self.files_root = files_root
         self._spool = spool
         self._incoming = spool / "incoming" / life
         self._sentinel = os.fspath(spool / SENTINEL)
@@ -100,11 +100,12 @@ class Volume:
         self.watch()
 
     def _open(self) -> None:
-        self.root = self._fs.open(self._files_root, DIRECTORY)
+        self.root = self._fs.open(self.files_root, DIRECTORY)
         self.pacs = PacsFolder(self._fs, self.root, fsync=self._fsync)
         for folder in (self._spool, self._spool / "incoming", self._incoming):
             with contextlib.suppress(FileExistsError):
                 self._fs.mkdir(folder, FOLDER_MODE)
+        self.spool = self._fs.open(self._spool, DIRECTORY)
         self.incoming = self._fs.open(self._incoming, DIRECTORY)
 
     def _claim_identity(self) -> str:
@@ -144,7 +145,7 @@ class Volume:
         unmet = [found for found in self._findings() if found.fault is not None]
         if unmet:
             faults = "; ".join(f"{found.fault}: {found.remedy}" for found in unmet)
-            raise VolumeUnusable(f"CHRIS_FILES_ROOT={self._files_root}, spool {self._spool}: {faults}")
+            raise VolumeUnusable(f"CHRIS_FILES_ROOT={self.files_root}, spool {self._spool}: {faults}")
         self.pacs.hold()
         if self.space().inodes == 0:
             raise OSError(errno.ENOSPC, "no free inodes")
@@ -232,6 +233,7 @@ class Volume:
         """Remove the folder of temporary files and let go of the volume."""
         self._remove_incoming()
         self._fs.close(self.incoming)
+        self._fs.close(self.spool)
         self.pacs.close()
         self._fs.close(self.root)
 

@@ -1,0 +1,119 @@
+"""The open markers of the series that a listener's associations have begun (common/open_series.py)."""
+
+import contextlib
+import os
+import posixpath
+from collections.abc import Iterable
+from typing import Final
+
+from lapidicom.common.file_system import FileSystem
+from lapidicom.common.open_series import OPEN, healing_mark, markers_folder
+from lapidicom.receiver.errors import SeriesBeingHealed
+from lapidicom.receiver.storage.pacs_folder import DIRECTORY
+from lapidicom.receiver.storage.spool_folders import SpoolFolders
+from lapidicom.receiver.storage.volume import FILE_MODE
+
+_CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
+_TRIES: Final = 3
+"""A relay may remove a folder that nobody has used for days at the moment in which it is needed again."""
+
+
+class OpenMarker:
+    """A marker that was made, and is to be synced before anybody relies on it.
+
+    Attributes:
+        path: relative to the spool.
+        name: in the folder of its series.
+    """
+
+    __slots__ = ("_folders", "_unsynced", "name", "path")
+
+    def __init__(self, path: str, folders: SpoolFolders, unsynced: list[str]) -> None:
+        self.path = path
+        self.name = posixpath.basename(path)
+        self._folders = folders
+        self._unsynced = unsynced
+
+    def sync(self) -> None:
+        """Make it durable.
+
+        Raises:
+            OSError: it failed.
+        """
+        self._folders.sync_entries(posixpath.dirname(self.path))
+        self._folders.sync(self._unsynced)
+
+
+class OpenMarkers:
+    """Makes and removes markers. All methods may be called by any thread.
+
+    Args:
+        file_system: the system calls.
+        folders: of the spool.
+    """
+
+    def __init__(self, file_system: FileSystem, folders: SpoolFolders) -> None:
+        self._fs = file_system
+        self._folders = folders
+        self._unremoved: set[str] = set()
+
+    def make(self, pacs_name: str, series_instance_uid: str, name: str) -> OpenMarker:
+        """Make a marker, then look whether the series is being healed.
+
+        Args:
+            pacs_name: of the series.
+            series_instance_uid: likewise.
+            name: what `marker_name` makes of life and association.
+
+        Raises:
+            SeriesBeingHealed: it is; there is no marker then.
+            OSError: it cannot be made, or nobody knows.
+        """
+        folder = markers_folder(pacs_name, series_instance_uid)
+        marker = OpenMarker(f"{folder}/{name}", self._folders, self._create(folder, name))
+        try:
+            self._fs.stat(healing_mark(pacs_name, series_instance_uid), dir_fd=self._folders.spool)
+        except FileNotFoundError:
+            return marker
+        except OSError:
+            self.remove((marker.path,))
+            raise
+        self.remove((marker.path,))
+        raise SeriesBeingHealed("the series is being healed")
+
+    def _create(self, folder: str, name: str) -> list[str]:
+        for _ in range(_TRIES):
+            with contextlib.suppress(FileNotFoundError):
+                unsynced = self._folders.make(folder)
+                fd = self._fs.open(f"{folder}/{name}", _CREATE, FILE_MODE, dir_fd=self._folders.spool)
+                self._fs.close(fd)
+                return unsynced
+            self._folders.forget()
+        raise FileNotFoundError
+
+    def left_by(self, pacs_name: str, name: str) -> list[str]:
+        """The paths of all markers of this name, of whatever series of a PACS."""
+        fs, spool, folder = self._fs, self._folders.spool, f"{OPEN}/{pacs_name}"
+        with contextlib.suppress(OSError):
+            fd = fs.open(folder, DIRECTORY, dir_fd=spool)
+            try:
+                markers = [f"{folder}/{series}/{name}" for series in fs.listdir(fd)]  # type: ignore[arg-type]
+            finally:
+                fs.close(fd)
+            return [one for one in markers if fs.access(one, os.F_OK, dir_fd=spool)]
+        return []
+
+    def remove(self, paths: Iterable[str] = ()) -> None:
+        """Remove markers. Never raises: what cannot be removed is tried again with the next call.
+
+        What is left in the end goes when this life is finished.
+        """
+        for path in (*self._unremoved, *paths):
+            try:
+                self._fs.unlink(path, dir_fd=self._folders.spool)
+            except FileNotFoundError:
+                self._unremoved.discard(path)
+            except OSError:
+                self._unremoved.add(path)
+            else:
+                self._unremoved.discard(path)
