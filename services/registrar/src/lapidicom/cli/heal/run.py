@@ -199,7 +199,7 @@ class Healing:
             while (row := await self._row()) is not None and row.is_pending:
                 if time.monotonic() > until:
                     what = f"CUBE has not deleted the series within {self.patience.most:g} s"
-                    raise OperatorError(what, f"does CUBE's worker run? {AGAIN}", _FAILED)
+                    raise OperatorError(what, f"see docs/runbook.md#late-instances; {AGAIN}", _FAILED)
                 await asyncio.sleep(self.patience.poll)
                 advance(1)
 
