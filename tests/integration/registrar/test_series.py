@@ -1,5 +1,6 @@
 """Registrars, real RabbitMQ and a stand-in CUBE 6: series are registered once they have settled."""
 
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from lapidicom.common.topology import DEAD_LETTER_QUEUE, WORK_QUEUE, topology
 from tests.support.cube.process import CubeProcess
 from tests.support.polling import eventually
 from tests.support.queues import envelope, look, publish
+from tests.support.registrar.__main__ import Options
 from tests.support.registrar.process import RegistrarProcess
 from tests.support.seeds import is_large
 from tests.support.stored import instance_stored, store
@@ -137,15 +139,43 @@ def test_many_series_settle_at_once_with_one_request_each(
     assert grown < 24
 
 
+QUICK = {"SERIES_SETTLE_SECONDS": "1", "CHRIS_RETRY_DELAYS": "1"}
+KILLS = {
+    "before its request": Options(kill_at=1),
+    "behind CUBE's answer": Options(kill_at=1, answered=True),
+    "before it is published": Options(kill_publish="before"),
+    "behind its publish": Options(kill_publish="after"),
+}
+
+
+@pytest.mark.parametrize("when", KILLS if is_large() else ["behind CUBE's answer", "behind its publish"])
+def test_a_registrar_that_is_killed_with_a_series_in_hand_loses_nothing(
+    when: str, cube_6: CubeProcess, amqp_url: str, tmp_path: Path
+) -> None:
+    cube_6.refuse_duplicates()
+    sender = Sender(cube_6.root, amqp_url)
+    instances = [instance(1, number) for number in range(3)]
+    sender.send(instances)
+    sender.end(instances[-1:])
+    doomed = RegistrarProcess(amqp_url, cube_6, tmp_path / "doomed", KILLS[when], **QUICK)
+    doomed.start()
+    assert doomed.wait() == -signal.SIGKILL
+    with RegistrarProcess(amqp_url, cube_6, tmp_path / "log", **QUICK) as registrar:
+        eventually(lambda: registrar.events("series_registered"), 30)
+        eventually(lambda: look(amqp_url, WORK_QUEUE).ready == 0)
+    (row,) = cube_6.control.registrations()
+    assert (row["ndicom"], list(cube_6.control.created().values())) == (3, [1])
+    assert look(amqp_url, DEAD_LETTER_QUEUE).ready == 0
+
+
 def test_an_upgrade_of_cube_needs_no_restart_of_a_registrar(amqp_url: str, tmp_path: Path) -> None:
     root = tmp_path / "files"
     (root / "SERVICES/PACS").mkdir(parents=True)
     sender = Sender(root, amqp_url)
     instances = [instance(1, number) for number in range(3)]
-    settings = {"SERIES_SETTLE_SECONDS": "1", "CHRIS_RETRY_DELAYS": "1"}
     with CubeProcess(root) as cube_5:
         cube_5.control.volume_gone()
-        registrar = RegistrarProcess(amqp_url, cube_5, tmp_path / "log", **settings)
+        registrar = RegistrarProcess(amqp_url, cube_5, tmp_path / "log", **QUICK)
         with registrar:
             sender.send(instances)
             sender.end(instances[-1:])

@@ -107,7 +107,9 @@ class KillingTransport(httpx.AsyncHTTPTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request, or die."""
-        last = request.url.path.endswith("/pacsfiles/") and self._is_the_last(request.content)
+        last = request.url.path.endswith(("/pacsfiles/", "/pacs/series/")) and self._is_the_last(
+            request.content
+        )
         if last and not self._options.answered:
             die()
         response = await super().handle_async_request(request)
