@@ -31,7 +31,7 @@ AT_ONCE = Patience(cache=0.0, registration=0.0, poll=0.0, most=5.0)
 URL = f"http://localhost{API}"
 
 
-class Killed(Exception):
+class Killed(BaseException):
     """Stands for kill -9: nothing more is done in this run."""
 
 

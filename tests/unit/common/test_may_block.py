@@ -34,12 +34,18 @@ def pipe() -> Iterator[Pipe]:
     pipe.let_go()
 
 
+def _leave() -> None:
+    raise GeneratorExit
+
+
 def test_what_a_call_returns_or_raises_is_passed_on() -> None:
     async def test() -> None:
         threads = DaemonThreads()
         assert await threads.run(lambda: 7) == 7
         with pytest.raises(KeyError):
             await threads.run(lambda: {}[1])
+        with pytest.raises(GeneratorExit):  # no Exception: whoever waits must hear of it all the same
+            await threads.run(_leave)
 
     asyncio.run(test())
 

@@ -57,7 +57,7 @@ class DaemonThreads:
         def run() -> None:
             try:
                 value = work()
-            except Exception as error:  # noqa: BLE001 (raised again where the result is awaited)
+            except BaseException as error:  # noqa: BLE001 (raised again where the result is awaited)
                 settle = _failing(done, error)
             else:
                 settle = _returning(done, value)
@@ -76,5 +76,5 @@ def _returning(done: asyncio.Future[T], value: T) -> Callable[[], None]:
     return lambda: done.set_result(value)
 
 
-def _failing(done: asyncio.Future[T], error: Exception) -> Callable[[], None]:
+def _failing(done: asyncio.Future[T], error: BaseException) -> Callable[[], None]:
     return lambda: done.set_exception(error)
