@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -156,7 +156,7 @@ class Bench:
         running = stack.enter_context(Running(receiver(OURS, {"AMQP_URL": url}), self._work, 1))
 
         def published(row: Row, count: int, ended: float) -> str | None:
-            at = watch.wait_for(count + self._ends_of_series(row, count), _LAST_SECONDS)
+            at = watch.wait_for(count + self._about_series(row, count), _LAST_SECONDS)
             watch.purge()
             if at is None:
                 return f"not all published within {_LAST_SECONDS:g} s"
@@ -182,7 +182,7 @@ class Bench:
         stack.enter_context(ProcessTree(command, environment, log))
 
         def registered(row: Row, count: int, ended: float) -> str | None:
-            at = poll(lambda: len(cube.control.counts()) >= count, _LAST_SECONDS)
+            at = poll(lambda: _instances(cube.control.paths()) >= count, _LAST_SECONDS)
             cube.control.forget()
             if at is None:
                 return f"not all registered within {_LAST_SECONDS:g} s"
@@ -239,15 +239,20 @@ class Bench:
             raise RunError("; ".join(document["failures"]))
         return Sample(document["instances_per_s"], document["cpu_seconds"] / count, row.kind.file_size, None)
 
-    def _ends_of_series(self, row: Row, count: int) -> int:
-        """How many SeriesReceived come: one for each series of each association."""
+    def _about_series(self, row: Row, count: int) -> int:
+        """How many SeriesStarted and SeriesReceived come: one of each for each series of each association."""
         written = self._written[row.kind]
-        return sum(
+        return 2 * sum(
             len({series_of(index, written) for index in some}) for some in shares(count, row.associations)
         )
 
     def _files(self, kind: Kind) -> Path:
         return self._work / kind.name
+
+
+def _instances(registered: Iterable[str]) -> int:
+    """How many instances are registered, beside progress files."""
+    return sum(path.endswith(".dcm") for path in registered)
 
 
 def _warm_up(count: int) -> int:

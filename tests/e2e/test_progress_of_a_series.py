@@ -3,6 +3,7 @@
 import json
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -124,8 +125,29 @@ def test_a_listener_that_was_killed_is_told_with_what_it_had_brought(path: Whole
         scu.start(sent, per_association=3)
         client = Client(path, sent[0])
         eventually(lambda: client.search("BROKEN")["count"] == 3, 60)
-        eventually(lambda: client.value("OxidicomAttemptedPushCount"), 60)
+
+        def told() -> list[int]:
+            """What each association has brought."""
+            found = client.search(DEFAULT_SPACE, ProtocolName="OxidicomAttemptedPushCount")["results"]
+            return [int(row["SeriesDescription"]) for row in found]
+
+        eventually(lambda: len(told()) == 2 and sum(told()) >= 3, 60, what="both associations are told")
         eventually(path.is_at_rest, 30)
-        told = client.search(DEFAULT_SPACE, ProtocolName="OxidicomAttemptedPushCount")["results"]
-    assert sum(int(row["SeriesDescription"]) for row in told) >= 3
     assert look(path.amqp_url, DEAD_LETTER_QUEUE).ready == 0
+
+
+def test_on_cube_6_the_pacs_answer_lets_a_series_be_registered_at_once(amqp_url: str, tmp_path: Path) -> None:
+    sent = [instance(number, series=5) for number in range(1, 4)]
+    series = str(sent[0].tags.SeriesInstanceUID)
+    with (
+        WholePath(tmp_path, amqp_url, generation=6) as path,
+        query_scp(lambda _: [(0xFF00, match(series, 3)), (0, None)]) as port,
+        path.receiver(CHRIS_PACS_ADDRESS=f"SIX=127.0.0.1:{port}", **SPACE),
+    ):
+        registrar = path.registrar(SERIES_SETTLE_SECONDS="300")
+        assert set(path.send("SIX", *sent)) == {0}
+        [row] = eventually(path.cube.control.registrations, 40, what="registered before it could settle")
+        assert (row["path"], row["ndicom"]) == (sent[0].path("SIX").rpartition("/")[0], 3)
+        # Progress files are nothing to CUBE 6: their messages are acknowledged.
+        eventually(lambda: registrar.events("series_started"), 20)
+        assert look(path.amqp_url, DEAD_LETTER_QUEUE).ready == 0

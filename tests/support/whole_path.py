@@ -44,11 +44,19 @@ class WholePath:
         amqp_url: a virtual host of its own.
         files_root: CUBE's storage root, if it is to be elsewhere.
         unique: whether CUBE refuses what it has registered; if not, what comes twice is a duplicate.
+        generation: of CUBE.
     """
 
     def __init__(
-        self, folder: Path, amqp_url: str, files_root: Path | None = None, *, unique: bool = True
+        self,
+        folder: Path,
+        amqp_url: str,
+        files_root: Path | None = None,
+        *,
+        unique: bool = True,
+        generation: int = 5,
     ) -> None:
+        self._generation = generation
         self.amqp_url = amqp_url
         self.files_root = files_root or folder / "files"
         self.spool = self.files_root / ".lapidicom"
@@ -65,7 +73,9 @@ class WholePath:
         (self.files_root / "SERVICES/PACS").mkdir(parents=True, exist_ok=True)
         bind(self.amqp_url, topology([1], 1), OBSERVER_QUEUE, [InstanceStored, SeriesReceived])
         with ExitStack() as stack:
-            self.cube = stack.enter_context(CubeProcess(self.files_root, unique=self._unique))
+            self.cube = stack.enter_context(
+                CubeProcess(self.files_root, unique=self._unique, generation=self._generation)
+            )
             self._stack = stack.pop_all()
         return self
 

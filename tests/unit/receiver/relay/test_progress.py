@@ -12,6 +12,7 @@ from lapidicom.common.broker import ConnectionLost, Envelope
 from lapidicom.common.c_find import Count, NoCount
 from lapidicom.common.headers import HEADER_EXPECTED, HEADER_PROGRESS_SPACE
 from lapidicom.common.progress import DEFAULT_SPACE
+from lapidicom.receiver.relay.questions import HELD_SECONDS
 from tests.support.journal_owner import paths
 from tests.support.journal_records import FakePublisher, series_folder
 from tests.support.relay_rig import Clock, RelayRig
@@ -53,6 +54,7 @@ class Scene:
 
     def __init__(self, root: Path, space: str = DEFAULT_SPACE) -> None:
         self.root = root
+        self.clock = Clock()
         self.loop = asyncio.new_event_loop()
         self.pacs = Pacs()
         self.publisher = Publisher(root)
@@ -60,7 +62,7 @@ class Scene:
         self.rig = self.new_relay()
 
     def new_relay(self) -> RelayRig:
-        return RelayRig(self.root, self.publisher, Clock(), space=self.space, ask=self.pacs)
+        return RelayRig(self.root, self.publisher, self.clock, space=self.space, ask=self.pacs)
 
     def work(self) -> None:
         self.rig.work(self.loop.run_until_complete)
@@ -125,12 +127,15 @@ def test_what_the_pacs_does_not_tell_is_unknown(make_owner: Any, scene: Scene, w
     assert (scene.root / FOLDER / "NumberOfSeriesRelatedInstances=unknown").exists()
 
 
-def test_a_slow_pacs_holds_up_no_message_and_is_asked_again_after_a_crash(
+def test_a_slow_pacs_holds_up_no_instance_and_is_asked_again_after_a_crash(
     make_owner: Any, scene: Scene
 ) -> None:
     owner = make_owner()
     owner.store(1, 2, 3, first=True)
     owner.end_series(3)
+    scene.work()
+    assert scene.types() == ["InstanceStored"] * 3
+    scene.clock.now += HELD_SECONDS
     scene.work()
     assert scene.types() == ["InstanceStored"] * 3 + ["SeriesReceived"]
     before = len(scene.publisher.stored)
@@ -138,6 +143,24 @@ def test_a_slow_pacs_holds_up_no_message_and_is_asked_again_after_a_crash(
     scene.pacs.answer.set()
     scene.work()
     assert scene.types()[before:].count("SeriesStarted") == 1
+    after_both = len(scene.publisher.stored)
+    scene.rig = scene.new_relay()
+    scene.work()
+    assert len(scene.publisher.stored) == after_both
+
+
+def test_the_end_of_a_short_series_waits_for_the_answer_that_lets_it_be_registered_at_once(
+    make_owner: Any, scene: Scene
+) -> None:
+    owner = make_owner()
+    owner.store(1, 2, first=True)
+    owner.end_series(2)
+    scene.work()
+    assert scene.types() == ["InstanceStored"] * 2
+    scene.pacs.answer.set()
+    scene.work()
+    assert scene.types() == ["InstanceStored"] * 2 + ["SeriesStarted", "SeriesReceived"]
+    assert scene.message("SeriesReceived").headers[HEADER_EXPECTED] == 5
     after_both = len(scene.publisher.stored)
     scene.rig = scene.new_relay()
     scene.work()

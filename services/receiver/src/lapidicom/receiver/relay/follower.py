@@ -103,7 +103,7 @@ class Follower:
         self._files = files
         self._behind_mark = RecordsBehindMark(life, files, clock=clock, counts=counts, observe=observe)
         self._progress = progress
-        self._questions = Questions(life, progress) if progress is not None else None
+        self._questions = Questions(life, progress, clock) if progress is not None else None
         self._corruption = CorruptedPlaces(folder, life, counts=counts, observe=observe)
         self._torn_at: Position | None = None
         self._ended_at: Position | None = None
@@ -121,7 +121,7 @@ class Follower:
 
     @property
     def asks(self) -> bool:
-        """Whether the answer to a question is still to be published."""
+        """Whether the PACS' answer, or what waits for it, is still to be published."""
         return self._questions is not None and self._questions.is_any_open
 
     def owner_ended(self, *, is_known: bool) -> None:
@@ -153,7 +153,7 @@ class Follower:
         if self._resumes:
             self._resume()
         if self._questions is not None:
-            self._counts.published += await self._questions.publish_answers(publish)
+            self._counts.published += await self._questions.publish_due(publish)
         if self.finished or self.unknown is not None or self._behind_mark.is_waiting:
             return False
         reader = self._reader
@@ -214,6 +214,9 @@ class Follower:
                 envelope = envelope_of(self.life, record)
                 if envelope is not None:
                     if record.kind == SERIES_ENDED:
+                        place = Position(segment, line.start)
+                        if self._questions is not None and self._questions.holds(place, record, envelope):
+                            continue
                         envelope = await self._told(envelope)
                     outgoing.append(OutgoingMessage(line.start, envelope))
                 elif record.kind == SERIES_STARTED and self._questions is not None:
