@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lapidicom.common.headers import HEADER_EXPECTED
 from lapidicom.common.lonk import DONE, failure_of, subject_of
 from lapidicom.registrar.series import gateway
 from tests.support.cube.faults import Failure
@@ -18,9 +19,15 @@ def _no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def association(
-    world: SeriesWorld, name: str, begins: float, *files: int, ends: float, messages: bool = True
+    world: SeriesWorld,
+    name: str,
+    begins: float,
+    *files: int,
+    ends: float,
+    messages: bool = True,
+    expected: int | None = None,
 ) -> None:
-    """An association that brings these files, one each 0.1 s, and ends."""
+    """An association that brings these files, one each 0.1 s, and ends; the PACS has so many."""
     world.at(begins, lambda: world.open(name))
 
     def send(file: int) -> None:
@@ -33,7 +40,7 @@ def association(
 
     def end() -> None:
         world.close(name)
-        world.publish(world.received())
+        world.publish(world.received(), headers={} if expected is None else {HEADER_EXPECTED: expected})
 
     world.at(ends, end)
 
@@ -51,6 +58,32 @@ def test_a_series_is_registered_ten_seconds_after_its_association_with_one_reque
     assert (world.registered(), world.created, world.posts, world.dead) == (3, 1, 1, [])
     assert world.kept[-1][0] - START <= 22
     assert told(world) == DONE
+
+
+def test_a_series_that_is_all_that_the_pacs_has_is_registered_at_once(tmp_path: Path) -> None:
+    world = SeriesWorld(tmp_path)
+    association(world, "a", 0, 1, 2, 3, ends=2, expected=3)
+    when: list[int | None] = []
+    world.at(2.01, lambda: when.append(world.registered()))
+    world.run()
+    assert (when, world.created, world.posts, world.dead) == ([3], 1, 1, [])
+
+
+def test_the_rest_of_what_the_pacs_has_is_waited_for(tmp_path: Path) -> None:
+    world = SeriesWorld(tmp_path)
+    association(world, "a", 0, 1, 2, ends=1, expected=3)
+    association(world, "b", 300, 3, ends=301, expected=3)
+    world.run()
+    assert (world.registered(), world.created, world.dead) == (3, 1, [])
+
+
+def test_what_never_comes_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    world = SeriesWorld(tmp_path)
+    association(world, "a", 0, 1, 2, ends=1, expected=3)
+    before: list[int | None] = []
+    world.at(600, lambda: before.append(world.registered()))
+    world.run()
+    assert (before, world.registered(), world.dead) == ([None], 2, [])
 
 
 def test_many_associations_end_in_one_request(tmp_path: Path) -> None:
