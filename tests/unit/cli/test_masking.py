@@ -6,7 +6,7 @@ import pytest
 from lapidicom.cli import replay_plan
 from lapidicom.cli.masking import (
     CUBE_TEXTS,
-    HARMLESS_FIELDS,
+    FIELDS,
     HIDDEN,
     known_answer,
     masked_fields,
@@ -26,7 +26,7 @@ PATIENT_DATA = {
 def test_every_field_of_a_message_is_harmless_or_masked() -> None:
     models = (InstanceStored, SeriesStarted, SeriesReceived, SeriesSettling)
     fields = {name for model in models for name in model.model_fields}
-    assert fields == HARMLESS_FIELDS | PATIENT_DATA | {"path", "folder"}
+    assert fields == FIELDS.keys() | PATIENT_DATA
 
 
 def test_patient_data_is_masked_and_what_is_absent_stays_absent() -> None:

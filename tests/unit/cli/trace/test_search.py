@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lapidicom.cli.trace.journals import search
-from lapidicom.cli.trace.story import Kind, State, Subject, Trace
+from lapidicom.cli.trace.story import State, Subject, Trace
 from lapidicom.common.journal import records
 from lapidicom.common.journal.format import Position, encode_position, frame
 from lapidicom.common.journal.survey import Survey
@@ -62,7 +62,7 @@ def test_receptions_of_one_instance_in_two_journals_are_told_in_the_order_of_tim
 def test_a_refusal_belongs_to_the_instance_that_was_received_later(tmp_path: Path) -> None:
     write(tmp_path, LIVES[0], refused({"SOPInstanceUID": "1.2.3.1.1"}), instance(1))
     [story] = look(tmp_path, "1.2.3.1.1").instances
-    assert {event.event for event in story.events} == {Kind.RECEIVED, Kind.REFUSED}
+    assert {event.event for event in story.events} == {"received", "refused"}
 
 
 def test_a_refusal_alone_is_a_story_with_its_reason(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """From what is known of an instance to its state, and from its instances to that of a series."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -10,7 +10,6 @@ from lapidicom.cli.trace.story import (
     Event,
     InCube,
     Instance,
-    Kind,
     Letter,
     State,
     counts,
@@ -25,7 +24,9 @@ REGISTERED = InCube(url="http://cube/1/")
 
 
 def event(
-    kind: Kind = Kind.RECEIVED, relay: RelayState | None = RelayState.RELAYED, second: int = 0
+    kind: Literal["received", "refused"] = "received",
+    relay: RelayState | None = RelayState.RELAYED,
+    second: int = 0,
 ) -> Event:
     when = datetime(2024, 1, 2, 3, 4, second, tzinfo=UTC)
     return Event(
@@ -43,7 +44,7 @@ def known(*events: Event, **more: Any) -> Instance:
     return Instance(SOPInstanceUID="1.2", pacs_name="A", path="path", events=list(events), **more)
 
 
-REFUSED = event(Kind.REFUSED, None)
+REFUSED = event("refused", None)
 
 CASES = [
     (known(event(), cube=REGISTERED), True, State.REGISTERED),

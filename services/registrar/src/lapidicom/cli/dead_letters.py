@@ -69,7 +69,7 @@ async def lock(
 
 @asynccontextmanager
 async def walk(
-    link: AbstractConnection, queue: str = DEAD_LETTER_QUEUE, *, most: int = 0, reserve: int = 0
+    link: AbstractConnection, queue: str = DEAD_LETTER_QUEUE, *, most: int = 0
 ) -> AsyncIterator[Letters]:
     """Read every dead letter under the lock, oldest first; none is changed, lost or moved.
 
@@ -79,15 +79,14 @@ async def walk(
     Args:
         link: the connection that has the lock.
         queue: in which they are.
-        most: letters that one consumer may hold.
-        reserve: of these, as of `reading`.
+        most: letters that one consumer may hold; see `reading`.
 
     Raises:
         Busy: something else consumes them, and knows nothing of a lock.
         BrokerError: no connection, no such queue, or no right.
     """
     depth = await _depth_without_readers(link, queue)
-    async with reading(link, queue, depth, most=most, reserve=reserve) as found:
+    async with reading(link, queue, depth, most=most) as found:
         yield ((read_letter(held.body, held.properties), held) async for held in found)
 
 

@@ -5,7 +5,7 @@ What may be shown is listed: a field, a header or a text of CUBE's that is new i
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final
@@ -18,34 +18,6 @@ from lapidicom.registrar.cube.contract import IDENTITY_LIMITS, TEXT_LIMITS
 MASK: Final = "***"
 HIDDEN: Final = "…"
 """Stands for a part of CUBE's answer that is not known to be harmless."""
-
-HARMLESS_FIELDS: Final = frozenset(
-    {
-        *("pacs_name", "Modality", "association_id", "calling_ae_title", "called_ae_title", "peer_address"),
-        *("SOPClassUID", "SOPInstanceUID", "TransferSyntaxUID", "StudyInstanceUID", "SeriesInstanceUID"),
-        *("receiver", "received_at", "ended_at", "size", "received", "refused", "ok"),
-        *("files", "expected", "count", "touched", "since", "first_look", "NumberOfSeriesRelatedInstances"),
-    }
-)
-"""Fields of a message that tell nothing about a patient."""
-
-_HARMLESS_HEADERS: Final = frozenset(
-    {
-        *(HEADER_ID, HEADER_VERSION, "traceparent", "tracestate", "lapidicom-reconcile", "lapidicom-replay"),
-        *("lapidicom-replays", "lapidicom-replayed-at", "lapidicom-edited", "lapidicom-former-http-status"),
-        *("lapidicom-former-attempts", registrar.ATTEMPTS, registrar.FIRST_ATTEMPT, registrar.LAST_ATTEMPT),
-        *(
-            HEADER_EXPECTED,
-            HEADER_PROGRESS_SPACE,
-            registrar.HTTP_STATUS,
-            registrar.REGISTRAR,
-            registrar.WAITING_SINCE,
-            registrar.REFUSALS,
-        ),
-    }
-)
-_REASONS: Final = frozenset({registrar.REASON, registrar.WAITING_FOR, "lapidicom-former-reason"})
-"""Headers of which known reasons are shown."""
 
 CUBE_TEXTS: Final = (
     "This field is required.",
@@ -108,28 +80,6 @@ _WORD: Final = re.compile(r"[A-Za-z0-9._:,+=@-]*", re.ASCII)
 _UID: Final = re.compile(r"[0-9.]{1,64}", re.ASCII)
 
 
-def masked_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a message with patient data masked."""
-    return {name: _masked(name, value) for name, value in fields.items()}
-
-
-def masked_headers(headers: Mapping[str, Any]) -> dict[str, Any]:
-    """Our headers; of others only those of a trace."""
-    return {name: _masked_header(name, value) for name, value in headers.items()}
-
-
-def _masked_header(name: str, value: Any) -> Any:
-    match value:
-        case str() if name in _REASONS:
-            return known_reason(value)
-        case str() if name in _HARMLESS_HEADERS:
-            return known_word(value)
-        case None | int() | float() | datetime() if name in _HARMLESS_HEADERS:
-            return value
-        case _:
-            return MASK
-
-
 def masked_path(path: str) -> str:
     """A path of ours without its patient, study and series folders: they bear names and descriptions."""
     parts = path.split("/")
@@ -184,15 +134,51 @@ def _texts(value: object) -> Iterator[str]:
             yield str(value)
 
 
-def _masked(name: str, value: Any) -> Any:
-    if value is None:
-        return None
-    if name in {"path", "folder"}:
-        return masked_path(value) if isinstance(value, str) else MASK
-    if name not in HARMLESS_FIELDS:
-        return MASK
-    if name == "pacs_name":
-        return known_word(value) if isinstance(value, str) else MASK
-    if name.endswith("UID") and not (isinstance(value, str) and _UID.fullmatch(value)):
-        return MASK
-    return value if isinstance(value, str | int | float | bool) else MASK
+def _known_uid(text: str) -> str:
+    return text if _UID.fullmatch(text) else MASK
+
+
+FIELDS: Final[Mapping[str, Callable[[str], str]]] = {
+    **dict.fromkeys(("Modality", "calling_ae_title", "called_ae_title", "peer_address", "receiver"), str),
+    **dict.fromkeys(("association_id", "received_at", "ended_at", "touched", "since", "first_look"), str),
+    **dict.fromkeys(("size", "received", "refused", "ok", "files", "expected", "count"), str),
+    **dict.fromkeys(("SOPClassUID", "SOPInstanceUID", "TransferSyntaxUID"), _known_uid),
+    **dict.fromkeys(("StudyInstanceUID", "SeriesInstanceUID"), _known_uid),
+    **dict.fromkeys(("path", "folder"), masked_path),
+    "NumberOfSeriesRelatedInstances": str,
+    "pacs_name": known_word,
+}
+"""The fields of a message that are shown, and how their texts are."""
+
+_HEADERS: Final[Mapping[str, Callable[[str], str]]] = {
+    **dict.fromkeys((HEADER_ID, HEADER_VERSION, HEADER_EXPECTED, HEADER_PROGRESS_SPACE), known_word),
+    **dict.fromkeys(("traceparent", "tracestate", "lapidicom-reconcile", "lapidicom-replay"), known_word),
+    **dict.fromkeys(("lapidicom-replays", "lapidicom-replayed-at", "lapidicom-edited"), known_word),
+    **dict.fromkeys(("lapidicom-former-http-status", "lapidicom-former-attempts"), known_word),
+    **dict.fromkeys((registrar.ATTEMPTS, registrar.FIRST_ATTEMPT, registrar.LAST_ATTEMPT), known_word),
+    **dict.fromkeys((registrar.HTTP_STATUS, registrar.REGISTRAR), known_word),
+    **dict.fromkeys((registrar.WAITING_SINCE, registrar.REFUSALS), known_word),
+    **dict.fromkeys((registrar.REASON, registrar.WAITING_FOR, "lapidicom-former-reason"), known_reason),
+}
+
+
+def masked_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a message with patient data masked."""
+    return {name: _masked(value, FIELDS.get(name)) for name, value in fields.items()}
+
+
+def masked_headers(headers: Mapping[str, Any]) -> dict[str, Any]:
+    """Our headers; of others only those of a trace."""
+    return {name: _masked(value, _HEADERS.get(name)) for name, value in headers.items()}
+
+
+def _masked(value: Any, text: Callable[[str], str] | None) -> Any:
+    match value:
+        case None:
+            return None
+        case str() if text is not None:
+            return text(value)
+        case int() | float() | datetime() if text in {str, known_word}:
+            return value
+        case _:
+            return MASK

@@ -201,7 +201,7 @@ class Reading:
 
 @asynccontextmanager
 async def reading(
-    link: AbstractConnection, queue: str, depth: int, *, most: int = 0, reserve: int = 0
+    link: AbstractConnection, queue: str, depth: int, *, most: int = 0
 ) -> AsyncIterator[Reading]:
     """Read a queue from its head; whatever happens, what was not acknowledged is in it afterwards.
 
@@ -209,14 +209,13 @@ async def reading(
         link: the connection; of nobody else who reads this queue.
         queue: to be read.
         depth: messages to read.
-        most: messages that one consumer may hold, MOST_HELD by default; a further one opens behind it.
-        reserve: of these, how many must be free for a consumer not to count as full.
+        most: messages that one consumer may hold, where some are acknowledged on the way: a further one opens
+            behind it when it holds half of them. By default all that there are, up to MOST_HELD.
 
     Raises:
         BrokerError: the queue does not exist, may not be read, or the connection ended.
     """
-    held = most or MOST_HELD
-    found = Reading(depth, link, queue, held if reserve else max(1, min(depth, held)), reserve)
+    found = Reading(depth, link, queue, most or max(1, min(depth, MOST_HELD)), most // 2)
     try:
         yield found
     finally:

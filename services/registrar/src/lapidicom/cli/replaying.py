@@ -57,22 +57,16 @@ class Options:
 
     first: Annotated[int, typer.Option(min=0, help="Only so many, the oldest; 0: all.")] = 0
     canary: Annotated[
-        int,
-        typer.Option(min=0, help="Replay so many first; go on only if CUBE then has them. Needs CHRIS_URL."),
+        int, typer.Option(min=0, help="Replay so many first, and the rest if CUBE (CHRIS_URL) has them.")
     ] = 0
     rate: Annotated[
-        float | None,
-        typer.Option(parser=parse_rate, metavar="RATE", help="No faster than this, such as 50/s."),
+        float | None, typer.Option(parser=parse_rate, metavar="RATE", help="No faster than, say, 50/s.")
     ] = None
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Do not stop when ten of them have come back.")
     ] = False
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Wait until CUBE has them, and say how many. Needs CHRIS_URL.")
-    ] = False
-    wait_seconds: Annotated[
-        float, typer.Option(min=0, help="Wait no longer than this for canary or outcome.")
-    ] = 600.0
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until CUBE (CHRIS_URL) has them.")] = False
+    wait_seconds: Annotated[float, typer.Option(min=0, help="Wait no longer for canary or outcome.")] = 600.0
 
 
 async def replay_letters(
@@ -194,7 +188,7 @@ class _Replay:
         began = looked = loop.time()
         taken, remaining = self.done.sent, self.done.letters - self.done.sent
         depth = await ready(self.link, DEAD_LETTER_QUEUE)
-        async with reading(self.link, DEAD_LETTER_QUEUE, depth, most=HELD, reserve=HELD // 2) as letters:
+        async with reading(self.link, DEAD_LETTER_QUEUE, depth, most=HELD) as letters:
             async with InFlight(BATCHES) as flight:
                 while taken < goal and letters.received < remaining and not letters.is_silent:
                     batch = await self._gather(letters, remaining, goal - taken)

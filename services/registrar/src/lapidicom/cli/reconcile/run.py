@@ -51,45 +51,29 @@ class Options:
     """What the operator has asked for."""
 
     since: Since = None
-    pacs: Annotated[str | None, typer.Option(help="Only of this PACS: its folder below SERVICES/PACS.")] = (
-        None
-    )
+    pacs: Annotated[str | None, typer.Option(help="Only of this PACS, a folder of SERVICES/PACS.")] = None
     older_than: Annotated[
-        datetime,
-        typer.Option(
-            parser=parse_time, metavar="TIME", help="Leave alone what is younger: it may be on its way."
-        ),
+        datetime, typer.Option(parser=parse_time, metavar="TIME", help="Leave alone what is younger.")
     ] = "5m"  # type: ignore[assignment]
     dry_run: DryRun = False
     yes: Yes = False
     at_most: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            help="Registrations that --yes enqueues: if more are lost, is it the right CUBE and volume?",
-        ),
+        int, typer.Option(min=1, help="Registrations that --yes enqueues; more may mean a wrong CHRIS_URL.")
     ] = 1000
     rate: Annotated[
         float, typer.Option(parser=parse_rate, metavar="RATE", help="Questions to CUBE a second, at most.")
     ] = 20.0
     even_if_waiting: Annotated[
-        bool,
-        typer.Option(
-            "--even-if-waiting", help="Enqueue although messages wait in RabbitMQ that may be the same ones."
-        ),
+        bool, typer.Option("--even-if-waiting", help="Enqueue although the same messages may be waiting.")
     ] = False
     wait: Annotated[
         float, typer.Option(min=0, help="Seconds to wait for a moment in which no message waits.")
     ] = 5.0
     source: Annotated[
-        bool,
-        typer.Option(
-            "--source", help="Ask the PACS, too (CHRIS_PACS_ADDRESS): which series never came whole."
-        ),
+        bool, typer.Option("--source", help="Ask CHRIS_PACS_ADDRESS, too: which series never came whole.")
     ] = False
     state: Annotated[
-        Path | None,
-        typer.Option(help="Keep in this file how far it is; with a file that exists, go on from there."),
+        Path | None, typer.Option(help="A file: keep in it how far it is; if it exists, go on from there.")
     ] = None
     because: Because = ""
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from lapidicom.cli.trace.story import AssociationEnd, Event, Instance, Kind, Trace
+from lapidicom.cli.trace.story import AssociationEnd, Event, Instance, Trace
 from lapidicom.common.instance.errors import PathError
 from lapidicom.common.instance.path import pacs_name
 from lapidicom.common.journal import records
@@ -55,7 +55,7 @@ def _instance(entry: SurveyedRecord) -> Instance:
     )
     is_received = entry.record.kind == records.INSTANCE_RECEIVED
     happened = {
-        "event": Kind.RECEIVED if is_received else Kind.REFUSED,
+        "event": "received" if is_received else "refused",
         "when": fields.get("received_at" if is_received else "refused_at"),
         "receiver": entry.receiver_id,
         "relay": entry.relay if is_received else None,

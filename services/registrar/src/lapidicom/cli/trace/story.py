@@ -1,9 +1,10 @@
 """What a trace answers: instances with what happened to them, and the state that follows from it. Pure."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Final, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import ConfigDict, Field
 
@@ -70,13 +71,6 @@ OfPacs = Mapping[str, Count] | NoCount
 """What a PACS has told of the series of a study."""
 
 
-class Kind(StrEnum):
-    """What happened to an instance."""
-
-    RECEIVED = "received"
-    REFUSED = "refused"
-
-
 class Event(Answer):
     """One reception, or one refusal.
 
@@ -85,7 +79,7 @@ class Event(Answer):
     """
 
     when: Annotated[datetime | None, Display(form=moment)]
-    event: Annotated[Kind, Display("what")]
+    event: Annotated[Literal["received", "refused"], Display("what")]
     calling_ae_title: Annotated[str, Display("calling AE")]
     called_ae_title: Annotated[str, Display("called AE")] = ""
     peer_address: Annotated[str, Display("peer")]
@@ -153,7 +147,7 @@ class Instance(Answer):
             self.note = "There is no file on the volume."
         elif None not in (self.size, self.file_size) and self.size != self.file_size:
             self.note = f"Its file has {self.file_size} bytes, {self.size} were recorded."
-        relays = {event.relay for event in self.events if event.event is Kind.RECEIVED}
+        relays = {event.relay for event in self.events if event.relay is not None}
         if self.cube is not None:
             self.state = State.REGISTERED
         elif self.dead_letters:
@@ -207,9 +201,10 @@ def worst(states: Iterable[State]) -> State:
     return min(states, key=list(State).index, default=State.UNKNOWN)
 
 
-def counts(states: Sequence[State]) -> dict[State, int]:
+def counts(states: Iterable[State]) -> dict[State, int]:
     """How many there are of each, the worst first."""
-    return {state: states.count(state) for state in State if state in states}
+    found = Counter(states)
+    return {state: found[state] for state in State if state in found}
 
 
 class Series(Answer):
@@ -345,7 +340,5 @@ def _waits(waiting: Waiting | None) -> str:
             "No message waits in RabbitMQ: unless a registrar has it in its hands just now, its message is "
             "lost, and `lapidicom reconcile` enqueues it again."
         )
-    return (
-        f"It waits: {waiting.work} messages are in the work queue, {waiting.delayed} are delayed "
-        "(retried or parked)."
-    )
+    where = f"{waiting.work} messages are in the work queue, {waiting.delayed} are delayed"
+    return f"It waits: {where} (retried or parked)."

@@ -51,9 +51,8 @@ class Dropped(Answer):
 
     def headline(self) -> list[str]:
         """How many, and where a copy is."""
-        return [
-            f"{self.dropped} of {self.selected} dropped" + (f", kept in {self.export}" if self.export else "")
-        ]
+        kept = f", kept in {self.export}" if self.export else ""
+        return [f"{self.dropped} of {self.selected} dropped{kept}"]
 
 
 @command(
@@ -77,23 +76,18 @@ async def drop(
     if not filters.are_given:
         raise OperatorError("nothing says which dead letters", "give filters such as --reason")
     if (export is None) != no_export:
-        raise OperatorError(
-            "nothing says whether to keep a copy, or both do", "give --export FILE or --no-export"
-        )
+        what = "nothing says whether to keep a copy, or both do"
+        raise OperatorError(what, "give --export FILE or --no-export")
     if not yes and not sys.stdin.isatty():
         raise OperatorError("nobody can be asked: this is no terminal", "give --yes to drop without asking")
     kept = f"--export {export}" if export else "--no-export"
-    async with (
-        shell.audited(because, f"{filters} {kept}") as after,
-        shell.connection() as link,
-        lock(link),
-    ):
+    acting = shell.audited(because, f"{filters} {kept}")
+    async with acting as after, shell.connection() as link, lock(link):
         copies, found = await _find(link, filters, export)
         after["selected"] = selected = found.selected
         if not shell.output.json:
             shell.output.show(found)
-        is_wanted = selected and (yes or await shell.is_wanted(f"Drop these {selected} for good?"))
-        if is_wanted:
+        if selected and (yes or await shell.is_wanted(f"Drop these {selected} for good?")):
             with shell.output.progress("dropped", selected) as advance:
                 try:
                     await _take_out(link, found.letters, copies, advance)
@@ -107,7 +101,7 @@ async def drop(
 async def _find(
     link: AbstractConnection, filters: Filters, export: Path | None
 ) -> tuple[Counter[str], Found]:
-    """Walk through all, and export those that are meant."""
+    """Walk through all, and export those that are meant: how often each copy is there, and what is shown."""
     copies, reasons, found = Counter[str](), Counter[str](), Found()
     with written(export) if export is not None else nullcontext() as add:
         async with walk(link) as letters:
@@ -117,18 +111,17 @@ async def _find(
                     continue
                 if add is not None:
                     add(Exported.of(held.routing_key, held.body, held.properties))
-                found.selected += 1
                 reasons[letter.reason] += 1
                 copies[letter.copy] += 1
                 if len(found.examples) < EXAMPLES:
                     found.examples.append(Row.of(letter, show_phi=False))
-    found.reasons = dict(reasons.most_common())
+    found.selected, found.reasons = reasons.total(), dict(reasons.most_common())
     return copies, found
 
 
 async def _take_out(link: AbstractConnection, letters: int, left: Counter[str], advance: Advance) -> None:
     """Take out exactly what was found, under the same lock; what is left to do stays in `left`."""
-    async with walk(link, most=HELD, reserve=HELD // 2) as walked:
+    async with walk(link, most=HELD) as walked:
         async for letter, held in walked:
             letters -= 1
             if left[letter.copy] > 0:

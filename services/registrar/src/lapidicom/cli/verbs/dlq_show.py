@@ -1,7 +1,6 @@
 """`lapidicom dlq show`: one dead letter, with all that is known of it. Nothing is changed."""
 
 import posixpath
-from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -58,22 +57,23 @@ async def show(
     async with shell.seeing_patient_data(show_phi, because, letter_id):
         letter, copies = await _find(shell, letter_id)
         file = await _sight(shell.settings.files_root, letter)
-    fields, cause = letter.fields, cause_of(letter.reason)
-    shown = Shown.of(
-        letter,
-        show_phi=show_phi,
-        meaning=cause.meaning,
-        remedy=remedy(letter.reason, short_id(letter.id)),
-        runbook=cause.section,
-        copies=copies,
-        file=file,
-        message_id=known_word(letter.message_id),
-        version=letter.version,
-        answer=(letter.answer if show_phi else known_answer(letter.answer)) or None,
-        message=dict(fields) if show_phi else masked_fields(fields),
-        headers=_texts(letter.headers if show_phi else masked_headers(letter.headers)),
-    )
-    shell.output.show(shown)
+    cause, shown = cause_of(letter.reason), known_answer(letter.answer)
+    message, headers = masked_fields(letter.fields), masked_headers(letter.headers)
+    if show_phi:
+        shown, message, headers = letter.answer, dict(letter.fields), dict(letter.headers)
+    more = {
+        "meaning": cause.meaning,
+        "remedy": remedy(letter.reason, short_id(letter.id)),
+        "runbook": cause.section,
+        "copies": copies,
+        "file": file,
+        "message_id": known_word(letter.message_id),
+        "version": letter.version,
+        "answer": shown or None,
+        "message": message,
+        "headers": {name: _text(value) for name, value in headers.items()},
+    }
+    shell.output.show(Shown.of(letter, show_phi=show_phi, **more))
 
 
 async def _find(shell: Shell, wanted: str) -> tuple[DeadLetter, int]:
@@ -115,8 +115,5 @@ async def _sight(files_root: Path | None, letter: DeadLetter) -> str:
     return seen
 
 
-def _texts(headers: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-        for name, value in headers.items()
-    }
+def _text(value: Any) -> Any:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
