@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pamqp.commands import Basic
 
-from lapidicom.cli.export import FORMAT, VERSION, Exported, NoExport, read_export
+from lapidicom.cli.errors import OperatorError
+from lapidicom.cli.export import FORMAT, VERSION, Exported, NoExport, read_export, written
 from tests.support.seeds import examples
 
 times = st.datetimes(datetime(1970, 1, 2), datetime(2100, 1, 1)).map(  # noqa: DTZ001 (made aware below)
@@ -105,3 +106,26 @@ def test_a_line_that_is_no_message_is_refused(change: dict[str, Any]) -> None:
 def test_a_line_that_lacks_something_is_refused(name: str) -> None:
     with pytest.raises(NoExport, match="line 2 is no message"):
         read_back([json.dumps({key: value for key, value in WHOLE.items() if key != name})])
+
+
+def test_an_export_that_ends_early_leaves_no_file(tmp_path: Path) -> None:
+    def export_and_interrupt() -> None:
+        with written(tmp_path / "letters.jsonl") as add:
+            add(Exported.of("k", b"", Basic.Properties()))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        export_and_interrupt()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_of_a_folder_that_is_full_the_export_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OperatorError, match="cannot be written"), written(tmp_path / "letters.jsonl"):
+        """No message."""
+    assert list(tmp_path.iterdir()) == []

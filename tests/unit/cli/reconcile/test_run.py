@@ -20,7 +20,7 @@ from lapidicom.cli.queues import Waiting
 from lapidicom.cli.reconcile import run as module
 from lapidicom.cli.reconcile.fate import Fate
 from lapidicom.cli.reconcile.findings import Findings
-from lapidicom.cli.reconcile.resume import State, StateFile
+from lapidicom.cli.reconcile.resume import State, read_state
 from lapidicom.cli.reconcile.run import Options, Run
 from lapidicom.common.broker import Envelope
 from lapidicom.common.headers import HEADER_ID
@@ -106,7 +106,6 @@ class Rig:
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.root = root
-        self.state = StateFile(root / "state", BEGIN)
         self.cube = FakeCube()
         self.waits = [0]
         self.dead: dict[str, tuple[str, str]] = {}
@@ -133,7 +132,9 @@ class Rig:
 
     def run(self, shell: FakeShell, *, window: int = 3, **options: Any) -> Findings:
         findings = Findings(run="a run")
-        given = Options(**{"older_than": datetime.now(UTC), "wait": 0.05, **options})
+        given = Options(
+            **{"older_than": datetime.now(UTC), "wait": 0.05, "state": self.root / "state", **options}
+        )
         self.monkeypatch.setattr(module, "WINDOW", window)
         work = Run(
             shell,  # type: ignore[arg-type]
@@ -141,7 +142,7 @@ class Rig:
             root=self.root,
             spool=self.root / "spool",
             cube=self.cube,  # type: ignore[arg-type]
-            state=self.state,
+            state=read_state(self.root / "state", BEGIN),
             findings=findings,
         )
         asyncio.run(work.run())
@@ -165,7 +166,6 @@ def test_a_run_that_was_ended_goes_on_behind_what_is_settled(rig: Rig) -> None:
     with pytest.raises(Ended):
         rig.run(FakeShell(ends_at=2))
     shell = FakeShell()
-    rig.state = StateFile(rig.root / "state", BEGIN)
     rig.run(shell)
     assert shell.windows == [rig.paths[4:8], rig.paths[8:]]
 
@@ -177,7 +177,7 @@ def test_what_was_left_alone_is_looked_at_again_by_the_next_run(rig: Rig, how: s
     young = {"older_than": datetime.now(UTC) - timedelta(hours=1)} if how == "they are too young" else {}
     left = rig.run(FakeShell(says=how != "the operator says no"), **young)
     assert (left.enqueued, left.files) == (0, 10)
-    rig.waits, rig.state = [0], StateFile(rig.root / "state", BEGIN)
+    rig.waits = [0]
     shell = FakeShell()
     assert rig.run(shell).sound
     assert [path for window in shell.windows for path in window] == rig.paths
@@ -195,7 +195,6 @@ def test_a_run_that_goes_on_tells_of_what_is_missing_in_the_folders_behind_it(ri
     rig.dead = {rig.paths[0]: ("life.1", "file-missing")}
     with pytest.raises(Ended):
         rig.run(FakeShell(ends_at=2))
-    rig.state = StateFile(rig.root / "state", BEGIN)
     findings = rig.run(FakeShell())
     assert (findings.files, findings.left_before, findings.sound) == (6, 1, False)
 
@@ -206,7 +205,6 @@ def test_a_ceiling_ends_the_enqueueing_before_the_window_that_passes_it(rig: Rig
     assert "4 registrations are lost, 4 were enqueued before" in shell.warnings[0]
     assert shell.windows == [rig.paths[:4]]
     assert (findings.enqueued, findings.unsound, findings.sound) == (4, 6, False)
-    rig.state = StateFile(rig.root / "state", BEGIN)
     assert rig.run(FakeShell()).files == 6
 
 

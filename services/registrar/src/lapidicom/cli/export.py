@@ -1,4 +1,4 @@
-"""Exports: JSON lines, one per message, with all that AMQP carries; written whole and durable, or not at all.
+"""Exports: JSON lines, one per message, with all that AMQP carries.
 
 The first line says what it is, the last one how many lines stand between: a cut file is noticed. In a line
 `amqp` holds properties and headers as they travel (a content header frame, AMQP 0-9-1 section 2.3.5.2, in
@@ -11,9 +11,8 @@ import copy
 import json
 import os
 import struct
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -94,7 +93,7 @@ def read_export(path: Path) -> Iterator[Exported]:
 
 @contextmanager
 def written(path: Path, form: str = FORMAT) -> Iterator[Callable[[Exported], None]]:
-    """Write an export beside its place; when the block ends well it is fsynced and put there, mode 0600.
+    """Write an export, mode 0600; it is durable when the block has ended well, and removed when it has not.
 
     Args:
         path: of a file that does not exist.
@@ -105,35 +104,35 @@ def written(path: Path, form: str = FORMAT) -> Iterator[Callable[[Exported], Non
     """
     count = 0
     try:
-        if path.exists():
-            raise OperatorError(f"{path} exists", "name a new file")
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
-        try:
-            with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 (a descriptor)
-                head = {"format": form, "version": VERSION, "when": datetime.now(UTC).isoformat()}
-                file.write(f"{json.dumps(head)}\n")
+        with open(path, "x", encoding="utf-8", opener=_private) as file, ExitStack() as undo:
+            undo.callback(path.unlink)
 
-                def add(message: Exported) -> None:
-                    nonlocal count
-                    file.write(f"{message.line()}\n")
-                    count += 1
+            def add(message: Exported) -> None:
+                nonlocal count
+                file.write(f"{message.line()}\n")
+                count += 1
 
-                yield add
-                file.write(f"{json.dumps({'messages': count})}\n")
-                file.flush()
-                os.fsync(file.fileno())
-            os.link(name, path)  # unlike a rename it never replaces a file that has come meanwhile
+            head = {"format": form, "version": VERSION, "when": datetime.now(UTC).isoformat()}
+            file.write(f"{json.dumps(head)}\n")
+            yield add
+            file.write(f"{json.dumps({'messages': count})}\n")
+            file.flush()
+            os.fsync(file.fileno())
             folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 os.fsync(folder)
             finally:
                 os.close(folder)
-        finally:
-            with suppress(OSError):
-                Path(name).unlink()
+            undo.pop_all()
+    except FileExistsError:
+        raise OperatorError(f"{path} exists", "name a new file") from None
     except OSError as error:
         what = f"{path} cannot be written ({error.strerror or type(error).__name__})"
         raise OperatorError(what, "name a file in a folder of yours, with space") from error
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _object(text: bytes, number: int) -> dict[str, Any]:

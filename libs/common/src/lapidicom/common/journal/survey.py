@@ -49,14 +49,7 @@ class RelayState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SurveyedRecord:
-    """One good line of one journal.
-
-    Attributes:
-        receiver_id: of the journal's owner.
-        life: of the journal.
-        relay: how far the relay is.
-        record: what it holds.
-    """
+    """One good line of one journal, and how far the relay is with it."""
 
     receiver_id: str
     life: str
@@ -89,18 +82,12 @@ def chunks(
 class Survey:
     """A look at all journals of a spool. Each method raises OSError if they cannot be read.
 
-    Args:
-        spool: the spool directory.
-        advance: called with the number of bytes that were read, again and again.
-
-    Attributes:
-        bad_places: places before the mark that cannot be read, as far as records were read.
+    `advance` is called with the number of bytes that were read, again and again; `bad_places` counts places
+    before the mark that cannot be read, as far as records were read.
     """
 
     def __init__(self, spool: Path, advance: Callable[[int], None] = lambda _: None) -> None:
-        self._fs = FileSystem()
-        self._spool = str(spool)
-        self._advance = advance
+        self._fs, self._spool, self._advance = FileSystem(), str(spool), advance
         self.bad_places = 0
 
     def size(self) -> int:
@@ -113,18 +100,13 @@ class Survey:
         return total
 
     def entries(self, wanted: Callable[[bytes], bool] = lambda _: True) -> Iterator[SurveyedRecord]:
-        """All records that this version knows, each journal's in its order.
-
-        Args:
-            wanted: called with the text of each line; only those for which it is true are given.
-        """
+        """All records that this version knows and whose lines are wanted, each journal's in its order."""
         for folder in self._folders():
             with contextlib.suppress(FileNotFoundError), contextlib.closing(folder):  # deleted meanwhile
                 yield from self._entries_of(folder, wanted)
 
-    def _folders(self) -> Iterator[JournalFolder]:
-        for _, folder in sorted(find_journals(self._fs, self._spool).readable.items()):
-            yield folder
+    def _folders(self) -> list[JournalFolder]:
+        return [folder for _, folder in sorted(find_journals(self._fs, self._spool).readable.items())]
 
     def _entries_of(self, folder: JournalFolder, wanted: Callable[[bytes], bool]) -> Iterator[SurveyedRecord]:
         receiver_id, life = parse_folder_name(folder.name) or ("", "")
@@ -135,9 +117,7 @@ class Survey:
             aside = frozenset(folder.file(aside_name(number)).split(b"\n"))
             start = 0
             for chunk in chunks(folder, number, durable=folder.durable_end(number, mark)):
-                for line in chunk.lines:
-                    if not wanted(line.text):
-                        continue
+                for line in (one for one in chunk.lines if wanted(one.text)):
                     with contextlib.suppress(UnknownRecord):  # `status` names such journals
                         record = folder.parse(line.text)
                         relay = _relay_state(Position(number, line.end), cursor, mark, finished, done=done)

@@ -27,6 +27,8 @@ _HELP: Final = {
 _TOLD: Final = frozenset({NoCount.NO_ADDRESS, NoCount.NO_SUCH_SERIES})
 """A PACS of which nobody said where it is, or that has given the series away: nothing is amiss."""
 
+_ADDRESS: Final = "see CHRIS_PACS_ADDRESS"
+
 
 class File(Answer):
     """One file, and why it is listed, without values."""
@@ -141,27 +143,32 @@ class Findings(Answer):
     def make_tables(self) -> None:
         """Put together what is shown as text alone."""
         gone, journal = self.not_on_volume, self.in_journal_without_file
+        of_lost = "would be enqueued" if self.dry_run else f"{self.enqueued} enqueued"
+        rows = [
+            *(
+                (f"on the volume, not in CUBE: {fate}", files.count, _HELP.get(fate, of_lost))
+                for fate, files in self.not_in_cube.items()
+            ),
+            ("in CUBE, not on the volume", gone.count, "is this CUBE's volume?"),
+            (
+                "in CUBE, whose storage lacks the file",
+                gone.unnamed,
+                "CUBE cannot list them; put the files back",
+            ),
+            ("found by the runs before", self.left_before, "begin again without --state to see which"),
+            (
+                "in a journal as stored, no file",
+                journal.count,
+                "who removed them? Send them again from the PACS",
+            ),
+            ("series of which the PACS has more than came", self.incomplete, "send them again from the PACS"),
+            *(
+                (f"series whose number the PACS did not tell: {why}", count, "" if why in _TOLD else _ADDRESS)
+                for why, count in self.not_told.items()
+            ),
+        ]
+        self.rows = [Row(what=what, count=count, remedy=remedy) for what, count, remedy in rows if count]
         kinds = [*self.not_in_cube.items(), ("only in CUBE", gone), ("only in a journal", journal)]
-        self.rows = [one for one in self._rows() if one.count]
         self.listed = [
             Listed(kind=kind, file=one.path, why=one.why) for kind, files in kinds for one in files.files
         ]
-
-    def _rows(self) -> Iterator[Row]:
-        of_lost = "would be enqueued" if self.dry_run else f"{self.enqueued} enqueued"
-        for fate, files in self.not_in_cube.items():
-            what = f"on the volume, not in CUBE: {fate}"
-            yield Row(what=what, count=files.count, remedy=_HELP.get(fate, of_lost))
-        gone, journal = self.not_on_volume, self.in_journal_without_file
-        yield Row(what="in CUBE, not on the volume", count=gone.count, remedy="is this CUBE's volume?")
-        remedy = "CUBE answers 500 wherever it should list them; put the files back"
-        yield Row(what="in CUBE, whose storage lacks the file", count=gone.unnamed, remedy=remedy)
-        what, remedy = "found by the runs before, in folders that are settled", "begin again without --state"
-        yield Row(what=what, count=self.left_before, remedy=f"{remedy} to see which")
-        remedy = "find out who removed them; send them again from the PACS"
-        yield Row(what="in a journal as stored, no file", count=journal.count, remedy=remedy)
-        what, remedy = "series of which the PACS has more than came", "send them again from the PACS"
-        yield Row(what=what, count=self.incomplete, remedy=remedy)
-        for why, count in self.not_told.items():
-            what = f"series whose number the PACS did not tell: {why}"
-            yield Row(what=what, count=count, remedy="" if why in _TOLD else "see CHRIS_PACS_ADDRESS")

@@ -24,7 +24,7 @@ from lapidicom.cli.reconcile.fate import UNSETTLED, Fate, Missing
 from lapidicom.cli.reconcile.findings import Findings
 from lapidicom.cli.reconcile.journals import attach, look_for_vanished
 from lapidicom.cli.reconcile.message import NoMessage, message_of, of_file
-from lapidicom.cli.reconcile.resume import StateFile
+from lapidicom.cli.reconcile.resume import State, write_state
 from lapidicom.cli.reconcile.volume import SeriesFolder, series_folders
 from lapidicom.cli.shell import Because, DryRun, Shell, Yes
 from lapidicom.cli.survey import read_journals
@@ -87,13 +87,13 @@ class Run:
     root: Path
     spool: Path
     cube: Catalogue
-    state: StateFile
+    state: State
     findings: Findings
 
     def __post_init__(self) -> None:
         """Begin where the run before has ended."""
         options = self.options
-        self._after, self.findings.left_before = self.state.after, self.state.state.left
+        self._after, self.findings.left_before = self.state.folder, self.state.left
         self._since = options.since.timestamp() if options.since else 0.0
         self._is_settled, self._may_ask = True, not options.dry_run
         self._source = Pacs(self.shell.settings) if options.source else None
@@ -124,13 +124,14 @@ class Run:
             if window:
                 await self._settle(window)
             self._note_progress()
-        if self._is_settled:
-            self.state.remove()
+        if self._is_settled and options.state is not None:
+            options.state.unlink(missing_ok=True)
 
     def _note_progress(self) -> None:
         """The next run begins at the first folder in which something was left that may still be enqueued."""
-        if self._is_settled:
-            self.state.write(self._after, self.findings.unsound)
+        if self._is_settled and self.options.state is not None and self._after != self.state.folder:
+            self.state = self.state.at(self._after, self.findings.unsound)
+            write_state(self.options.state, self.state)
 
     async def _walk(self) -> AsyncIterator[SeriesFolder]:
         steps = series_folders(self.root, pacs=self.options.pacs, since=self._since, after=self._after)

@@ -62,11 +62,7 @@ async def export(
     filters: Filters,
     queue: Annotated[
         str,
-        typer.Option(
-            metavar="NAME",
-            parser=_queue,
-            help=f"Another queue, which an earlier version left: {' or '.join(FORMER_QUEUES)}.",
-        ),
+        typer.Option(metavar="NAME", parser=_queue, help=f"A former queue: {' or '.join(FORMER_QUEUES)}."),
     ] = DEAD_LETTER_QUEUE,
     because: Because = "",
 ) -> None:
@@ -141,9 +137,8 @@ async def _import(shell: Shell, path: Path, messages: int, because: str) -> None
                     for message in read_export(path):
                         await flight.start(publish, message)
             except BrokerError as error:
-                raise OperatorError(
-                    f"RabbitMQ failed after {stored} of {messages} messages were imported ({error})",
-                    f"up to {IN_FLIGHT} more may be dead letters; a further import makes copies of all",
-                ) from error
+                what = f"RabbitMQ failed after {stored} of {messages} messages were imported ({error})"
+                remedy = f"up to {IN_FLIGHT} more may be dead letters; a further import makes copies of all"
+                raise OperatorError(what, remedy) from error
             finally:
                 after["imported"] = stored

@@ -9,7 +9,7 @@ from lapidicom.cli.cube import catalogue
 from lapidicom.cli.errors import ExitStatus, OperatorError
 from lapidicom.cli.in_thread import of_volume
 from lapidicom.cli.reconcile.findings import MOST_SHOWN, Findings
-from lapidicom.cli.reconcile.resume import State, StateFile
+from lapidicom.cli.reconcile.resume import State, read_state
 from lapidicom.cli.reconcile.run import Options, Run
 from lapidicom.cli.shell import Limit, Shell, ShowPhi, command, run_id
 from lapidicom.common.file_system import FileSystem
@@ -62,8 +62,8 @@ async def _run(shell: Shell, options: Options, findings: Findings) -> None:
         root, spool = await _places(shell, options.pacs)
         scope = {"root": str(root), "cube": cube.url, "pacs": options.pacs or ""}
         path = None if options.dry_run else options.state
-        state = StateFile(path, State(scope=scope, since=options.since))
-        options = replace(options, since=state.state.since)
+        state = read_state(path, State(scope=scope, since=options.since))
+        options = replace(options, since=state.since, state=path)
         what = f"run {findings.run} --pacs {options.pacs} --since {options.since}"
         async with shell.seeing_patient_data(findings.show_phi, options.because, what):
             await Run(shell, options, root, spool, cube, state, findings).run()
