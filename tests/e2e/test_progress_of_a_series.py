@@ -84,6 +84,9 @@ def test_a_client_sees_how_many_to_expect_and_that_no_more_will_come(path: Whole
     behind = paths[paths.index(next(one for one in paths if "OxidicomAttemptedPushCount" in one)) :]
     assert not any(one.endswith(".dcm") for one in behind)
     assert {(row["PatientName"], row["Modality"]) for row in rows} == {("", "")}
+    trace = path.command("trace", series, "--json", "--limit", "0")
+    assert (trace.status, trace.document["counts"]) == (0, {"registered": 30})
+    assert path.command("reconcile", "--dry-run", "--older-than", "0s").status == 0
 
 
 def test_a_pacs_that_does_not_answer_is_unknown_and_delays_nothing(path: WholePath) -> None:

@@ -23,6 +23,7 @@ from lapidicom.cli.in_thread import Pulse, of_volume
 from lapidicom.cli.letter import DeadLetter, short_id
 from lapidicom.cli.masking import masked_path
 from lapidicom.cli.queues import waiting
+from lapidicom.cli.reconcile.volume import SUFFIX
 from lapidicom.cli.shell import Because, Limit, Shell, ShowPhi, command
 from lapidicom.cli.survey import read_journals
 from lapidicom.cli.third_count import Pacs
@@ -174,9 +175,11 @@ class _Gathering:
     async def _take(
         self, cube: Catalogue, known: Iterable[str], search: dict[str, str], most: int | None = None
     ) -> bool:
-        """Note what CUBE has; whether it has anything. It cannot list a row whose file it does not find."""
+        """Note which instances CUBE has; whether any. It cannot list a row whose file it does not find."""
         listing = await cube.list(most, **search)
         for row in listing.files.values():
+            if not row.path.endswith(SUFFIX):
+                continue  # a progress file of the series
             one = self._at(row.path, row.series_uid)
             one.cube = InCube(url=row.url, registered_at=row.registered_at)
             self._trace.note_study(one.pacs_name, row.series_uid, row.study_uid)
