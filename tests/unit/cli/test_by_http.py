@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from lapidicom.cli.answers import NotVisible
-from lapidicom.cli.by_http import UNSET, Management, management, number
+from lapidicom.cli.by_http import UNSET, Management, _processes, management, number
 from lapidicom.cli.settings import CommandSettings
 from lapidicom.common.settings import load
 from lapidicom.registrar.cube.http import HttpClient
@@ -119,3 +119,34 @@ def test_the_vhost_is_the_one_that_amqp_means(url: str, vhost: str) -> None:
 def test_a_number_that_rabbitmq_has_not_counted_yet_is_not_visible(queue: dict[str, Any], count: Any) -> None:
     assert number({"q": queue}, "q", "messages_dlx") == count
     assert number(UNSET, "q", "messages_dlx") == UNSET
+
+
+def resolve(names: dict[str, list[str]], url: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The processes behind a URL, where names have these addresses."""
+
+    async def getaddrinfo(_: object, host: str, port: int, **__: object) -> list[tuple[Any, ...]]:
+        if host not in names:
+            raise OSError("no such name")
+        return [(10 if ":" in one else 2, 1, 6, "", (one, port)) for one in names[host]]
+
+    async def run() -> list[str]:
+        return [str(one) for one in await _processes(httpx.URL(url))]
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("url", "processes"),
+    [
+        ("http://one:8080", ["http://one:8080"]),
+        ("http://several:8080", ["http://10.0.0.1:8080", "http://10.0.0.2:8080"]),
+        ("http://nobody:8080", ["http://nobody:8080"]),  # who asks it hears why
+        ("https://several", ["https://several"]),
+    ],
+)
+def test_each_address_of_a_name_is_a_process(
+    url: str, processes: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {"one": ["10.0.0.1"], "several": ["::1", "10.0.0.2", "10.0.0.1", "10.0.0.1"]}
+    assert resolve(names, url, monkeypatch) == processes

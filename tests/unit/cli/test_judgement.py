@@ -1,15 +1,20 @@
 """Healthy, degraded or down: the rules as a table."""
 
+import asyncio
 import os
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from lapidicom.cli import broker_look
 from lapidicom.cli.answers import Check, NotVisible, Result, checked
-from lapidicom.cli.broker_look import check_delays, check_letters, check_work
+from lapidicom.cli.broker_look import QueueLook, check_delays, check_letters, check_work
 from lapidicom.cli.journals import Journals
 from lapidicom.cli.queues import Count
 from lapidicom.cli.verbs.status import judged
@@ -17,6 +22,7 @@ from lapidicom.cli.volume import check_space
 from lapidicom.common.journal.bad_lines import BadLines
 from lapidicom.common.journal.format import Position
 from lapidicom.common.journal.reader import UnknownJournal
+from lapidicom.common.topology import DEAD_LETTER_QUEUE
 
 
 def volume(needed: int = 1, free_inodes: int = 9, sentinel: str = "5a0b6d0e-1") -> list[Check]:
@@ -60,7 +66,7 @@ CASES: list[tuple[str, list[Check], Result, str]] = [
         Result.NOTE,
         "2 messages are held back on their way to another queue",
     ),
-    ("dead letters", [LETTERS], Result.DEGRADED, "2 file-missing (oldest 3d 0h); 1 refused"),
+    ("dead letters", [LETTERS], Result.DEGRADED, "3 dead letters: 2 file-missing (oldest 3d 0h); 1 refused"),
     (
         "the relay stands still",
         journals(oldest=NOW - timedelta(seconds=3700), unrelayed_bytes=100),
@@ -187,4 +193,39 @@ def test_the_worst_finding_comes_first_and_gives_the_level() -> None:
 
 def test_of_many_reasons_the_most_frequent_are_named() -> None:
     check = check_letters(Counter({f"r{number}": 10 - number for number in range(8)}), {})
-    assert (check.count, check.seen) == (52, "10 r0; 9 r1; 8 r2; 7 r3; 6 r4; 5 r5; 2 more reasons")
+    assert (check.count, check.seen) == (
+        52,
+        "52 dead letters: 10 r0; 9 r1; 8 r2; 7 r3; 6 r4; 5 r5; 2 more reasons",
+    )
+
+
+def test_dead_letters_are_not_read_again_while_their_number_stays_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    depths: dict[str, list[Count | None]] = {DEAD_LETTER_QUEUE: [None, Count(1, 0), Count(1, 0), Count(2, 0)]}
+    reads = [["refused"], ["refused", "refused"]]
+
+    async def counted(_: object, queue: str) -> Count | None:
+        return depths[queue].pop(0) if queue in depths else Count(0, 1)
+
+    @asynccontextmanager
+    async def letters(*_: object, **__: object) -> AsyncIterator[AsyncIterator[tuple[Any, None]]]:
+        found = reads.pop(0)
+
+        async def each() -> AsyncIterator[tuple[Any, None]]:
+            for reason in found:
+                yield SimpleNamespace(reason=reason, died_at=NOW), None
+
+        yield each()
+
+    async def looks() -> list[int | None]:
+        queues = QueueLook(SimpleNamespace(queues=unseen), [1])  # type: ignore[arg-type]
+        return [(await queues.look(None))[-1].count for _ in range(4)]  # type: ignore[arg-type]
+
+    async def unseen() -> NotVisible:
+        return UNSEEN
+
+    monkeypatch.setattr(broker_look, "count", counted)
+    monkeypatch.setattr(broker_look, "look", letters)
+    assert asyncio.run(looks()) == [None, 1, 1, 2]
+    assert reads == []

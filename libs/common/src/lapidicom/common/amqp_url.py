@@ -12,13 +12,17 @@ def check(url: str) -> None:
     Raises:
         ValueError: with a text that does not repeat the URL (it holds a password).
     """
+    if not is_usable(url, "amqp"):
+        raise ValueError("must look like amqp://user:password@host:5672/vhost")
+
+
+def is_usable(url: str, scheme: str) -> bool:
+    """Whether a URL of a scheme, or of the same with TLS, names a host."""
     try:
         parts = urlsplit(url)
-        usable = parts.scheme in {"amqp", "amqps"} and bool(parts.hostname) and parts.port != 0
+        return parts.scheme in {scheme, f"{scheme}s"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        usable = False
-    if not usable:
-        raise ValueError("must look like amqp://user:password@host:5672/vhost")
+        return False
 
 
 def with_heartbeat(url: str) -> str:

@@ -75,7 +75,7 @@ class QueueLook:
                     if letter.died_at is not None:
                         oldest[letter.reason] = min(oldest.get(letter.reason, letter.died_at), letter.died_at)
         except (Busy, Refused) as error:
-            return checked(LETTERS, "none", NotVisible(str(error)))
+            return checked(LETTERS, "messages", NotVisible(str(error)))
         check = check_letters(counts, oldest)
         self._letters = datetime.now(UTC), counts.total(), check
         return check
@@ -141,6 +141,6 @@ def check_letters(counts: Counter[str], oldest: Mapping[str, datetime]) -> Check
     ]
     if len(named) > _MOST_REASONS:
         named[_MOST_REASONS:] = [f"{len(named) - _MOST_REASONS} more reasons"]
-    remedy = "lapidicom dlq list --group-by reason"
-    total = counts.total()
-    return checked(LETTERS, "none", "; ".join(named), "none", remedy, bad=Result.DEGRADED, count=total)
+    remedy, total = "lapidicom dlq list --group-by reason", counts.total()
+    fault = f"{total} dead letters: {'; '.join(named)}" if named else ""
+    return checked(LETTERS, "messages", fault, "none", remedy, bad=Result.DEGRADED, count=total)

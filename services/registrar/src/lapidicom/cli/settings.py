@@ -5,10 +5,10 @@ What is not set is *not visible from here*: the command says so and never guesse
 
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, ByteSize, Field, SecretStr, field_validator
 
+from lapidicom.common.amqp_url import is_usable
 from lapidicom.common.settings import (
     AmqpSection,
     CubeSection,
@@ -86,12 +86,7 @@ class CommandSettings(AmqpSection, DelaySection, PacsSection, NatsSection):
     @field_validator("management_url")
     @classmethod
     def _look_at(cls, url: SecretStr) -> SecretStr:
-        try:
-            parts = urlsplit(url.get_secret_value())
-            is_usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            is_usable = False
-        if not is_usable:
+        if not is_usable(url.get_secret_value(), "http"):
             raise ValueError("must look like http://user:password@host:15672")
         return url
 
