@@ -22,17 +22,22 @@ BY_BROKER: Final = "by-broker"
 UNKNOWN_REASON: Final = "untold"
 """Nobody said why: not published by a registrar."""
 
+_SHOW: Final = "`lapidicom dlq show ID`"
+_SHOW_PHI: Final = "`lapidicom dlq show ID --show-phi`"
+_REPLAY: Final = "`lapidicom dlq replay --id ID`"
+_CANARY: Final = "`lapidicom dlq replay --reason REASON --canary 1`"
+_DROP: Final = "`lapidicom dlq drop --id ID --export FILE`"
+
 IDENTITY_REFUSED: Final = (
     "Identity is never edited: have it corrected at the sender and sent again, then "
-    "`lapidicom dlq drop --id ID --export FILE`; CUBE's words: `lapidicom dlq show ID --show-phi`."
+    f"{_DROP}; CUBE's words: {_SHOW_PHI}."
 )
 """Remedy of what is refused for a field that no replay may edit."""
 
 _IDENTITY: Final = frozenset({*IDENTITY_LIMITS, "StudyDate", "path"})
 
 _MADE_ANEW: Final = (
-    "Take it out with `lapidicom dlq drop --id ID --export FILE`; then let `lapidicom reconcile` make a new "
-    "message of the file."
+    f"Take it out with {_DROP}; then let `lapidicom reconcile` make a new message of the file."
 )
 
 RUNBOOK: Final = "docs/runbook.md"
@@ -61,38 +66,34 @@ CAUSES: Final = (
     Cause(
         "refused",
         "CUBE refused what the request says (400); the reason names the fields.",
-        "Read CUBE's answer with `lapidicom dlq show ID --show-phi`; mend the field with "
-        "`lapidicom dlq replay --id ID --set Field=value`.",
+        f"Read CUBE's answer with {_SHOW_PHI}; mend the field with `lapidicom dlq replay --id ID --set "
+        "Field=value`.",
     ),
     Cause(
         "file-missing",
         "CUBE did not find the file, and the registrar did not either, on the receivers' own volume.",
-        "Find out who removed it; send the instance again from the PACS, then "
-        "`lapidicom dlq replay --id ID`.",
+        f"Find out who removed it; send the instance again from the PACS, then {_REPLAY}.",
     ),
     Cause(
         "unregistrable",
         "CUBE could never take it: an identity field or the path is blank, too long or not normal.",
-        "Correct the sender and send again; then `lapidicom dlq drop --id ID --export FILE`.",
+        f"Correct the sender and send again; then {_DROP}.",
     ),
     Cause(
         "refused-on-the-way",
         "Something between the registrar and CUBE refused this message each time, and let others through; "
         "the reason names the status.",
-        "Read who answers so with `lapidicom dlq show ID --show-phi`, have that firewall or proxy corrected; "
-        "then `lapidicom dlq replay --reason refused-on-the-way --canary 1`.",
+        f"Read who answers so with {_SHOW_PHI}, have that firewall or proxy corrected; then {_CANARY}.",
     ),
     Cause(
         "not_yet_visible",
         "For an hour CUBE did not find a file that the registrar saw on its own mount.",
-        "Find out why CUBE's storage does not show it with `lapidicom dlq show ID`; then "
-        "`lapidicom dlq replay --reason not_yet_visible --canary 1`.",
+        f"Find out why CUBE's storage does not show it with {_SHOW}; then {_CANARY}.",
     ),
     Cause(
         "file_not_visible",
         "For an hour CUBE failed on it, and the registrar did not find the file.",
-        "See where it is with `lapidicom dlq show ID`; bring it back or send it again, then "
-        "`lapidicom dlq replay --id ID`.",
+        f"See where it is with {_SHOW}; bring it back or send it again, then {_REPLAY}.",
     ),
     Cause(
         "pacs_exists",
@@ -102,68 +103,60 @@ CAUSES: Final = (
     Cause(
         "count-differs",
         "For an hour CUBE 6 counted another number of files in the series' folder than the registrar did.",
-        "Find out why CUBE's storage shows other files with `lapidicom dlq show ID`; then "
-        "`lapidicom dlq replay --reason count-differs --canary 1`.",
+        f"Find out why CUBE's storage shows other files with {_SHOW}; then {_CANARY}.",
     ),
     Cause(
         "files-missing",
         "For an hour the volume has had fewer files of the series than a receiver stored, or CUBE 6 knows.",
-        "Find out who removed them; send the series again from the PACS, then "
-        "`lapidicom dlq replay --id ID`.",
+        f"Find out who removed them; send the series again from the PACS, then {_REPLAY}.",
     ),
     Cause(
         "late-instances",
         "The series is registered with fewer files than the volume has now; CUBE 6 adds none to a series.",
         "Let CUBE register it anew, with all files: `lapidicom heal SERIES_INSTANCE_UID --fix`; then "
-        "`lapidicom dlq replay --id ID`.",
+        f"{_REPLAY}.",
     ),
     Cause(
         "other-folder",
         "CUBE 6 has registered the series from another folder: sent before under another identity.",
-        "Find out which one is right with `lapidicom dlq show ID --show-phi`; to register this one "
-        "`lapidicom heal SERIES_INSTANCE_UID --folder PATH --fix`, then `lapidicom dlq replay --id ID`.",
+        f"Find out which one is right with {_SHOW_PHI}; to register this one `lapidicom heal "
+        f"SERIES_INSTANCE_UID --folder PATH --fix`, then {_REPLAY}.",
     ),
     Cause(
         "half-registered",
         "CUBE 6 has registered files of the series and not the series: it was stopped in between.",
-        "Let CUBE forget these files and register it anew: `lapidicom heal SERIES_INSTANCE_UID --fix`; then "
-        "`lapidicom dlq replay --id ID`.",
+        "Let CUBE forget these files and register it anew: `lapidicom heal SERIES_INSTANCE_UID --fix`; "
+        f"then {_REPLAY}.",
     ),
     Cause(
         "registers-files",
         "The series waited for CUBE 6, and CUBE registers single files: it was rolled back to v5.",
-        "Let `lapidicom reconcile` enqueue its files one by one; then "
-        "`lapidicom dlq drop --id ID --export FILE`.",
+        f"Let `lapidicom reconcile` enqueue its files one by one; then {_DROP}.",
     ),
     Cause(
         "http_500",
         "CUBE answered 500 each time, while it was well.",
-        "Read CUBE's log at the time of the last attempt; then "
-        "`lapidicom dlq replay --reason http_500 --canary 1`.",
+        f"Read CUBE's log at the time of the last attempt; then {_CANARY}.",
     ),
     Cause(
         ANY_OTHER_STATUS,
         "CUBE, or a proxy before it, gave an answer each time that its contract does not know.",
-        "Find out who answers so with `lapidicom dlq show ID`; then "
-        "`lapidicom dlq replay --reason REASON --canary 1`.",
+        f"Find out who answers so with {_SHOW}; then {_CANARY}.",
     ),
     Cause(
         "no_answer",
         "Each request was cut off or timed out, while CUBE was well.",
-        "Look at time-outs of proxies and at CUBE's database; then "
-        "`lapidicom dlq replay --reason no_answer --canary 1`.",
+        f"Look at time-outs of proxies and at CUBE's database; then {_CANARY}.",
     ),
     Cause(
         "internal-error",
         "A fault of the registrar's: it failed on this message each time.",
-        "Report the registrar's log line `registration_crashed` with this id; upgrade; then "
-        "`lapidicom dlq replay --id ID`.",
+        f"Report the registrar's log line `registration_crashed` with this id; upgrade; then {_REPLAY}.",
     ),
     Cause(
         "unknown-type",
         "A registrar of an earlier version did not know this type; one of this version lets it wait.",
-        "Upgrade all registrars, then `lapidicom dlq replay --id ID`; of a foreign publisher: "
-        "`lapidicom dlq drop --id ID --export FILE`.",
+        f"Upgrade all registrars, then {_REPLAY}; of a foreign publisher: {_DROP}.",
     ),
     Cause(
         "unsupported-version",
@@ -177,20 +170,20 @@ CAUSES: Final = (
     ),
     Cause(
         DELIVERY_LIMIT,
-        "It was in a registrar's hands 20 times when that one ended: suspected to be poison, or a neighbour "
-        "of poison, or hit by many restarts.",
+        "It was in a registrar's hands 20 times when that one ended: suspected to be poison, or a "
+        "neighbour of poison, or hit by many restarts.",
         "It is safe to replay once: `lapidicom dlq replay --id ID --wait`.",
     ),
     Cause(
         BY_BROKER,
         "RabbitMQ took it out of the work queue for another reason: a policy of the site, or a foreign "
         "consumer.",
-        "Find the policy with `lapidicom doctor`; then `lapidicom dlq replay --id ID`.",
+        f"Find the policy with `lapidicom doctor`; then {_REPLAY}.",
     ),
     Cause(
         UNKNOWN_REASON,
         "Nobody said why: it was not published by a registrar.",
-        "Look at it with `lapidicom dlq show ID`; replay it, or drop it with an export.",
+        f"Look at it with {_SHOW}; replay it, or drop it with an export.",
     ),
 )
 """In the order of the runbook."""
