@@ -131,7 +131,7 @@ class Rig:
         return Waiting(self.waits.pop(0) if len(self.waits) > 1 else self.waits[0], 0)
 
     def run(self, shell: FakeShell, *, window: int = 3, **options: Any) -> Findings:
-        findings = Findings(run="a run")
+        findings = Findings(run="a run", show_phi=options.pop("show_phi", False))
         given = Options(
             **{"older_than": datetime.now(UTC), "wait": 0.05, "state": self.root / "state", **options}
         )
@@ -289,3 +289,29 @@ def test_a_file_that_disappears_meanwhile_is_not_missing_in_cube(
     monkeypatch.setattr(module, "message_of", gone)
     findings = rig.run(FakeShell(), window=100)
     assert (findings.enqueued, findings.sound) == (9, True)
+
+
+def test_what_cube_has_beside_the_files_of_a_folder_is_told(rig: Rig) -> None:
+    gone = f"{rig.paths[0].rpartition('/')[0]}/0009-1.9.dcm"
+    rig.cube.known = {*rig.paths, gone}
+    findings = rig.run(FakeShell(), show_phi=True)
+    assert [one.path for one in findings.not_on_volume.files] == [gone]
+    assert (findings.registered, findings.sound) == (10, False)
+
+
+def test_a_folder_that_may_not_be_read_is_told_and_the_rest_is_looked_at(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scandir, closed = os.scandir, rig.root / rig.paths[0].rpartition("/")[0]
+
+    def refuse(path: Path) -> Any:
+        if path == closed:
+            raise PermissionError
+        return scandir(path)
+
+    monkeypatch.setattr("os.scandir", refuse)
+    findings = rig.run(FakeShell())
+    assert [one.why for one in findings.not_in_cube[Fate.UNREADABLE].files] == [
+        "it may not be read from here"
+    ]
+    assert (findings.files, findings.enqueued) == (8, 8)
