@@ -9,7 +9,7 @@ from aio_pika.abc import AbstractIncomingMessage
 
 from lapidicom.common.instance.part10 import read_file_meta
 from lapidicom.common.instance.path import pacs_name
-from lapidicom.common.messages import InstanceStored, SeriesReceived
+from lapidicom.common.messages import InstanceStored, SeriesReceived, SeriesSettling
 from lapidicom.common.topology import DEAD_LETTER_QUEUE, WORK_QUEUE, delay_queue, topology
 from tests.support.command import Ended, in_process
 from tests.support.cube.process import CubeProcess
@@ -199,7 +199,7 @@ class WholePath:
     def report_now(self, *scus: ResendingSCU) -> Report:
         """How things stand."""
         self._look_into_rabbitmq()
-        counts, repeated = self.cube.control.counts(), self.cube.control.repeated()
+        counts, repeated = self._counts(), self.cube.control.repeated()
         ours = tuple(f"SERVICES/PACS/{pacs_name(scu.calling)}/" for scu in scus)
         attempted: dict[str, Instance] = {}
         acknowledged: set[str] = set()
@@ -207,7 +207,7 @@ class WholePath:
             attempted |= scu.ledger.instances
             acknowledged |= scu.ledger.acknowledged
         published = {path: series for path, series in self._stored.items() if path.startswith(ours)}
-        dead = {one.path for letter in self.dead_letters if (one := _instance_of(letter)) is not None}
+        dead = {path for letter in self.dead_letters for path in self._files_of(letter)}
         return Report(
             attempted=frozenset(attempted),
             acknowledged=frozenset(acknowledged),
@@ -220,6 +220,29 @@ class WholePath:
             sent=sum(scu.ledger.sent for scu in scus),
             associations=sum(scu.ledger.associations for scu in scus),
         )
+
+    def _counts(self) -> dict[str, int]:
+        """How often each file was registered: with CUBE 6 as often as its series, if that is whole."""
+        registrations, counts = self.cube.control.registrations(), self.cube.control.counts()
+        if self._generation == 5:
+            return counts
+        found: dict[str, int] = {}
+        for row in registrations:
+            files = self._files_in(row["path"])
+            if len(files) == row["ndicom"]:
+                found |= dict.fromkeys(files, counts[row["path"]])
+        return found
+
+    def _files_in(self, folder: str) -> list[str]:
+        return [f"{folder}/{file.name}" for file in (self.files_root / folder).glob("*.dcm")]
+
+    def _files_of(self, letter: AbstractIncomingMessage) -> list[str]:
+        """The files that a dead letter is about."""
+        if letter.type == InstanceStored.TYPE:
+            return [InstanceStored.model_validate_json(letter.body).path]
+        if letter.type == SeriesSettling.TYPE:
+            return self._files_in(SeriesSettling.model_validate_json(letter.body).folder)
+        return []
 
     def is_at_rest(self) -> bool:
         """Whether no message waits."""
@@ -243,7 +266,3 @@ class WholePath:
         except FileNotFoundError:
             return False
         return content[read_file_meta(content).data_set :] == instance.data_set
-
-
-def _instance_of(letter: AbstractIncomingMessage) -> InstanceStored | None:
-    return InstanceStored.model_validate_json(letter.body) if letter.type == InstanceStored.TYPE else None
