@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 from demo.compose.pacs import CALLING_AET
 from demo.compose.project import Project
 from demo.compose.study import Study
+from demo.verification import files_by_folder
 from lapidicom.common.topology import DEAD_LETTER_QUEUE
 from tests.support.cube.control import CubeControl
 from tests.support.instances import Instance
@@ -54,8 +55,16 @@ class Books:
             self.ledger.answer(one.path(CALLING_AET), SUCCESS)
 
     def registered(self) -> dict[str, int]:
-        """How often each path of the study was registered."""
-        return self._of_the_study(self._cube.counts())
+        """How often each path of the study was registered; with CUBE 6 as often as its whole series."""
+        registrations, counts = self._cube.registrations(), self._cube.counts()
+        sent = files_by_folder(self.ledger.acknowledged)
+        of_series = {
+            path: counts[row["path"]]
+            for row in registrations
+            if len(sent[row["path"]]) == row.get("ndicom")
+            for path in sent[row["path"]]
+        }
+        return self._of_the_study(counts | of_series)
 
     def _of_the_study(self, counts: dict[str, int]) -> dict[str, int]:
         folder = self._study.patient_folder

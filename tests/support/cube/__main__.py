@@ -1,6 +1,7 @@
 """Runs the stand-in: `python -m tests.support.cube --port N --root DIR [--state FILE]`."""
 
 import argparse
+import os
 from pathlib import Path
 
 import uvicorn
@@ -25,14 +26,19 @@ def main() -> None:
     parser.add_argument(
         "--race", type=float, default=0.0, help="seconds between a look into the database and a change"
     )
-    parser.add_argument("--generation", type=int, choices=(5, 6), default=5, help="of CUBE")
+    parser.add_argument(
+        "--generation", type=int, choices=(5, 6), default=os.environ.get("CUBE") or 5, help="of CUBE; by CUBE"
+    )
     parser.add_argument(
         "--second", type=float, default=1.0, help="how long the second of v6's counting lasts"
     )
     arguments = parser.parse_args()
+    state: Path | None = arguments.state
+    if state is not None and arguments.generation == 6:
+        state = state.with_name(f"{state.name}-of-series")
     app = StandInCube(
         arguments.root,
-        arguments.state,
+        state,
         ("127.0.0.1", "localhost", *arguments.allowed_host),
         connection_close=arguments.connection_close,
         unique=not arguments.let_duplicates_through,
