@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from lapidicom.common.progress import DEFAULT_SPACE
 from tests.support import requirements
 from tests.support.cube.process import CubeProcess
 from tests.support.existing_broker import remove_our_queues
@@ -79,7 +80,8 @@ def path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
     Each test uses AE titles of its own; what earlier receivers have left on the volume is part of it.
     """
-    with WholePath(tmp_path_factory.mktemp("path"), _fresh_vhost(request)) as whole:
+    folder = tmp_path_factory.mktemp("path")
+    with WholePath(folder, _fresh_vhost(request), space=DEFAULT_SPACE) as whole:
         whole.registrar()
         yield whole
         assert set(whole.cube.control.counts().values()) <= {1}

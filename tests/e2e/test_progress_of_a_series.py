@@ -18,8 +18,6 @@ from tests.support.query_scps import match, query_scp
 from tests.support.queues import look
 from tests.support.whole_path import WholePath
 
-SPACE = {"CHRIS_PROGRESS_SPACE": DEFAULT_SPACE}
-
 
 class Client:
     """Polls as oxidicom's specification of these files tells clients to."""
@@ -54,7 +52,7 @@ class Client:
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory, amqp_url_of_module: str) -> Iterator[WholePath]:
-    with WholePath(tmp_path_factory.mktemp("progress"), amqp_url_of_module) as path:
+    with WholePath(tmp_path_factory.mktemp("progress"), amqp_url_of_module, space=DEFAULT_SPACE) as path:
         for _ in range(2):  # instances and the end of their series are in several hands
             path.registrar(CHRIS_HTTP_RETRIES="9")
         yield path
@@ -65,7 +63,7 @@ def test_a_client_sees_how_many_to_expect_and_that_no_more_will_come(path: Whole
     series = str(sent[0].tags.SeriesInstanceUID)
     with (
         query_scp(lambda _: [(0xFF00, match(series, 40)), (0, None)]) as port,
-        path.receiver(CHRIS_PACS_ADDRESS=f"PROGRESS=127.0.0.1:{port}", **SPACE),
+        path.receiver(CHRIS_PACS_ADDRESS=f"PROGRESS=127.0.0.1:{port}"),
     ):
         assert set(path.send("PROGRESS", *sent)) == {0}
         client = Client(path, sent[0])
@@ -91,7 +89,7 @@ def test_a_client_sees_how_many_to_expect_and_that_no_more_will_come(path: Whole
 
 def test_a_pacs_that_does_not_answer_is_unknown_and_delays_nothing(path: WholePath) -> None:
     sent = [instance(number, series=2) for number in range(1, 4)]
-    with path.receiver(CHRIS_PACS_ADDRESS="SILENT=127.0.0.1:1", **SPACE):
+    with path.receiver(CHRIS_PACS_ADDRESS="SILENT=127.0.0.1:1"):
         assert set(path.send("SILENT", *sent)) == {0}
         client = Client(path, sent[0])
         eventually(lambda: client.value("OxidicomAttemptedPushCount") == "3", 30)
@@ -105,7 +103,7 @@ def test_a_relay_killed_between_file_and_message_loses_neither(path: WholePath) 
         Fault("publish", "kill", role="relay", where="^SeriesReceived", nth=2, after=True),
     ]
     sent = [instance(number, series=3) for number in range(1, 6)]
-    with path.receiver(faults=faults, **SPACE) as receiver:
+    with path.receiver(faults=faults) as receiver:
         assert set(path.send("KILLED", *sent)) == {0}
         client = Client(path, sent[0])
         eventually(lambda: client.value("OxidicomAttemptedPushCount") == "5", 60)
@@ -123,7 +121,7 @@ def test_a_listener_that_was_killed_is_told_with_what_it_had_brought(path: Whole
     sent = [instance(number, series=4) for number in range(1, 4)]
     committed = r"journals/.*\.log$"
     faults = [Fault("fdatasync", "kill", where=committed, nth=3, after=True)]
-    with path.receiver(faults=faults, **SPACE):
+    with path.receiver(faults=faults):
         scu = path.scu("BROKEN")
         scu.start(sent, per_association=3)
         client = Client(path, sent[0])
@@ -143,9 +141,9 @@ def test_on_cube_6_the_pacs_answer_lets_a_series_be_registered_at_once(amqp_url:
     sent = [instance(number, series=5) for number in range(1, 4)]
     series = str(sent[0].tags.SeriesInstanceUID)
     with (
-        WholePath(tmp_path, amqp_url, generation=6) as path,
+        WholePath(tmp_path, amqp_url, generation=6, space=DEFAULT_SPACE) as path,
         query_scp(lambda _: [(0xFF00, match(series, 3)), (0, None)]) as port,
-        path.receiver(CHRIS_PACS_ADDRESS=f"SIX=127.0.0.1:{port}", **SPACE),
+        path.receiver(CHRIS_PACS_ADDRESS=f"SIX=127.0.0.1:{port}"),
     ):
         registrar = path.registrar(SERIES_SETTLE_SECONDS="300")
         assert set(path.send("SIX", *sent)) == {0}

@@ -45,6 +45,7 @@ class WholePath:
         files_root: CUBE's storage root, if it is to be elsewhere.
         unique: whether CUBE refuses what it has registered; if not, what comes twice is a duplicate.
         generation: of CUBE.
+        space: of progress files.
     """
 
     def __init__(
@@ -55,8 +56,10 @@ class WholePath:
         *,
         unique: bool = True,
         generation: int = 5,
+        space: str = "no",
     ) -> None:
         self._generation = generation
+        self._space = space
         self.amqp_url = amqp_url
         self.files_root = files_root or folder / "files"
         self.spool = self.files_root / ".lapidicom"
@@ -114,6 +117,7 @@ class WholePath:
             ready: whether to wait until it is ready.
             settings: variables of its environment.
         """
+        settings = {"CHRIS_PROGRESS_SPACE": self._space, **settings}
         receiver = Receiver(
             self._folder, amqp_url or self.amqp_url, files_root=self.files_root, faults=faults, **settings
         )
