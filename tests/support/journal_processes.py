@@ -6,15 +6,16 @@ What they do is the product's code; here stands only in which steps they do it.
 import contextlib
 import json
 import posixpath
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lapidicom.common.broker import BrokerError, ConnectionLost, Envelope, Refused, UnknownOutcome, Unroutable
 from lapidicom.common.journal import records
 from lapidicom.common.journal.format import folder_name
-from lapidicom.common.journal.records import SeriesKey
+from lapidicom.common.journal.records import OpenSeries, SeriesKey
 from lapidicom.common.open_series import marker_name
+from lapidicom.receiver.association.new_life import mark_again
 from lapidicom.receiver.errors import OutOfResources
 from lapidicom.receiver.journal.commit import GroupCommit
 from lapidicom.receiver.journal.entry import EndEntry, Entry
@@ -195,6 +196,7 @@ class Owner:
         self._history = history
         self._parent = parent
         self._tasks: list[Iterator[None]] = []
+        self.marked: dict[tuple[str, str], Marked] = {}
         self._group: GroupCommit | JournalOfFormat1 | None = None
         self._store: InstanceStore
         self._plan: Plan
@@ -242,9 +244,19 @@ class Owner:
             make_life,
             RECEIVER,
             observe=lambda event, /, **fields: history.steps.append(f"{event} {fields}"),
-            on_next=lambda _: None,
+            on_next=self._mark_again,
             segment_limit=history.segment_limit,
         )
+
+    def _mark_again(self, life: str, series: Collection[OpenSeries]) -> None:
+        self._store.volume.begin_life(folder_name(RECEIVER, life))
+        mark_again(self._store.markers, life, series)
+        for one in series:
+            fields = json.loads(one.fields)
+            marked = self.marked.get((fields["association_id"], fields["SeriesInstanceUID"]))
+            if marked is not None and marked.path:
+                name = marker_name(life, fields["association_id"])
+                marked.path = f"{posixpath.dirname(marked.path)}/{name}"
 
     def step(self) -> None:
         """One step of an association, or of the committer."""
@@ -351,7 +363,7 @@ class SeriesInAssociation:
         self._folder: SeriesFolder | None = None
         self._marker: OpenMarker | None = None
         self._marked_in = ""
-        self._marked = Marked()
+        self._marked = owner.marked.setdefault((association, f"1.2.3.{number}"), Marked())
         self._count = 0
         self._is_started = False
         self._starts = started(association, number)
@@ -438,7 +450,9 @@ class SeriesInAssociation:
     def _ended(self) -> None:
         self._marked.is_ended = True
         if self._marker is not None:
-            self._owner.store.markers.remove((self._marker.path,))
+            latest = marker_name(self._group.life_id, self._association)
+            paths = {self._marker.path, f"{posixpath.dirname(self._marker.path)}/{latest}"}
+            self._owner.store.markers.remove(paths)
 
     @property
     def _key(self) -> SeriesKey:

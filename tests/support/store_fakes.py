@@ -47,9 +47,9 @@ class FakeFolders:
         self.made.append(path)
         return FakeFolder(path)
 
-    def count(self, folder: FakeFolder) -> int | None:
+    def count(self, path: str) -> int | None:
         """A number of files."""
-        del folder
+        del path
         return self.count_of
 
 

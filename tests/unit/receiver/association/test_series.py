@@ -1,5 +1,6 @@
 """The series of an association: templates, counts and end records."""
 
+import json
 from typing import Any
 
 import pytest
@@ -8,10 +9,13 @@ from lapidicom.common.instance.errors import HeaderError
 from lapidicom.common.instance.header import HeaderScanner
 from lapidicom.common.instance.path import series_folder
 from lapidicom.common.instance.tags import RawValues
+from lapidicom.common.journal.records import OpenSeries
 from lapidicom.common.messages import SeriesReceived
+from lapidicom.receiver.association.new_life import mark_again
 from lapidicom.receiver.association.series_book import MAX_OPEN_SERIES, SeriesBook
 from lapidicom.receiver.errors import CannotUnderstand, OutOfResources, SeriesBeingHealed
 from tests.support.instances import EXPLICIT, IMPLICIT, Instance, instance
+from tests.support.journal_records import series_fields
 from tests.support.store_fakes import ASSOCIATION, FakeInstanceStore, FakeJournal, FakeLog, context_for
 
 
@@ -298,3 +302,40 @@ def test_without_a_durable_marker_nothing_is_answered_with_success(call: str) ->
     room.store.failures.clear()
     room.store_one(instance(1))
     assert len(room.store.markers.durable) == 1
+
+
+def test_a_new_life_marks_all_open_series_anew_but_those_that_are_being_healed() -> None:
+    room = Room()
+    markers: Any = room.store.markers
+    series = [
+        OpenSeries(number, json.dumps(series_fields("a-1", number)).encode(), 1) for number in (1, 2, 3)
+    ]
+    markers.healing = {"1.2.3.2"}
+    mark_again(markers, "1" * 32, series)
+    expected = {f"open/MODALITY/1.2.3.{number}/{'1' * 32}.a-1" for number in (1, 3)}
+    assert markers.durable == markers.present == expected
+
+
+def test_what_a_new_life_has_marked_goes_with_the_association_though_nothing_came_in_it() -> None:
+    room = Room()
+    room.store_one(instance(1))
+    (old,) = room.store.markers.durable
+    room.journal.life = "1" * 32
+    uid = instance(1).tags.SeriesInstanceUID or ""
+    room.store.markers.make("PACS_1", uid, f"{'1' * 32}.a-1")
+    room.book.end(released=True)
+    assert old in room.store.markers.present
+    room.journal.commit_ends()
+    assert room.store.markers.present == set()
+
+
+def test_an_association_holds_few_folders_open_and_opens_them_again() -> None:
+    room = Room()
+    for number in (1, 2):
+        for series in range(100):
+            room.store_one(instance(number, series=series, size=2))
+            assert sum(one.folder is not None for one in room.book._series.values()) <= 64
+    room.book.end(released=True)
+    assert {(end["received"], end["files"]) for end in room.ends()} == {(2, 7)}
+    assert sum(entry.starts is not None for entry in room.journal.entries) == 100
+    assert room.store.calls.count("mark") == 100

@@ -7,7 +7,7 @@ import os
 import stat
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 from lapidicom.common.file_system import FileSystem
 from lapidicom.common.journal import records
 from lapidicom.common.journal.format import SEGMENT_LIMIT, Position, decode_position
+from lapidicom.common.journal.records import OpenSeries
 from lapidicom.receiver.errors import JournalUnavailable
 from lapidicom.receiver.journal.writer import Entry, Journal
 from tests.support.journal_records import ended, instance, key, read_all, started
@@ -86,6 +87,8 @@ class Owner:
         self.fs = Watched()
         self.events: list[tuple[str, dict[str, object]]] = []
         self.lives: list[str] = []
+        self.open_series: list[int] = []
+        self.refuses_lives = False
         self.journal = Journal.open(
             spool,
             "receiver-1",
@@ -96,9 +99,15 @@ class Owner:
             file_system=self.fs,
             segment_limit=limit,
             observe=self.observe,
-            on_next=self.lives.append,
+            on_next=self._on_next,
             takes_refusals=takes_refusals,
         )
+
+    def _on_next(self, life: str, series: Collection[OpenSeries]) -> None:
+        if self.refuses_lives:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        self.lives.append(f"receiver-1.{life}")
+        self.open_series.append(len(series))
 
     def observe(self, event: str, /, **fields: object) -> None:
         self.events.append((event, fields))
@@ -552,6 +561,24 @@ def test_an_owner_that_may_be_taken_for_dead_answers_only_from_a_new_life(
     owner.journal._group.beat()
     owner.store(3)
     assert len(owner.lives) == 1
+
+
+def test_nothing_is_written_to_a_new_life_before_its_open_series_are_known(
+    make_owner: Callable[..., Owner],
+) -> None:
+    owner = make_owner()
+    owner.store(1, first=True)
+    owner.now = 100.0
+    owner.refuses_lives = True
+    for _ in range(2):
+        with pytest.raises(JournalUnavailable):
+            owner.store(2)
+    assert owner.lives == []
+    owner.refuses_lives = False
+    owner.journal._group.beat()
+    assert owner.open_series == [1]
+    owner.store(3)
+    assert owner.kinds()[-1] == "instance_received"
 
 
 def test_a_heartbeat_that_comes_too_late_is_left_out_and_a_new_life_begins(

@@ -412,3 +412,23 @@ def test_a_short_write_is_completed(tmp_path: Path) -> None:
     file.place(room.folders.get(IDENTITY, FOLDER), NAME)
     assert (tmp_path / FOLDER / NAME).read_bytes() == b"abcdefghi"
     assert file.size == 9
+
+
+def test_an_instance_under_way_is_stored_though_its_listener_begins_a_new_life(room: Room) -> None:
+    """Somebody finishes the former one, and removes the temporary files of the dead."""
+    file = room.store.new_file()
+    file.write([b"x"])
+    room.volume.begin_life("r.next")
+    shutil.rmtree(room.root / ".lapidicom/incoming/r.life", ignore_errors=True)
+    file.place(room.folders.get(IDENTITY, FOLDER), NAME)
+    file.close()
+    assert (room.root / FOLDER / NAME).read_bytes() == b"x"
+    assert room.volume.watch()
+    room.volume.close()
+    assert list((room.root / ".lapidicom/incoming").iterdir()) == []
+
+
+def test_a_folder_of_temporary_files_that_was_removed_needs_a_fresh_process(room: Room) -> None:
+    shutil.rmtree(room.root / ".lapidicom/incoming/r.life")
+    room.volume.begin_life("r.next")
+    assert not room.volume.watch()

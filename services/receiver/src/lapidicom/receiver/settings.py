@@ -55,7 +55,7 @@ class SpoolSection(FilesSection):
     journal_heartbeat: Seconds = Field(
         default=10,
         alias="CHRIS_JOURNAL_HEARTBEAT",
-        description="Seconds between a journal's heartbeats: less than half of CHRIS_JOURNAL_TAKEOVER.",
+        description="Seconds between a journal's heartbeats: at most a quarter of CHRIS_JOURNAL_TAKEOVER.",
     )
     min_free_space: ByteSize = Field(
         default=ByteSize(1 << 30),
@@ -66,9 +66,9 @@ class SpoolSection(FilesSection):
 
     @model_validator(mode="after")
     def _heartbeat_is_seen(self) -> Self:
-        if self.journal_heartbeat * 2 >= self.journal_takeover:
+        if self.journal_heartbeat * 4 > self.journal_takeover:
             raise ValueError(
-                f"CHRIS_JOURNAL_HEARTBEAT={self.journal_heartbeat:g} must be less than half of "
+                f"CHRIS_JOURNAL_HEARTBEAT={self.journal_heartbeat:g} must be at most a quarter of "
                 f"CHRIS_JOURNAL_TAKEOVER={self.journal_takeover:g}"
             )
         return self

@@ -84,7 +84,7 @@ class Series:
         """From now on its instances go there."""
         self.folder = folder
         self.key = SeriesKey(association_id, folder.path)
-        self.fields = {"folder": folder.path, **self.fields}
+        self.fields = {**self.fields, "folder": folder.path}
         self.path_in_record = records.instance_received(b'{"path":"%b/' % folder.path.encode("ascii"))
 
 

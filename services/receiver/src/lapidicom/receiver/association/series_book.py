@@ -5,6 +5,9 @@ two templates, and one folder.
 """
 
 import json
+import posixpath
+from collections import deque
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
@@ -29,6 +32,9 @@ MAX_OPEN_SERIES: Final = 128
 
 _MOST_TEMPLATES: Final = 64
 """Per association; interleaved series beyond that are decoded anew."""
+
+_MOST_FOLDERS: Final = 64
+"""Descriptors that an association holds of them."""
 
 
 class SeriesBook:
@@ -60,6 +66,7 @@ class SeriesBook:
         self._log = log
         self._templates: dict[tuple[object, ...], InstanceTemplate] = {}
         self._series: dict[SeriesIdentity, Series] = {}  # the one that was idle longest first
+        self._with_folder: deque[Series] = deque()
         self._has_ended_idle = False
         self._latest: Series | None = None
         self._received = self._refused = 0  # of what is in no open series
@@ -131,6 +138,9 @@ class SeriesBook:
             except OSError as error:
                 raise cannot_write(error) from error
             series.lies_in(folder, self._association.association_id)
+            self._with_folder.append(series)
+            if len(self._with_folder) > _MOST_FOLDERS:
+                self._with_folder.popleft().folder = None  # opened anew when its next instance comes
             return folder
         return series.folder
 
@@ -213,9 +223,14 @@ class SeriesBook:
             )
         )
         if markers:
-            self._journal.end(bodies, ended, partial(self._markers.remove, markers))
+            self._journal.end(bodies, ended, partial(self._unmark, markers))
         else:
             self._journal.append_quietly(bodies)
+
+    def _unmark(self, markers: Sequence[str]) -> None:
+        """Remove markers, and what has taken their places in a new life."""
+        name = marker_name(self._journal.life, self._association.association_id)
+        self._markers.remove({*markers, *(f"{posixpath.dirname(marker)}/{name}" for marker in markers)})
 
     def _markers_left(self) -> list[str]:
         """The markers of this association: of one that ended series early, all that are found."""
@@ -251,6 +266,6 @@ class SeriesBook:
             refused=series.refused,
             ok=True,
             ended_at=ended_at,
-            files=None if series.folder is None else self._folders.count(series.folder),
+            files=None if series.key is None else self._folders.count(series.key.folder),
         )
         return records.series_ended(message) + self.trace

@@ -16,7 +16,7 @@ from lapidicom.receiver.journal.entry import Entry
 from lapidicom.receiver.journal.folder import OwnedJournal
 from lapidicom.receiver.journal.mark import Mark
 from lapidicom.receiver.journal.observer import Observer
-from lapidicom.receiver.journal.segment import SegmentWriter
+from lapidicom.receiver.journal.segment import OnNext, SegmentWriter
 
 _MOST_REFUSALS: Final = 4096
 """Refusals that wait while the disk does not answer. Nobody waits for their records: more are left out."""
@@ -29,7 +29,7 @@ class GroupCommit:
         make_journal: makes one, of a new life.
         receiver_id: CHRIS_RECEIVER_ID.
         observe: called with each failure.
-        on_next: called with the folder name of each journal after the first.
+        on_next: called with each life after the first, see `SegmentWriter`.
         segment_limit: bytes of records in a segment.
 
     Attributes:
@@ -46,7 +46,7 @@ class GroupCommit:
         receiver_id: str,
         *,
         observe: Observer,
-        on_next: Callable[[str], None],
+        on_next: OnNext,
         segment_limit: int = SEGMENT_LIMIT,
     ) -> None:
         self._observe = observe

@@ -4,12 +4,12 @@ An owner whose journal was deleted, because it was taken for dead, goes on with 
 """
 
 import errno
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 from lapidicom.common.journal.format import Position, frame
-from lapidicom.common.journal.records import segment_opened, series_open
+from lapidicom.common.journal.records import OpenSeries, segment_opened, series_open
 from lapidicom.receiver.journal.entry import Entry, OpenSeriesList
 from lapidicom.receiver.journal.folder import OwnedJournal, Segment
 from lapidicom.receiver.journal.mark import Mark
@@ -17,6 +17,9 @@ from lapidicom.receiver.journal.observer import Observer
 
 _LINE_OVERHEAD: Final = 48
 """CRC, separators, sequence number and newline of a line, at most."""
+
+
+OnNext = Callable[[str, Collection[OpenSeries]], None]
 
 
 class SegmentWriter:
@@ -28,7 +31,8 @@ class SegmentWriter:
         receiver_id: CHRIS_RECEIVER_ID.
         limit: bytes of records in a segment, behind its list of open series.
         observe: called for each journal after the first.
-        on_next: called with the folder name of each journal after the first.
+        on_next: called with each life after the first, and the series that are open in it, before anything is
+            written there; may raise OSError.
 
     Attributes:
         journal: the present one; None while none could be made, and after the end.
@@ -46,7 +50,7 @@ class SegmentWriter:
         limit: int,
         *,
         observe: Observer,
-        on_next: Callable[[str], None],
+        on_next: OnNext,
     ) -> None:
         self._make_journal = make_journal
         self._mark = mark
@@ -55,6 +59,8 @@ class SegmentWriter:
         self._observe = observe
         self._on_next = on_next
         self._is_over = False
+        self._next: OwnedJournal | None = None
+        """The next one, of which others do not know yet."""
         self._sequence = 0
         self._series = OpenSeriesList()
         self.last = make_journal()
@@ -151,6 +157,8 @@ class SegmentWriter:
         """Close the present journal; there will be no other."""
         self.close_segment()
         self.leave()
+        if self._next is not None:
+            self._next.close()
         self._is_over = True
 
     def _present(self) -> OwnedJournal:
@@ -162,10 +170,11 @@ class SegmentWriter:
         if self._is_over:
             raise OSError(errno.ESHUTDOWN, "closed")
         if self.journal is None:
-            self.journal = self.last = self._make_journal()
-            self._mark.begin(self.last)
-            self._observe("journal_life_began", life=self.last.name)
-            self._on_next(self.last.name)
+            journal = self._next = self._next or self._make_journal()
+            self._on_next(journal.life, self._series.listed())
+            self.journal, self.last, self._next = journal, journal, None
+            self._mark.begin(journal)
+            self._observe("journal_life_began", life=journal.name)
         return self.last
 
     def _write_new(self, batch: Sequence[Entry]) -> None:

@@ -21,6 +21,7 @@ from lapidicom.receiver.journal.commit import GroupCommit
 from lapidicom.receiver.journal.entry import EndEntry, Entry
 from lapidicom.receiver.journal.folder import OwnedJournal, parent_identity, running_time
 from lapidicom.receiver.journal.observer import Observer
+from lapidicom.receiver.journal.segment import OnNext
 
 __all__ = ["Entry", "Journal", "SeriesKey"]
 
@@ -82,7 +83,7 @@ class Journal:
         life: str | None = None,
         parent: str | None = None,
         observe: Observer | None = None,
-        on_next: Callable[[str], None] = lambda _: None,
+        on_next: OnNext = lambda _life, _series: None,
         takes_refusals: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = running_time,
     ) -> Self:
@@ -100,8 +101,8 @@ class Journal:
             life: UUID in hex of the first life, if something else bears it already; a new one, if not.
             parent: whose relay follows this journal; the parent process, if not given.
             observe: called with each event; the log, if not given.
-            on_next: called with the folder's name when another one begins (the owner was paused for too
-                long), by the thread that found out.
+            on_next: called with the life and its open series when another one begins (the owner was paused
+                for too long), by the thread that found out; if it raises OSError, nothing is written there.
             takes_refusals: whether records of refusals may be written now: a sender that is refused for
                 want of space must not take the last of it. They are counted, and reported with a heartbeat.
             clock: seconds; see `running_time`.

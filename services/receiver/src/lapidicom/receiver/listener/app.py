@@ -2,7 +2,7 @@
 
 import contextlib
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import structlog
@@ -10,10 +10,12 @@ import structlog
 from lapidicom.common import telemetry
 from lapidicom.common.file_system import FileSystem
 from lapidicom.common.journal.format import folder_name
+from lapidicom.common.journal.records import OpenSeries
 from lapidicom.common.telemetry import Tracing
 from lapidicom.receiver import child_process
 from lapidicom.receiver.association.application_entity import ApplicationEntity, OpenSCP
 from lapidicom.receiver.association.counters import Tally
+from lapidicom.receiver.association.new_life import mark_again
 from lapidicom.receiver.association.places import Places
 from lapidicom.receiver.association.store import StoreSCP
 from lapidicom.receiver.control import ControlClosedError, ControlSocket, Unusable
@@ -53,6 +55,12 @@ def build(settings: ListenerSettings, file_system: FileSystem, places: Places) -
         fsync=settings.fsync,
         file_system=file_system,
     )
+    store = build_store(volume, file_system, fsync=settings.fsync)
+
+    def begin_life(life: str, series: Iterable[OpenSeries]) -> None:
+        volume.begin_life(folder_name(settings.receiver_id, life))
+        mark_again(store.markers, life, series)
+
     with contextlib.ExitStack() as opened:
         opened.callback(volume.close)
         journal = Journal.open(
@@ -63,11 +71,11 @@ def build(settings: ListenerSettings, file_system: FileSystem, places: Places) -
             takeover=settings.journal_takeover,
             file_system=file_system,
             life=life,
+            on_next=begin_life,
             takes_refusals=lambda: volume.obstacle is None,
         )
         opened.pop_all()
     tracing = telemetry.start("lapidicom-receiver")
-    store = build_store(volume, file_system, fsync=settings.fsync)
     entity = ApplicationEntity(
         policy=NegotiationPolicy(
             promiscuous=settings.promiscuous, uncompressed_only=settings.uncompressed_only

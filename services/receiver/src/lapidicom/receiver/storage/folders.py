@@ -90,10 +90,10 @@ class SeriesFolders:
         with self._lock:
             self._open.pop(folder.identity, None)
 
-    def count(self, folder: SeriesFolder) -> int | None:
-        """How many instances it holds, whoever sent them; None if it cannot be read."""
+    def count(self, path: str) -> int | None:
+        """How many instances a series folder holds, whoever sent them; None if it cannot be read."""
         try:
-            return count_files(self._volume.files_root / folder.path, self._fs)
+            return count_files(self._volume.files_root / path, self._fs)
         except OSError:
             return None
 

@@ -237,6 +237,22 @@ class Volume:
         self.pacs.close()
         self._fs.close(self.root)
 
+    def begin_life(self, life: str) -> None:
+        """Let the folder of temporary files, which stays open, bear the name of the listener's new life.
+
+        Whoever finishes the former one looks for temporary files of the dead under its name.
+
+        Args:
+            life: name of the new one's folder below `spool/incoming`.
+
+        Raises:
+            OSError: it cannot be renamed.
+        """
+        new = self._spool / "incoming" / life
+        with contextlib.suppress(FileNotFoundError):  # it is gone already, which `watch` finds out
+            self._fs.rename(self._incoming, new)
+            self._incoming = new
+
     def _remove_incoming(self) -> None:
         with contextlib.suppress(OSError):
             self._fs.rmdir(self._incoming)
