@@ -36,6 +36,13 @@ def test_a_letter_of_a_registrar_tells_its_whole_story() -> None:
     assert found.registrar == "registrar-0.1"
 
 
+@pytest.mark.parametrize("message_type", ["SeriesSettling", "SeriesReceived", "InstanceStored"])
+def test_a_letter_about_a_series_is_known_by_its_type(message_type: str) -> None:
+    found = read_letter(b'{"folder": "SERVICES/PACS/X/p/s/r"}', properties({}, message_type=message_type))
+    assert found.is_of_series is message_type.startswith("Series")
+    assert found.path == "SERVICES/PACS/X/p/s/r"
+
+
 def test_what_the_broker_itself_gave_up_says_so_whatever_an_earlier_retry_said() -> None:
     deaths = [{"queue": "lapidicom.registrations", "reason": "delivery_limit", "count": 1, "time": WHEN}]
     headers = {"lapidicom-id": "l.1", "lapidicom-reason": "http_500", "lapidicom-http-status": 500}

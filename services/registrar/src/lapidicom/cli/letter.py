@@ -15,8 +15,11 @@ from pamqp.commands import Basic
 
 from lapidicom.cli.causes import BY_BROKER, DELIVERY_LIMIT, known_reason
 from lapidicom.common.headers import HEADER_ID, HEADER_VERSION, Header, own_headers
+from lapidicom.common.messages import SeriesReceived, SeriesSettling, SeriesStarted
 from lapidicom.common.topology import WORK_QUEUE
 from lapidicom.registrar.consumer import headers as registrar
+
+OF_SERIES: Final = frozenset({SeriesStarted.TYPE, SeriesReceived.TYPE, SeriesSettling.TYPE})
 
 _ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
 _UID: Final = re.compile(r"[0-9.]{1,64}", re.ASCII)
@@ -86,6 +89,11 @@ class DeadLetter:
     def path(self) -> str:
         """Of the file or series folder, relative to CUBE's storage root. Patient data."""
         return _text(self.fields.get("path")) or _text(self.fields.get("folder"))
+
+    @property
+    def is_of_series(self) -> bool:
+        """Whether it is about a whole series: its path is a folder."""
+        return self.type in OF_SERIES
 
     @property
     def copy(self) -> str:

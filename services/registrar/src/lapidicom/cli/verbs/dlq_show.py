@@ -17,7 +17,7 @@ from lapidicom.cli.letter import DeadLetter, is_named, short_id
 from lapidicom.cli.letter_row import Row
 from lapidicom.cli.masking import known_answer, known_word, masked_fields, masked_headers
 from lapidicom.cli.shell import Because, Shell, ShowPhi, command
-from lapidicom.common.messages import SeriesReceived
+from lapidicom.common.open_series import count_files
 from lapidicom.registrar.cube.contract import PATH_PREFIX
 from lapidicom.registrar.cube.outcomes import Sight
 from lapidicom.registrar.cube.volume import look as look_at_file
@@ -101,15 +101,19 @@ async def _find(shell: Shell, wanted: str) -> tuple[DeadLetter, int]:
 
 
 async def _sight(files_root: Path | None, letter: DeadLetter) -> str:
-    """Whether the file is on this process's mount of CUBE's storage root, as far as that can be seen."""
-    if letter.type == SeriesReceived.TYPE:
-        return "a message about a series, not about a file"
+    """Whether the file is on this process's mount of CUBE's storage root, as far as that can be seen.
+
+    Of a series: how many files are in its folder.
+    """
     path = letter.path
     if not path.startswith(PATH_PREFIX) or posixpath.normpath(path) != path or "\0" in path:
         return f"the message names no path below {PATH_PREFIX.rstrip('/')}"
     seen = "not visible from here"
     if files_root is not None:
-        with suppress(TimeoutError):
+        with suppress(OSError):
+            if letter.is_of_series:
+                files = await of_volume(partial(count_files, files_root / path), seconds=LOOK_SECONDS)
+                return f"{files} files of the series are on the volume"
             found = await of_volume(partial(look_at_file, files_root, path), seconds=LOOK_SECONDS)
             seen = {Sight.THERE: "on the volume", Sight.ABSENT: "not on the volume"}.get(found, seen)
     return seen

@@ -32,7 +32,6 @@ from lapidicom.cli.trace.story import Detail, InCube, Instance, Letter, Subject,
 from lapidicom.common.broker import BrokerError
 from lapidicom.common.instance.path import PACS_ROOT
 from lapidicom.common.instance.tags import is_uid
-from lapidicom.common.messages import SeriesReceived
 from lapidicom.common.settings import CubeSection, PacsSection
 
 _FILE: Final = re.compile(r"[^/]*?-([0-9.]{1,64})\.dcm", re.ASCII)
@@ -150,7 +149,7 @@ class _Gathering:
                 async for letter, _ in letters:
                     if not self._trace.is_about(letter.fields):
                         continue
-                    of_series = letter.type == SeriesReceived.TYPE or not letter.path
+                    of_series = letter.is_of_series or not letter.path
                     one = None if of_series else self._at(letter.path, letter.uid("SeriesInstanceUID"))
                     (one.dead_letters if one else self._trace.dead_letters_of_series).append(_letter(letter))
 
