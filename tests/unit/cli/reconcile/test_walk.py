@@ -9,7 +9,8 @@ import pytest
 
 from lapidicom.cli.errors import OperatorError
 from lapidicom.cli.reconcile.resume import State, read_state, write_state
-from lapidicom.cli.reconcile.volume import PROGRESS_FILES, _files, series_folders
+from lapidicom.cli.reconcile.volume import _files, series_folders
+from lapidicom.common.progress import DEFAULT_SPACE
 
 FOLDERS = [
     "SERVICES/PACS/A/p/s-1/c",
@@ -64,7 +65,7 @@ def test_only_instances_count_and_nothing_outside_series_folders(root: Path) -> 
     (folder / "sub.dcm").mkdir()
     (folder / "link.dcm").symlink_to(folder / "0001-1.2.dcm")
     (folder.parent / "0003-1.4.dcm").touch()
-    for space in (PROGRESS_FILES, "a.space.of.its.own"):
+    for space in (DEFAULT_SPACE, "a.space.of.its.own"):
         (root / "SERVICES/PACS" / space / "SERVICES/PACS/A").mkdir(parents=True)
     found = {one.path: one.files for one in series_folders(root) if one is not None}
     assert sorted(found) == sorted(FOLDERS)

@@ -11,11 +11,8 @@ from lapidicom.common.instance.path import PACS_ROOT
 
 SUFFIX: Final = ".dcm"
 
-PROGRESS_FILES: Final = "org.fnndsc.oxidicom"
-"""Below SERVICES/PACS: files about the progress of series, no instances."""
-
 _IN_A_SPACE: Final = PACS_ROOT.split("/")[0]
-"""Folder that a space of progress files has, whatever its name is; no patient's folder is named so."""
+"""Folder that a space of progress files has, whatever its name is, and no PACS: no patient's is named so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +76,8 @@ def _below(root: Path, path: str, levels: int, begin: list[str], only: set[str] 
         yield path
         return
     for name in names:
-        if name == _IN_A_SPACE and levels == 3:
-            continue
-        if name != PROGRESS_FILES if only is None else name in only:
+        is_space = name == _IN_A_SPACE and levels == 3
+        if not is_space and (only is None or name in only):
             yield from _below(root, f"{path}/{name}", levels - 1, begin, None)
 
 
