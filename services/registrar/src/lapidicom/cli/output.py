@@ -7,9 +7,10 @@ columns are padded with blanks, never wrapped and never cut.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pydantic import BaseModel
@@ -22,6 +23,18 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 Advance = Callable[[int], None]
+
+
+class _Table(NamedTuple):
+    """A table, ready to be printed: of models, or of names and values, which have no head."""
+
+    title: str
+    columns: Sequence[tuple[str, Display]]
+    rows: Sequence[Sequence[str]]
+    has_head: bool = True
+
+
+_NAME_AND_VALUE: Final = (("", Display(style="cyan")), ("", Display()))
 
 
 class Output:
@@ -60,7 +73,7 @@ class Output:
             for part in self.rendered(answer):
                 self.console.print(part)
         else:
-            out.writelines(f"{line}\n" for line in _lines(answer))
+            out.writelines(f"{line}\n" for line in self._lines(answer))
         out.flush()
 
     def text(self, text: str) -> None:
@@ -111,7 +124,7 @@ class Output:
 
         for line in answer.headline():
             yield Text(line, "bold")
-        for part in _parts(answer, short=True):
+        for part in self._parts(answer):
             table = Table(box=box.SIMPLE_HEAD, show_header=part.has_head, pad_edge=False)
             table.title, table.title_justify = part.title or None, "left"
             for head, display in part.columns:
@@ -121,62 +134,63 @@ class Output:
                 table.add_row(*(Text(cell, _style(display, cell)) for cell, (_, display) in cells))
             yield table
 
+    def _lines(self, answer: Answer) -> Iterator[str]:
+        """An answer as lines that a pipe gets."""
+        yield from answer.headline()
+        for part in self._parts(answer):
+            if part.title:
+                yield part.title
+            lines = [[head for head, _ in part.columns], *part.rows] if part.has_head else part.rows
+            widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+            for line in lines:
+                padded = (
+                    cell.rjust(width) if display.right else cell.ljust(width)
+                    for cell, width, (_, display) in zip(line, widths, part.columns, strict=True)
+                )
+                yield "  ".join(padded).rstrip()
 
-class _Table(NamedTuple):
-    """A table, ready to be printed: of models, or of names and values, which have no head."""
+    def _parts(self, answer: BaseModel, title: str = "") -> Iterator[_Table]:
+        """The tables of an answer: its plain fields first, then its parts in their order."""
+        plain: list[tuple[str, str]] = []
+        parts: list[Iterable[_Table]] = []
+        for name, head, display in _fields(type(answer)):
+            match value := getattr(answer, name):
+                case BaseModel():
+                    parts.append(self._parts(value, head))
+                case [BaseModel(), *_]:
+                    parts.append([self._table(head, value)])
+                case Mapping() if value:
+                    pairs = [(f"  {key}", self._cell(one, Display())) for key, one in value.items()]
+                    pairs = [pair for pair in pairs if pair[1]]
+                    parts.append([_Table(head, _NAME_AND_VALUE, pairs, has_head=False)])
+                case _ if cell := self._cell(value, display):
+                    plain.append((f"  {head}", cell))
+        if plain:
+            yield _Table(title, _NAME_AND_VALUE, plain, has_head=False)
+        yield from chain.from_iterable(parts)
 
-    title: str
-    columns: Sequence[tuple[str, Display]]
-    rows: Sequence[Sequence[str]]
-    has_head: bool = True
+    def _table(self, title: str, rows: Sequence[BaseModel]) -> _Table:
+        """Columns are the fields of which any row has something to show."""
+        fields = list(_fields(type(rows[0])))
+        cells = [[self._cell(getattr(row, name), display) for name, _, display in fields] for row in rows]
+        used = [number for number, column in enumerate(zip(*cells, strict=True)) if any(column)]
+        columns = [fields[one][1:] for one in used]
+        return _Table(title, columns, [[row[one] for one in used] for row in cells])
 
-
-_NAME_AND_VALUE: Final = (("", Display(style="cyan")), ("", Display()))
-
-
-def _lines(answer: Answer) -> Iterator[str]:
-    yield from answer.headline()
-    for part in _parts(answer, short=False):
-        if part.title:
-            yield part.title
-        lines = [[head for head, _ in part.columns], *part.rows] if part.has_head else part.rows
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        for line in lines:
-            padded = (
-                cell.rjust(width) if display.right else cell.ljust(width)
-                for cell, width, (_, display) in zip(line, widths, part.columns, strict=True)
-            )
-            yield "  ".join(padded).rstrip()
-
-
-def _parts(answer: BaseModel, title: str = "", *, short: bool) -> Iterator[_Table]:
-    """The tables of an answer: its plain fields first, then its parts in their order."""
-    plain: list[tuple[str, str]] = []
-    parts: list[Iterator[_Table]] = []
-    for name, title_of_field, display in _fields(type(answer)):
-        match value := getattr(answer, name):
-            case BaseModel():
-                parts.append(_parts(value, title_of_field, short=short))
-            case [BaseModel(), *_]:
-                parts.append(iter([_table(title_of_field, value, short=short)]))
-            case Mapping() if value:
-                pairs = [(f"  {key}", _cell(one, Display(), short=short)) for key, one in value.items()]
-                pairs = [pair for pair in pairs if pair[1]]
-                parts.append(iter([_Table(title_of_field, _NAME_AND_VALUE, pairs, has_head=False)]))
-            case _ if cell := _cell(value, display, short=short):
-                plain.append((f"  {title_of_field}", cell))
-    if plain:
-        yield _Table(title, _NAME_AND_VALUE, plain, has_head=False)
-    for part in parts:
-        yield from part
-
-
-def _table(title: str, rows: Sequence[BaseModel], *, short: bool) -> _Table:
-    """Columns are the fields of which any row has something to show."""
-    fields = list(_fields(type(rows[0])))
-    cells = [[_cell(getattr(row, name), display, short=short) for name, _, display in fields] for row in rows]
-    used = [number for number, column in enumerate(zip(*cells, strict=True)) if any(column)]
-    return _Table(title, [fields[one][1:] for one in used], [[row[one] for one in used] for row in cells])
+    def _cell(self, value: Any, display: Display) -> str:
+        """The text of a value; empty if there is nothing to show."""
+        form = display.short if self.terminal and display.short is not None else display.form
+        match value:
+            case None | False | "":
+                return ""
+            case True if form is str:
+                return "yes"
+            case Mapping():
+                return ", ".join(f"{name} {number}" for name, number in value.items())
+            case list() | tuple():
+                return one_line(", ".join(map(form, value)))
+            case _:
+                return one_line(form(value))
 
 
 def _fields(model: type[BaseModel]) -> Iterator[tuple[str, str, Display]]:
@@ -186,22 +200,6 @@ def _fields(model: type[BaseModel]) -> Iterator[tuple[str, str, Display]]:
         display = next((one for one in info.metadata if isinstance(one, Display)), Display())
         if not display.hidden and (not shown or name in shown):
             yield name, name.replace("_", " ") if display.title is None else display.title, display
-
-
-def _cell(value: Any, display: Display, *, short: bool) -> str:
-    """The text of a value; empty if there is nothing to show."""
-    form = display.short if short and display.short is not None else display.form
-    match value:
-        case None | False | "":
-            return ""
-        case True if form is str:
-            return "yes"
-        case Mapping():
-            return ", ".join(f"{name} {number}" for name, number in value.items())
-        case list() | tuple():
-            return one_line(", ".join(map(form, value)))
-        case _:
-            return one_line(form(value))
 
 
 def _style(display: Display, cell: str) -> str:
