@@ -167,6 +167,7 @@ def test_what_is_well_or_within_bounds_is_shown_and_not_judged(checks: list[Chec
     assert (found.status, found.findings) == ("healthy", [])
     (area,) = found.areas
     assert area.state == "ok"
+    assert all(check.remedy == "" for check in checks if check.result is Result.PASS)
     assert area.seen.startswith(text)
 
 
@@ -177,7 +178,8 @@ def test_bad_lines_ask_for_a_reconcile_of_their_time() -> None:
     assert "lapidicom reconcile," in journals(corrupted=bad)[1].remedy
 
 
-def test_what_is_not_visible_is_not_judged() -> None:
+def test_what_is_not_visible_is_not_judged_and_has_no_number() -> None:
+    assert [check.count for check in check_work(Count(3, 2), UNSEEN)] == [3, None, 2]
     found = judged([checked("CUBE", "reachable", UNSEEN)])
     assert (found.status, found.findings) == ("healthy", [])
     assert [(area.state, area.seen) for area in found.areas] == [

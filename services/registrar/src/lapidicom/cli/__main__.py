@@ -108,12 +108,7 @@ def _root(
 
 
 def run(arguments: Sequence[str], world: World) -> int:
-    """Run one command line; returns the exit status and never raises for what an operator may meet.
-
-    Args:
-        arguments: without the program's name.
-        world: environment and streams.
-    """
+    """Run one command line; returns the exit status and never raises for what an operator may meet."""
     try:
         with contextlib.redirect_stdout(world.out):
             status = build().main(

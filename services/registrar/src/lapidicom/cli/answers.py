@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict
@@ -118,10 +119,12 @@ def checked(
         bad: its result if something is wrong.
         count: a number that was seen.
     """
-    result, seen = (bad, fault) if fault else (Result.PASS, well)
-    if isinstance(seen, NotVisible):
-        result, seen = Result.NOT_VISIBLE, seen.reason
-    return Check(area=area, name=name, result=result, seen=seen, remedy=remedy, count=count)
+    check = partial(Check, area=area, name=name)
+    if isinstance(fault, NotVisible):
+        return check(result=Result.NOT_VISIBLE, seen=fault.reason, remedy=remedy)
+    if fault:
+        return check(result=bad, seen=fault, remedy=remedy, count=count)
+    return check(result=Result.PASS, seen=well, count=count)
 
 
 def worst(checks: Iterable[Check]) -> Result:

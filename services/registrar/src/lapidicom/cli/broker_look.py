@@ -82,30 +82,22 @@ class QueueLook:
 
 
 def check_work(found: Count | None, unacknowledged: int | NotVisible) -> list[Check]:
-    """Registrations that wait for a registrar; while CUBE or the volume is out it consumes none on purpose.
-
-    Args:
-        found: the work queue, if there is one.
-        unacknowledged: messages that are in somebody's hands.
-    """
+    """Registrations that wait for a registrar; while CUBE or the volume is out it takes none on purpose."""
     if found is None:
         return [checked(WORK, "declared", "there is no work queue", remedy=FIX)]
-    if isinstance(unacknowledged, NotVisible):
-        in_hand, messages = checked(WORK, "unacknowledged", unacknowledged, remedy=SET), found.ready
-    else:
-        text, messages = f"{unacknowledged} unacknowledged", found.ready + unacknowledged
-        in_hand = checked(WORK, "unacknowledged", "", text, count=unacknowledged)
+    in_hand, unseen = (0, unacknowledged) if isinstance(unacknowledged, NotVisible) else (unacknowledged, "")
+    messages = found.ready + in_hand  # ready alone is 0 while somebody looks
     fault = "no registrar consumes" + (f", {messages} messages wait" if messages else "")
+    fault = "" if found.consumers else fault
+    bad = Result.FAIL if messages else Result.DEGRADED
+    consumers = f"{found.consumers} consumers"
     remedy = (
         "start a registrar; one that runs consumes nothing while CUBE or the volume is out: its /readyz "
         "tells (CHRIS_REGISTRAR_URL)"
     )
-    bad = Result.FAIL if messages else Result.DEGRADED
-    consumers = f"{found.consumers} consumers"
-    fault = "" if found.consumers else fault
     return [
         checked(WORK, "ready", "", f"{found.ready} ready", count=found.ready),
-        in_hand,
+        checked(WORK, "unacknowledged", unseen, f"{in_hand} unacknowledged", SET, count=in_hand),
         checked(WORK, "consumers", fault, consumers, remedy, bad=bad, count=found.consumers),
     ]
 

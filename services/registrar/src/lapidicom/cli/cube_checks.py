@@ -52,13 +52,7 @@ async def check_cube(cube: Cube | None, settings: CommandSettings) -> list[Check
 
 
 async def ask_cube(cube: Cube, section: CubeSection, stored: str | NotVisible) -> list[Check]:
-    """One check after the other, up to the first that fails.
-
-    Args:
-        cube: the client.
-        section: address and user, for the texts of checks.
-        stored: path of a file that is on our mount of the volume.
-    """
+    """One check after the other, up to the first that fails; `stored` is a file of the volume here."""
     checks = []
     async with aclosing(_steps(cube, section, stored)) as steps:
         async for check in steps:

@@ -95,11 +95,7 @@ class Output:
 
     @contextmanager
     def progress(self, what: str, total: int | None) -> Iterator[Advance]:
-        """A progress bar on stderr, where that is a terminal.
-
-        Args:
-            what: is being done.
-            total: how many there are; None if nobody knows.
+        """A progress bar on stderr, where that is a terminal; with a total of None nobody knows its length.
 
         Yields:
             A function that takes how many more are done.
