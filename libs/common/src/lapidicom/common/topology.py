@@ -36,6 +36,9 @@ class Binding:
     routing_key: str
     queue: str
 
+    def __str__(self) -> str:
+        return f"{self.exchange} -- {self.routing_key} -> {self.queue}"
+
 
 @dataclass(frozen=True)
 class Topology:

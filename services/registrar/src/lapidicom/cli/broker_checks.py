@@ -160,8 +160,7 @@ def _check_bindings(
         return _check("bindings", bindings), declared.bindings
     there = {(one["source"], one["routing_key"], one["destination"]) for one in bindings}
     lacking = [one for one in declared.bindings if (one.exchange, one.routing_key, one.queue) not in there]
-    names = "; ".join(f"{one.exchange} -- {one.routing_key} -> {one.queue}" for one in lacking)
-    fault = f"missing: {names}" if lacking else ""
+    fault = f"missing: {'; '.join(map(str, lacking))}" if lacking else ""
     return _check("bindings", fault, f"{len(declared.bindings)} as declared", FIX), lacking
 
 

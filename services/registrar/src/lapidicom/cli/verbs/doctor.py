@@ -107,16 +107,13 @@ async def _broker(shell: Shell, because: str | None, declared: list[str]) -> lis
         async with management(shell.settings) as api, shell.connection() as link:
             if because is not None:
                 _, missing = await check_topology(link, api, wanted)
-                names = [*missing.exchanges, *(queue.name for queue in missing.queues)]
-                names += [f"{one.exchange} -- {one.routing_key} -> {one.queue}" for one in missing.bindings]
-                if names:
-                    async with shell.audited(because, ", ".join(names), len(names)):
+                queues = (queue.name for queue in missing.queues)
+                declared += [*missing.exchanges, *queues, *map(str, missing.bindings)]
+                if declared:
+                    async with shell.audited(because, ", ".join(declared), len(declared)):
                         await declare(link, missing)
-                declared += names
-            return [
-                *await check_reachable(link, api, shell.amqp_url),
-                *await check_broker(link, api, wanted),
-            ]
+            reachable = await check_reachable(link, api, shell.amqp_url)
+            return [*reachable, *await check_broker(link, api, wanted)]
     except BrokerError as error:
         return [unreachable(shell.amqp_url, error)]
 
