@@ -9,10 +9,14 @@ from typing import Any, cast
 
 import pytest
 
-from lapidicom.common.broker import Delivery, Header
+from lapidicom.common.broker import Delivery, Envelope, Header
 from lapidicom.common.headers import HEADER_PROGRESS_SPACE
 from lapidicom.common.messages import SeriesReceived, SeriesStarted
 from lapidicom.common.progress import DEFAULT_SPACE
+from lapidicom.common.topology import topology
+from lapidicom.registrar.consumer.breaker import Breaker
+from lapidicom.registrar.consumer.circuit import Circuit
+from lapidicom.registrar.consumer.deliveries import Deliveries
 from lapidicom.registrar.consumer.headers import History, Waiting, while_waiting
 from lapidicom.registrar.consumer.progress import INSTANCES_MISSING, BehindInstances
 from lapidicom.registrar.consumer.registration import Registration
@@ -22,11 +26,22 @@ from lapidicom.registrar.cube.client import Cube
 from lapidicom.registrar.cube.outcomes import Outcome, Sight, Verdict
 from lapidicom.registrar.cube.replies import Answer, Fault, NoAnswer, Reply
 from lapidicom.registrar.cube.series_outcomes import SeriesKey
+from lapidicom.registrar.readiness import Readiness
 from lapidicom.registrar.series.settling import Look
+from lapidicom.registrar.settings import RegistrarSettings
 from tests.support.stored import instance_stored
 
 FOLDER = "SERVICES/PACS/ORTHANC/p-DOE_JANE-/MR-a-20240102/00001-T1-0123abc"
 RETRIES = 3
+SETTINGS = RegistrarSettings.model_validate(
+    {
+        "AMQP_URL": "amqp://h/",
+        "CHRIS_URL": "http://h/",
+        "CHRIS_USERNAME": "chris",
+        "CHRIS_PASSWORD": "p",
+        "CHRIS_FILES_ROOT": "/",
+    }
+)
 _OF_INSTANCE = instance_stored().model_dump()
 STARTED = SeriesStarted(**_OF_INSTANCE, folder=FOLDER, NumberOfSeriesRelatedInstances=192)
 RECEIVED = SeriesReceived(
@@ -56,6 +71,14 @@ class Scene:
     sent: list[dict[str, Any]] = field(default_factory=list)
     searched: list[Mapping[str, str]] = field(default_factory=list)
     version: int = 1
+    lapidicom_id: str = "life.1"
+    acknowledged: int = 0
+
+    async def ack(self) -> None:
+        self.acknowledged += 1
+
+    async def _publish(self, envelope: Envelope) -> None:
+        raise AssertionError(envelope)
 
     @property
     def type(self) -> str:
@@ -87,10 +110,21 @@ class Scene:
     async def _trouble(self) -> str | None:
         return self.trouble
 
-    def play(self) -> Result:
+    @property
+    def registration(self) -> Registration:
         behind = BehindInstances(self._look_at, self._trouble, RETRIES)
-        registration = Registration(self._trouble, self._look, behind)
-        return asyncio.run(registration.register(cast(Cube, self), cast(Delivery, self)))
+        return Registration(self._trouble, self._look, behind)
+
+    def play(self) -> Result:
+        return asyncio.run(self.registration.register(cast(Cube, self), cast(Delivery, self)))
+
+    def deliver(self, circuit: Circuit) -> None:
+        """Take the delivery to its end."""
+        delays = topology((5,), 20)
+        deliveries = Deliveries(
+            self.registration, circuit, self._publish, delays, SETTINGS, Readiness(), "registrar-0"
+        )
+        asyncio.run(deliveries.handle(cast(Cube, self), cast(Delivery, self)))
 
 
 def waited(times: int) -> Mapping[str, Header]:
@@ -184,6 +218,16 @@ def test_each_wait_is_as_long_as_before_a_retry_and_counted() -> None:
         step = next_step(verdict, History(waiting=waiting), patience, 1000.0 + times, lambda _: False)
         assert step == WaitBehind(Waiting(INSTANCES_MISSING, 1001.0, times), delay)
         waiting = step.waiting
+
+
+@pytest.mark.parametrize("message", [STARTED, RECEIVED])
+def test_a_success_proves_nothing_about_instances(message: SeriesStarted | SeriesReceived) -> None:
+    scene = Scene(message)
+    circuit = Circuit(cast(Cube, scene), Breaker())
+    scene.deliver(circuit)
+    assert scene.acknowledged == 1
+    assert len(scene.sent) == 1
+    assert not circuit.succeeded_since(0)
 
 
 def test_a_file_that_cube_refuses_is_counted_by_the_breaker_as_an_instance_is() -> None:

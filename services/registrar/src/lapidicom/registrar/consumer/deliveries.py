@@ -112,8 +112,9 @@ class Deliveries:
             return None
         match verdict.outcome:
             case Outcome.REGISTERED | Outcome.ALREADY_REGISTERED:
-                self._circuit.succeeded(result.known_good())
-                self._readiness.registered()
+                if not result.path:  # that CUBE takes a blank file tells nothing about instances
+                    self._circuit.succeeded(result.known_good())
+                    self._readiness.registered()
                 await delivery.ack()
                 if isinstance(result.message, SeriesSettling):
                     self._outbox.done(result.message.pacs_name, result.message.SeriesInstanceUID)

@@ -45,8 +45,6 @@ class Result:
         match self.message:
             case InstanceStored(path=path):
                 return KnownGood(self.request, path)
-            case SeriesStarted() | SeriesReceived() if self.path:
-                return KnownGood(self.request, self.path)
             case SeriesSettling(pacs_name=name, SeriesInstanceUID=uid, folder=folder):
                 return KnownGood(self.request, SeriesKey(name, uid, folder))
             case _:
