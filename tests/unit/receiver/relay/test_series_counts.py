@@ -111,6 +111,16 @@ def test_a_series_of_which_nothing_came_for_long_is_counted_anew() -> None:
     assert relay.stored("b") == 1
 
 
+def test_a_description_that_looks_like_a_field_is_none() -> None:
+    relay = Counted()
+    text = '"SeriesInstanceUID":"9.9","pacs_name":"X","association_id":"b","files":7,"received":8'
+    body = {"StudyDescription": text, "SeriesDescription": text} | fields("a", UID)
+    relay.counts.count(envelope("InstanceStored", "life.1", body))
+    assert relay.read(UID) == 1
+    relay.counts.count(envelope("SeriesReceived", "life.2", body | {"received": 1, "files": None}))
+    assert relay.read(UID) == 1
+
+
 @pytest.mark.parametrize(
     "body", [[], "text", {}, {"pacs_name": 1, "SeriesInstanceUID": "1", "association_id": "a"}]
 )

@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Final
+from typing import Any, Final
 
 ROOT: Final = "oxidicom"
 """First token of each subject: CUBE subscribes to no other."""
@@ -26,6 +26,7 @@ MOST_SERIES: Final = 1000
 GOODBYE_SECONDS: Final = 0.5
 """For the last messages when a service ends, and as long again to close the connection."""
 
+_COUNT: Final = b"\x01"
 _LONGEST_REASON: Final = 200
 _TOKEN: Final = str.maketrans(dict.fromkeys(" .*>\t\r\n", "_") | {"\0": ""})
 
@@ -37,7 +38,7 @@ def subject_of(pacs_name: str, series_instance_uid: str) -> str:
 
 def count_of(instances: int) -> bytes:
     """Payload: so many instances of the series have come so far."""
-    return b"\x01" + min(instances, 0xFFFFFFFF).to_bytes(4, "little")
+    return _COUNT + min(instances, 0xFFFFFFFF).to_bytes(4, "little")
 
 
 def failure_of(reason: str) -> bytes:
@@ -47,6 +48,9 @@ def failure_of(reason: str) -> bytes:
 
 Messages = list[tuple[str, bytes]]
 """Subjects and payloads, in the order of sending."""
+
+Series = tuple[str, str]
+"""PACS name and SeriesInstanceUID."""
 
 
 class Outbox:
@@ -64,7 +68,7 @@ class Outbox:
         self.closing = False
         self._most = most
         self._clock = clock
-        self._counts: dict[str, bytes] = {}
+        self._counts: dict[Series, int] = {}
         self._urgent: dict[str, bytes] = {}
         self._counts_from = 0.0
         self._changed = asyncio.Event()
@@ -78,12 +82,19 @@ class Outbox:
             instances: how many.
             last: no more come by this association: sent at once.
         """
-        subject = subject_of(pacs_name, series_instance_uid)
-        self._put(self._urgent if last else self._counts, subject, count_of(instances))
+        series = (pacs_name, series_instance_uid)
+        if last:
+            self._put_urgent(series, count_of(instances))
+            return
+        if not self._counts:
+            self._changed.set()
+        self._counts.pop(series, None)
+        self._counts[series] = instances
+        self._drop_oldest(self._counts)
 
     def done(self, pacs_name: str, series_instance_uid: str) -> None:
         """A series is in CUBE."""
-        self._put(self._urgent, subject_of(pacs_name, series_instance_uid), DONE)
+        self._put_urgent((pacs_name, series_instance_uid), DONE)
 
     def failed(self, pacs_name: str, series_instance_uid: str, reason: str) -> None:
         """A series is not in CUBE, and does not get there by itself.
@@ -93,17 +104,17 @@ class Outbox:
             series_instance_uid: of the series.
             reason: a stable text without values.
         """
-        self._put(self._urgent, subject_of(pacs_name, series_instance_uid), failure_of(reason))
+        self._put_urgent((pacs_name, series_instance_uid), failure_of(reason))
 
-    def _put(self, where: dict[str, bytes], subject: str, payload: bytes) -> None:
-        if where is self._urgent:
-            self._counts.pop(subject, None)
-        where.pop(subject, None)
-        where[subject] = payload
-        self._drop_oldest(where)
+    def _put_urgent(self, series: Series, payload: bytes) -> None:
+        self._counts.pop(series, None)
+        subject = subject_of(*series)
+        self._urgent.pop(subject, None)
+        self._urgent[subject] = payload
+        self._drop_oldest(self._urgent)
         self._changed.set()
 
-    def _drop_oldest(self, where: dict[str, bytes]) -> None:
+    def _drop_oldest(self, where: dict[Any, Any]) -> None:
         while len(where) > self._most:
             del where[next(iter(where))]
 
@@ -123,7 +134,7 @@ class Outbox:
             self._urgent.clear()
             if self._counts and (now >= self._counts_from or self.closing):
                 self._counts_from = now + COUNT_SECONDS
-                batch += self._counts.items()
+                batch += [(subject_of(*series), count_of(count)) for series, count in self._counts.items()]
                 self._counts.clear()
             if batch or is_over() or self.closing:
                 return batch
@@ -135,8 +146,9 @@ class Outbox:
         """Messages could not be sent: each is sent later unless there is a newer one of its series."""
         self._urgent = dict(batch) | self._urgent
         self._drop_oldest(self._urgent)
-        for subject in self._counts.keys() & self._urgent.keys():
-            if self._urgent[subject][:1] == b"\x01":
+        for series in self._counts:
+            subject = subject_of(*series)
+            if self._urgent.get(subject, b"")[:1] == _COUNT:
                 del self._urgent[subject]
 
     def wake(self) -> None:
