@@ -4,9 +4,8 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager
-from functools import partial
 
 import structlog
 
@@ -18,27 +17,23 @@ from lapidicom.common.lonk import Outbox
 from lapidicom.common.settings import CubeSection
 from lapidicom.common.telemetry import Tracing
 from lapidicom.common.topology import WORK_QUEUE, Topology, topology
+from lapidicom.registrar.by_generation import by_generation
 from lapidicom.registrar.consumer.breaker import Breaker
 from lapidicom.registrar.consumer.circuit import Circuit
-from lapidicom.registrar.consumer.deliveries import Deliveries, TakesToOutcome
+from lapidicom.registrar.consumer.deliveries import Deliveries
 from lapidicom.registrar.consumer.onward import Onward
-from lapidicom.registrar.consumer.progress import BehindInstances
-from lapidicom.registrar.consumer.registration import AskTrouble, Registration
 from lapidicom.registrar.consumer.session import Session
 from lapidicom.registrar.cube.client import Cube
 from lapidicom.registrar.cube.clients import clients
 from lapidicom.registrar.cube.generation import Generation
 from lapidicom.registrar.cube.http import MakeTransport, transport_to_cube
-from lapidicom.registrar.cube.probe import SharedProbe, hindrance, trouble_of, trouble_with_series
+from lapidicom.registrar.cube.probe import hindrance
 from lapidicom.registrar.cube.volume import Volume
 from lapidicom.registrar.mount import Mount
 from lapidicom.registrar.observation import Observation
 from lapidicom.registrar.pace import Pace
 from lapidicom.registrar.readiness import Readiness, explained
-from lapidicom.registrar.series.gateway import SeriesGateway
-from lapidicom.registrar.series.registration import SeriesRegistration
 from lapidicom.registrar.series.settle_time import settle_time
-from lapidicom.registrar.series.settling_messages import SettlingMessages
 from lapidicom.registrar.settings import RegistrarSettings
 
 log = structlog.get_logger(__name__)
@@ -173,7 +168,15 @@ class Registrar:
         pace = self._pace
         circuit = Circuit(prober, Breaker(pace.window, pace.few, pace.clocks), pace.probe_shared)
         self.readiness.open_for = lambda: circuit.open_for
-        ways = self._ways(prober, onward, declared)
+        ways = by_generation(
+            prober,
+            self._mount,
+            onward.publish,
+            delays=declared.delays,
+            retries=self._settings.http_retries,
+            patience=self._settle_time.patience,
+            probe_shared=pace.probe_shared,
+        )
         while not self.readiness.stopping:
             generation = await self._until_cube_is_well(prober)
             deliveries = self._observation.deliveries(
@@ -194,26 +197,6 @@ class Registrar:
             except BrokerError as error:
                 log.warning("broker_consumer_lost", broker=redacted(self._amqp_url), reason=str(error))
                 await asyncio.sleep(self._reconnects.next())
-
-    def _ways(self, prober: Cube, onward: Onward, declared: Topology) -> dict[Generation, TakesToOutcome]:
-        """How a message comes to its outcome, by what CUBE registers."""
-
-        def trouble(ask: Callable[[Cube], Awaitable[str | None]]) -> AskTrouble:
-            return SharedProbe(partial(ask, prober), shared=self._pace.probe_shared).trouble
-
-        mount, of_files = self._mount, trouble(trouble_of)
-        behind = BehindInstances(mount.look_at, of_files, self._settings.http_retries)
-        return {
-            Generation.PER_FILE: Registration(of_files, mount.look, behind),
-            Generation.PER_SERIES: SeriesRegistration(
-                SeriesGateway(trouble(trouble_with_series), mount.look_at),
-                mount.look_at,
-                mount.look,
-                SettlingMessages(onward.publish),
-                declared.delays,
-                self._settle_time.patience,
-            ),
-        }
 
     async def _until_cube_is_well(self, cube: Cube) -> Generation:
         """Wait for a CUBE to register with: which generation it is may have changed meanwhile."""
