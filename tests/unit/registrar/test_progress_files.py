@@ -40,6 +40,8 @@ SETTINGS = RegistrarSettings.model_validate(
         "CHRIS_USERNAME": "chris",
         "CHRIS_PASSWORD": "p",
         "CHRIS_FILES_ROOT": "/",
+        "CHRIS_RETRY_DELAYS": "5",
+        "CHRIS_PARK_DELAY": "20",
     }
 )
 _OF_INSTANCE = instance_stored().model_dump()
@@ -73,12 +75,13 @@ class Scene:
     version: int = 1
     lapidicom_id: str = "life.1"
     acknowledged: int = 0
+    published: list[Envelope] = field(default_factory=list)
 
     async def ack(self) -> None:
         self.acknowledged += 1
 
     async def _publish(self, envelope: Envelope) -> None:
-        raise AssertionError(envelope)
+        self.published.append(envelope)
 
     @property
     def type(self) -> str:
@@ -228,6 +231,19 @@ def test_a_success_proves_nothing_about_instances(message: SeriesStarted | Serie
     assert scene.acknowledged == 1
     assert len(scene.sent) == 1
     assert not circuit.succeeded_since(0)
+
+
+@pytest.mark.parametrize(("fault", "key", "waits"), [(None, "5s", 1), ("refused: Modality", "20s", None)])
+def test_a_wait_does_not_count_while_the_system_is_at_fault(
+    fault: str | None, key: str, waits: int | None
+) -> None:
+    scene, breaker = Scene(RECEIVED, in_cube=0), Breaker()
+    breaker.open_for = fault
+    scene.deliver(Circuit(cast(Cube, scene), breaker))
+    [envelope] = scene.published
+    assert envelope.routing_key == f"lapidicom.registrations.retry.{key}"
+    assert envelope.headers.get("lapidicom-refusals") == waits
+    assert envelope.headers[HEADER_PROGRESS_SPACE] == DEFAULT_SPACE
 
 
 def test_a_file_that_cube_refuses_is_counted_by_the_breaker_as_an_instance_is() -> None:

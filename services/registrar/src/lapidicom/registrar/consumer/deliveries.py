@@ -154,6 +154,9 @@ class Deliveries:
             case TryAgain(attempts, delay):
                 await self._retry(delivery, result, verdict, attempts, delay)
                 return verdict
+            case WaitBehind() if self._circuit.open_for is not None:  # the others wait without an end, too
+                await self._park(delivery, result, delivery.headers)
+                return verdict
             case WaitBehind(waiting, delay):
                 headers = while_waiting(delivery.headers, waiting)
                 await self._onward(delivery, result, delay_queue(delay), headers)
