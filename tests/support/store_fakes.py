@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from lapidicom.common.journal.records import Record, parse
-from lapidicom.common.open_series import markers_folder
+from lapidicom.common.open_series import BEING_HEALED, markers_folder
 from lapidicom.receiver.association.series import AssociationInfo
 from lapidicom.receiver.errors import OutOfResources, SeriesBeingHealed
 from lapidicom.receiver.storage.fixed_folders import SeriesIdentity
@@ -84,7 +84,7 @@ class FakeMarkers:
         """Make one, unless the series is being healed."""
         self.store.happened("mark")
         if series_instance_uid in self.healing:
-            raise SeriesBeingHealed("the series is being healed")
+            raise SeriesBeingHealed(BEING_HEALED)
         marker = FakeMarker(f"{markers_folder(pacs_name, series_instance_uid)}/{name}", self)
         self.present.add(marker.path)
         return marker

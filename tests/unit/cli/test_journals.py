@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from lapidicom.cli.answers import NotVisible
+from lapidicom.cli.answers import NotVisible, Result
 from lapidicom.cli.journals import Journals, look_at_journals
 from lapidicom.common.journal.bad_lines import BadLines
 from lapidicom.common.journal.format import Heartbeat, Position, encode_position, frame
 from lapidicom.common.journal.reader import UnknownJournal
 from lapidicom.common.journal.records import INSTANCE_RECEIVED, association_ended, instance_refused
+from lapidicom.common.open_series import BEING_HEALED
 from tests.support.journal_records import ended, instance, started
 
 LIFE = "receiver-1.0b3f62c19f3e4d6a8f5b2c7d1e9a4b60"
@@ -172,6 +173,15 @@ def test_what_was_refused_in_the_last_minutes_is_counted_by_its_reason(tmp_path:
     assert one.last_stored is not None
     assert one.last_refused is not None
     assert one.last_stored < one.last_refused
+
+
+def test_a_series_that_is_being_healed_is_no_fault_of_the_system(tmp_path: Path) -> None:
+    journal(tmp_path, refusal(100, reason=BEING_HEALED))
+    one = look(tmp_path)
+    assert one.last_refused is None
+    (check,) = [check for check in one.checks() if check.name == "refusals"]
+    assert check.result is Result.NOTE
+    assert check.seen == f"refused in the last 5 minutes, 1 x 0xA700 {BEING_HEALED}"
 
 
 def test_only_the_end_of_a_long_journal_is_read(tmp_path: Path) -> None:

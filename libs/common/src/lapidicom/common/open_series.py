@@ -25,6 +25,9 @@ HEALING: Final = "healing"
 HEALING_LINKS: Final = "healing-links"
 """Folder of the links that `heal` keeps of files: a folder for each PACS, in that one for each series."""
 
+BEING_HEALED: Final = "the series is being healed"
+"""Why a receiver refuses an instance of such a series (0xA700): what its record says, and `status` reads."""
+
 _SAFE: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 

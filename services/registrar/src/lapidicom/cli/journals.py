@@ -33,6 +33,7 @@ from lapidicom.common.journal.records import (
     time_of,
 )
 from lapidicom.common.journal.survey import chunks
+from lapidicom.common.open_series import BEING_HEALED
 
 AREA: Final = "journals"
 UNRELAYED: Final = timedelta(seconds=60)
@@ -115,19 +116,29 @@ class Journals:
         yield from self._refusals()
 
     def _refusals(self) -> Iterator[Check]:
-        """Instances refused in the last minutes: for the system's sake, or for their own."""
-        ours = Counter({why: n for why, n in self.refused.items() if why.startswith(_OUT_OF_RESOURCES)})
-        theirs = self.refused - ours
+        """Instances refused in the last minutes: for the system's sake, that of `heal`, or their own."""
+        ours = Counter({why: n for why, n in self.refused.items() if _is_for_the_system(why)})
+        healed = Counter({why: n for why, n in self.refused.items() if why.endswith(f" {BEING_HEALED}")})
+        theirs = self.refused - ours - healed
         if ours:
             is_over = self.last_stored and self.last_refused and self.last_stored > self.last_refused
             since = f"{'instances were' if is_over else 'nothing was'} stored since"
             fault = f"refused for the system's sake in the last 5 minutes, {_named(ours)}; {since}"
             remedy = "mend what it names; the PACS must send these instances again"
             yield _bad("refusals", fault, remedy=remedy, bad=Result.DEGRADED if is_over else Result.FAIL)
+        if healed:
+            fault = f"refused in the last 5 minutes, {_named(healed)}"
+            remedy = "when heal is done the PACS must send these instances again"
+            yield _bad("refusals", fault, remedy=remedy, bad=Result.NOTE)
         if theirs:
             fault = f"refused for their content in the last 5 minutes, {_named(theirs)}"
             remedy = "see the series' story: lapidicom trace SERIES_INSTANCE_UID; the sender must mend them"
             yield _bad("refusals", fault, remedy=remedy, bad=Result.NOTE)
+
+
+def _is_for_the_system(reason: str) -> bool:
+    """Whether a receiver refused for a fault of its own; a series that is being healed is none."""
+    return reason.startswith(_OUT_OF_RESOURCES) and not reason.endswith(f" {BEING_HEALED}")
 
 
 def _named(refused: Counter[str]) -> str:
@@ -227,5 +238,5 @@ def _add_last_minutes(journals: Journals, folder: JournalFolder) -> None:
         fields = record.fields()
         reason = f"{fields.get('status')} {fields.get('reason')}"
         journals.refused[reason] += 1
-        if reason.startswith(_OUT_OF_RESOURCES):
+        if _is_for_the_system(reason):
             journals.last_refused = max(journals.last_refused or made, made)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from lapidicom.common.file_system import FileSystem
-from lapidicom.common.open_series import OPEN, healing_mark, markers_folder
+from lapidicom.common.open_series import BEING_HEALED, OPEN, healing_mark, markers_folder
 from lapidicom.receiver.errors import SeriesBeingHealed
 from lapidicom.receiver.storage.pacs_folder import DIRECTORY
 from lapidicom.receiver.storage.spool_folders import SpoolFolders
@@ -79,7 +79,7 @@ class OpenMarkers:
             self.remove((marker.path,))
             raise
         self.remove((marker.path,))
-        raise SeriesBeingHealed("the series is being healed")
+        raise SeriesBeingHealed(BEING_HEALED)
 
     def _create(self, folder: str, name: str) -> list[str]:
         for _ in range(_TRIES):
