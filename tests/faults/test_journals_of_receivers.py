@@ -110,8 +110,10 @@ def test_a_paused_receiver_loses_nothing_though_its_journal_is_finished_meanwhil
         other.wait_for("journal_finished")
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
-        assert store(paused, tmp_path, after) == [0x0000] * 2
+        assert store(paused, tmp_path, after) == [0x0000] * 2  # in a new life, which it has no broker for
         taken = Taken(amqp_url)
+        eventually(lambda: taken.look() == paths(before), 30)
+        paused.kill_whole()
         eventually(lambda: taken.look() == paths([*before, *after]), 30)
         assert other.stop() == 0
 

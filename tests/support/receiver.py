@@ -34,7 +34,7 @@ SHORT = {
     "CHRIS_MIN_FREE_SPACE": "1MiB",
     "CHRIS_SHUTDOWN_GRACE": "10",
     "CHRIS_JOURNAL_HEARTBEAT": "0.5",
-    "CHRIS_JOURNAL_TAKEOVER": "2",
+    "CHRIS_JOURNAL_TAKEOVER": "4",
     "CHRIS_PROGRESS_SPACE": "no",  # a message more of each series: for the tests that are about it
     "CHRIS_RETRY_DELAYS": "1",
     "CHRIS_PARK_DELAY": "1",

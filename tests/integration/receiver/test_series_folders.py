@@ -31,7 +31,7 @@ def test_one_folder_for_a_series_and_another_for_another_identity(tmp_path: Path
         instance(3, StudyDescription="Later"),
     )
     corrected = instance(1, StudyInstanceUID="1.2.3.4.5")
-    with Receiver(tmp_path, amqp_url, CHRIS_LISTENER_PROCESSES=2) as receiver:
+    with Receiver(tmp_path, amqp_url, CHRIS_LISTENER_PROCESSES=2, CHRIS_JOURNAL_TAKEOVER=60) as receiver:
         assert send(receiver, first, described) == [0, 0]
         assert send(receiver, later) == [0]
         assert send(receiver, corrected, corrected) == [0, 0]
