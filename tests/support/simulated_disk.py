@@ -434,6 +434,8 @@ class SimulatedFileSystem(FileSystem):
     ) -> None:
         source_folder, source_name, node = self._named(source, src_dir_fd)
         target_folder, target_name = self._room_for(target, dst_dir_fd)
+        if (target_folder, target_name) == (source_folder, source_name):
+            return
         target_folder.set(target_name, node, self._host, self._disk.clock())
         source_folder.set(source_name, None, self._host, self._disk.clock())
 

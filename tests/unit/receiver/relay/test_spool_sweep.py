@@ -91,11 +91,11 @@ def test_entries_of_one_series_go_together(spool: Spool) -> None:
     assert not second.exists()
 
 
-def test_a_folder_without_markers_goes_after_days(spool: Spool) -> None:
+def test_a_folder_without_markers_goes_after_an_hour(spool: Spool) -> None:
     used, unused = spool.mark(uid="1.1"), spool.mark(uid="1.2")
-    for marker, days in ((used, 6), (unused, 8)):
+    for marker, minutes in ((used, 59), (unused, 61)):
         marker.unlink()
-        os.utime(marker.parent, (NOW - days * DAY,) * 2)
+        os.utime(marker.parent, (NOW - minutes * 60,) * 2)
     spool.run()
     assert (used.parent.exists(), unused.parent.exists()) == (True, False)
 

@@ -2,7 +2,8 @@
 
 The markers of a life go when it is finished. A relay of an earlier version finishes lives and knows nothing
 of markers, so there is a sweep now and then: over the markers of lives that are finished or gone, and over
-entries and folders that were not used for CHRIS_JOURNAL_DAYS. A series with a marker is in use.
+entries that were not used for CHRIS_JOURNAL_DAYS. A series with a marker is in use. Folders without markers
+stay for an hour: their time stamps tell registrars that somebody came and went.
 """
 
 import contextlib
@@ -17,6 +18,7 @@ from lapidicom.receiver.journal.folder import DIRECTORY
 from lapidicom.receiver.storage.fixed_folders import FIXED
 
 _DAY: Final = 86_400.0
+_FOLDER_SECONDS: Final = 3600.0
 
 
 class SpoolSweep:
@@ -64,7 +66,6 @@ class SpoolSweep:
         Raises:
             OSError: the spool cannot be read; the next run tries again.
         """
-        limit = self._now() - self._seconds
         unknown = set()
         for folder, names in self._markers():
             lives = {life_of(name) for name in names}
@@ -73,12 +74,12 @@ class SpoolSweep:
             over = lives.intersection(finished) | (gone & self._unknown_before)
             unknown |= gone
             self._remove(folder, [name for name in names if life_of(name) in over])
-            if not names and self._fs.stat(folder).st_mtime < limit:
-                with contextlib.suppress(OSError):  # in use again
+            with contextlib.suppress(OSError):  # in use again
+                if not names and self._fs.stat(folder).st_mtime < self._now() - _FOLDER_SECONDS:
                     self._fs.rmdir(folder)
         self._unknown_before = unknown
         for pacs_name in self._listing(FIXED):
-            self._remove_entries(pacs_name, limit)
+            self._remove_entries(pacs_name, self._now() - self._seconds)
 
     def _remove_entries(self, pacs_name: str, limit: float) -> None:
         """Remove the entries of series of which none was used; the first of a series comes last."""

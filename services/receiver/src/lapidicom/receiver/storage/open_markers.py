@@ -15,7 +15,7 @@ from lapidicom.receiver.storage.volume import FILE_MODE
 
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
 _TRIES: Final = 3
-"""A relay may remove a folder that nobody has used for days at the moment in which it is needed again."""
+"""A relay may remove a folder without markers at the moment in which it is needed again."""
 
 
 class OpenMarker:
