@@ -4,8 +4,10 @@ import asyncio
 import base64
 import http.client
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TypeVar
 
+import httpx
 import pytest
 from pydantic import SecretStr
 
@@ -15,6 +17,7 @@ from lapidicom.cli.errors import ExitStatus, OperatorError
 from lapidicom.common.settings import CubeSection
 from lapidicom.registrar.cube.mending import Request, request
 from tests.support.cube.process import CubeProcess
+from tests.support.healing import PACS, URL, SeriesToHeal
 from tests.support.stored import instance_stored, store
 
 T = TypeVar("T")
@@ -102,10 +105,41 @@ def test_who_is_no_cube_is_told_in_one_line(
 ) -> None:
     monkeypatch.setattr(asking, "FIRST_PAUSE", 0.01)
     cube.control.fail(200, "<html>", content_type="text/html", method="GET")
-    for question in (lambda known: known.count(), lambda known: known.check_generation()):
+    for question in (lambda known: known.count(), lambda known: known.of_its_generation()):
         with pytest.raises(OperatorError) as caught:
             ask(cube, question, url=url)
         assert cube.password not in caught.value.line
+
+
+def test_of_cube_6_files_are_found_by_the_series_that_has_their_tags(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "PAGE", 2)
+    monkeypatch.setattr(asking, "transport_to_cube", lambda _: httpx.ASGITransport(series.app))
+    series = SeriesToHeal(tmp_path / "root")
+    for _ in range(3):
+        assert series.arrive()
+    assert series.register() == 201
+    paths = sorted(str(path.relative_to(series.root)) for path in series.root.glob(f"{series.folder}/*"))
+    section = CubeSection(cube_url=URL, cube_username="chris", cube_password=SecretStr("chris1234"))
+
+    async def run() -> None:
+        async with asking.catalogue(section, 0) as known:
+            listing = await known.list(SeriesInstanceUID=series.uid)
+            assert sorted(listing.files) == paths
+            assert listing.files[paths[0]].series_uid == series.uid
+            study = listing.files[paths[0]].study_uid
+            assert sorted((await known.list(StudyInstanceUID=study)).files) == paths
+            assert not (await known.list(SeriesInstanceUID=f"{series.uid}.1")).files
+            assert await known.count(pacs_identifier=PACS, SeriesInstanceUID=series.uid) == 3
+            assert await known.count(pacs_identifier="OTHER", SeriesInstanceUID=series.uid) == 0
+            assert await known.is_registered(paths[0])
+            assert not await known.is_registered(f"{paths[0]}x")
+            (series.root / paths[1]).unlink()
+            listing = await known.list(SeriesInstanceUID=series.uid)
+            assert (sorted(listing.files), listing.unlistable) == ([paths[0], paths[2]], 1)
+
+    asyncio.run(run())
 
 
 def test_questions_keep_their_pace() -> None:

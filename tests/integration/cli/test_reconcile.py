@@ -319,14 +319,6 @@ def test_what_it_cannot_see_it_says(losing: LosingPath, name: str, told: str) ->
     assert told in ended.err
 
 
-def test_a_cube_that_registers_series_is_refused(losing: LosingPath) -> None:
-    root = json.dumps({"collection_links": {"pacsfiles": "x", "pacsseries": "x"}})
-    losing.cube.control.fail(200, root, method="GET", count=1)
-    ended = losing.reconcile("ANY", "--dry-run")
-    assert ended.status == 2
-    assert "it registers whole series (v6)" in ended.err
-
-
 def test_killed_at_any_moment_and_begun_again_all_that_is_stored_is_registered_once(
     losing: LosingPath,
 ) -> None:

@@ -24,6 +24,7 @@ from lapidicom.cli.reconcile.resume import State, read_state
 from lapidicom.cli.reconcile.run import Options, Run
 from lapidicom.common.broker import Envelope
 from lapidicom.common.headers import HEADER_ID
+from lapidicom.common.messages import InstanceStored, SeriesSettling
 from lapidicom.registrar.consumer.headers import REASON
 from tests.support.instances import instance
 from tests.support.letters import properties
@@ -37,15 +38,20 @@ class Ended(Exception):
 
 
 def letter_of(path: str, name: str, reason: str) -> Any:
-    """A dead letter."""
-    return read_letter(json.dumps({"path": path}).encode(), properties({HEADER_ID: name, REASON: reason}))
+    """A dead letter; of a folder if the path is one."""
+    is_file = path.endswith(".dcm")
+    body = {"path" if is_file else "folder": path}
+    kind = InstanceStored.TYPE if is_file else SeriesSettling.TYPE
+    told = properties({HEADER_ID: name, REASON: reason}, message_type=kind)
+    return read_letter(json.dumps(body).encode(), told)
 
 
 class FakeCube:
     """A CUBE that knows some paths."""
 
-    def __init__(self, known: Sequence[str] = ()) -> None:
+    def __init__(self, known: Sequence[str] = (), *, is_of_series: bool = False) -> None:
         self.known = set(known)
+        self.is_of_series = is_of_series
 
     async def list(self, fname: str) -> Listing:
         found = [path for path in self.known if path.startswith(fname)]
@@ -197,6 +203,17 @@ def test_a_run_that_goes_on_tells_of_what_is_missing_in_the_folders_behind_it(ri
         rig.run(FakeShell(ends_at=2))
     findings = rig.run(FakeShell())
     assert (findings.files, findings.left_before, findings.sound) == (6, 1, False)
+
+
+@pytest.mark.parametrize(("is_of_series", "dead"), [(True, 2), (False, 0)])
+def test_a_dead_letter_of_a_series_is_one_of_its_files_with_cube_6(
+    rig: Rig, is_of_series: bool, dead: int
+) -> None:
+    rig.cube = FakeCube(is_of_series=is_of_series)
+    rig.dead = {rig.paths[0].rpartition("/")[0]: ("life.1", "late-instances")}
+    findings = rig.run(FakeShell())
+    assert findings.not_in_cube[Fate.DEAD_LETTER].count == dead
+    assert findings.enqueued == 10 - dead
 
 
 def test_a_ceiling_ends_the_enqueueing_before_the_window_that_passes_it(rig: Rig) -> None:

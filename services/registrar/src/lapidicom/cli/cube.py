@@ -1,16 +1,17 @@
-"""Questions to CUBE about registered files, up to v5: only reading, and no faster than an operator allows.
+"""Questions to CUBE about registered files: only reading, and no faster than an operator allows.
 
-Two traps of its search shape this module. A page that contains a row whose file is gone is answered 500
-as a whole: such a page is halved until the row is alone. And a count is safe only without rows, so it
-is asked with an offset behind all of them.
+CUBE 6 has the tags in its series, and of a file the path alone: a question about tags is one about the
+folders of the series that have them. Two traps of its search shape this module. A page that contains a row
+whose file is gone is answered 500 as a whole: such a page is halved until the row is alone. And a count is
+safe only without rows, so it is asked with an offset behind all of them.
 """
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Self
 
 from lapidicom.cli.errors import OperatorError
 from lapidicom.common.settings import CubeSection
@@ -36,6 +37,9 @@ PAGE: Final = 500
 _TRANSIENT: Final = frozenset({429, 500, 502, 503, 504})
 _REMEDY: Final = "check CHRIS_URL, CHRIS_USERNAME, CHRIS_PASSWORD and that CUBE runs"
 
+
+_Uids = tuple[str, str]
+"""Of series and study; empty if the files' rows tell them themselves, or nobody does."""
 
 Search = Callable[[], Awaitable[Reply]]
 
@@ -92,25 +96,24 @@ class Catalogue:
         cube: the client.
         url: CUBE's API, for error messages.
         rate: of the requests.
+        is_of_series: CUBE is v6, which has registered whole series.
     """
 
     cube: Cube
     url: str
     rate: Rate
+    is_of_series: bool = False
 
-    async def check_generation(self) -> None:
-        """See that this CUBE registers single files."""
+    async def of_its_generation(self) -> Self:
+        """The same, asking as this CUBE answers."""
         generation, reply = await self.cube.generation()
-        fault = trouble_at_root(reply)
-        if generation is Generation.PER_SERIES:
-            fault = "it registers whole series (v6), which this command does not search yet"
-        if fault is not None:
+        if (fault := trouble_at_root(reply)) is not None:
             raise OperatorError(f"CUBE at {self.url}: {fault}", _REMEDY)
+        return replace(self, is_of_series=generation is Generation.PER_SERIES)
 
     async def count(self, **parameters: str) -> int:
         """How many registered files pass the filters, missing ones too."""
-        body = await self._ask({**parameters, "limit": "1", "offset": BEHIND_ALL})
-        return int(body["count"])
+        return sum([await self._count(search) for search, _ in await self._searches(parameters)])
 
     async def is_registered(self, path: str) -> bool:
         """Whether exactly this path is registered, whether its file is there or not."""
@@ -124,49 +127,85 @@ class Catalogue:
             parameters: of the search.
         """
         listing = Listing()
-        offset, total = 0, 1
-        while offset < total and (most is None or offset < most):
-            size = PAGE if most is None else min(PAGE, most - offset)
-            total = await self._page(parameters, offset, size, listing)
-            offset += size
+        for search, uids in await self._searches(parameters):
+            offset, total = 0, 1
+            while offset < total and (most is None or offset < most):
+                size = PAGE if most is None else min(PAGE, most - offset)
+                total = await self._page(search, uids, offset, size, listing)
+                offset += size
         return listing
 
-    async def _page(self, parameters: Mapping[str, str], offset: int, size: int, listing: Listing) -> int:
+    async def _searches(self, parameters: Mapping[str, str]) -> Sequence[tuple[Mapping[str, str], _Uids]]:
+        """The searches for files that answer this one, and of which series each is.
+
+        Newer series come first and push others to later pages: by their folders none is searched twice.
+        """
+        if not self.is_of_series or any(name.startswith("fname") for name in parameters):
+            return [(parameters, ("", ""))]
+        folders: dict[str, _Uids] = {}
+        offset, total = 0, 1
+        while offset < total:
+            page = {**parameters, "limit": str(PAGE), "offset": str(offset)}
+            body = await self._ask(self.cube.search_series, page)
+            for row in body["results"]:
+                folders[row["folder_path"]] = row["SeriesInstanceUID"], row["StudyInstanceUID"]
+            total = body["count"]
+            offset += PAGE
+        return [({"fname": f"{folder}/"}, uids) for folder, uids in folders.items()]
+
+    async def _count(self, search: Mapping[str, str]) -> int:
+        body = await self._ask(self._search_files, {**search, "limit": "1", "offset": BEHIND_ALL})
+        return int(body["count"])
+
+    async def _page(
+        self, search: Mapping[str, str], uids: _Uids, offset: int, size: int, listing: Listing
+    ) -> int:
         """List a page into the listing, in halves where that must be; returns the count of all rows.
 
         Newer registrations come first and push rows to later pages: they may come twice, none is missed.
         """
-        asked = {**parameters, "limit": str(size), "offset": str(offset)}
-        body = await self._ask(asked, may_be_500=True)
+        asked = {**search, "limit": str(size), "offset": str(offset)}
+        body = await self._ask(self._search_files, asked, may_be_500=True)
         if body:
             for row in body.get("results", ()):
                 when, path = row.get("creation_date", ""), row["fname"]
-                uids = row.get("SeriesInstanceUID", ""), row.get("StudyInstanceUID", "")
-                listing.files[path] = RegisteredFile(path, row["url"], when, *uids)
+                of = row.get("SeriesInstanceUID", uids[0]), row.get("StudyInstanceUID", uids[1])
+                listing.files[path] = RegisteredFile(path, row["url"], when, *of)
             return int(body["count"])
-        total = await self.count(**parameters)  # answers only if CUBE is well
+        total = await self._count(search)  # answers only if CUBE is well
         if size == 1:
             listing.unlistable += 1
             return total
         half = size // 2
-        await self._page(parameters, offset, half, listing)
+        await self._page(search, uids, offset, half, listing)
         if offset + half < total:
-            await self._page(parameters, offset + half, size - half, listing)
+            await self._page(search, uids, offset + half, size - half, listing)
         return total
 
-    async def _ask(self, parameters: Mapping[str, str], *, may_be_500: bool = False) -> dict[str, Any]:
+    def _search_files(self, parameters: Mapping[str, str]) -> Awaitable[Reply]:
+        search = self.cube.search_files_of_series if self.is_of_series else self.cube.search
+        return search(parameters)
+
+    async def _ask(
+        self,
+        search: Callable[[Mapping[str, str]], Awaitable[Reply]],
+        parameters: Mapping[str, str],
+        *,
+        may_be_500: bool = False,
+    ) -> dict[str, Any]:
         """See `ask`; in its turn.
 
         Args:
+            search: asks.
             parameters: of the search.
             may_be_500: 500 may be the answer to this very question; it has an empty body here.
         """
 
-        async def search() -> Reply:
+        async def in_turn() -> Reply:
             await self.rate.turn()
-            return await self.cube.search(parameters)
+            return await search(parameters)
 
-        return await ask(search, self.url, may_be_500=may_be_500)
+        return await ask(in_turn, self.url, may_be_500=may_be_500)
 
 
 async def ask(search: Search, url: str, *, may_be_500: bool = False) -> dict[str, Any]:
@@ -207,15 +246,13 @@ async def catalogue(section: CubeSection | None, rate: float) -> AsyncIterator[C
         rate: requests a second; 0: no limit.
 
     Raises:
-        OperatorError: CUBE is not visible from here, does not answer, or does not register single files.
+        OperatorError: CUBE is not visible from here, or does not answer.
     """
     if section is None:
         what = "CUBE is not visible from here"
         raise OperatorError(what, "set CHRIS_URL, CHRIS_USERNAME and CHRIS_PASSWORD")
     async with cube_client(section, READ_SECONDS) as cube:
-        files = Catalogue(cube, section.cube_url, Rate(rate))
-        await files.check_generation()
-        yield files
+        yield await Catalogue(cube, section.cube_url, Rate(rate)).of_its_generation()
 
 
 @asynccontextmanager

@@ -205,10 +205,17 @@ class Run:
     async def _settle(self, window: Mapping[str, Missing]) -> None:
         """Find out why each is missing, note it, and enqueue what is lost."""
         await read_journals(self.shell.output, self.spool, partial(attach, window=window))
+        folders: dict[str, list[Missing]] = {}
+        for missing in window.values():
+            folders.setdefault(missing.path.rpartition("/")[0], []).append(missing)
         async with self.shell.connection() as link:
             async with look(link) as letters:
                 async for letter, _ in letters:
-                    if (missing := window.get(letter.path)) is not None:
+                    if self.cube.is_of_series and letter.is_of_series:
+                        about = folders.get(letter.path, ())
+                    else:
+                        about = [window[letter.path]] if letter.path in window else ()
+                    for missing in about:
                         missing.letter = (letter.id, letter.reason)
             may_wait = not self.options.even_if_waiting and await self._may_wait(link)
         lost: list[Envelope] = []

@@ -32,7 +32,7 @@ async def reconcile(
     again.
 
     Exit status: 0 nothing is missing, or what was lost is enqueued; 1 something is missing still;
-    2 volume, journals, CUBE or RabbitMQ are not visible, or CUBE registers series (v6).
+    2 volume, journals, CUBE or RabbitMQ are not visible.
     """
     since = options.since
     if since is not None and since > datetime.now(UTC):
