@@ -1,8 +1,8 @@
 """The whole path as shipped: every sync, the journal, RabbitMQ and relay running (`make bench BENCH=path`).
 
 Beside it, in the same rounds: the bare loop of the same system calls, Orthanc as it is delivered (files
-synced, its index in SQLite), the same receiver while RabbitMQ is stopped, with a registrar and a stand-in
-CUBE behind it, and a prototype that publishes and waits for the confirm before it answers (docs/adr/0002).
+synced, its index in SQLite), the same receiver while RabbitMQ is stopped, and with a registrar and a stand-in
+CUBE behind it.
 
 BENCH_FOLDER names a folder on the file system to be measured; without it, .bench/ in the checkout.
 QUICK=1 leaves out the rows with four associations and ends within 50 seconds.
@@ -39,7 +39,6 @@ from tests.support.rabbitmq import open_broker
 OURS: Final = "lapidicom"
 STOPPED: Final = "lapidicom, RabbitMQ stopped"
 REGISTERED: Final = "lapidicom, with registrar"
-CONFIRM_FIRST: Final = "confirm before success"
 BARE: Final = "bare loop"
 ORTHANC: Final = "Orthanc"
 
@@ -125,7 +124,7 @@ class Bench:
         with ExitStack() as stack:
             runners: dict[str, Runner] = {
                 OURS: self._as_shipped(stack),
-                STOPPED: self._plain(stack, STOPPED, AMQP_URL_OF_NOBODY),
+                STOPPED: self._without_broker(stack),
                 BARE: self._bare,
             }
             peer = orthanc()
@@ -135,19 +134,12 @@ class Bench:
                 runners[ORTHANC] = partial(self._peer, stack.enter_context(Running(peer, self._work, 1)))
             if any(row.registered for row in self._plan.rows):
                 runners[REGISTERED] = self._with_registrar(stack)
-            runners[CONFIRM_FIRST] = self._plain(
-                stack,
-                CONFIRM_FIRST,
-                self._broker.url(self._broker.fresh_vhost()),
-                (sys.executable, "-m", "benchmarks.confirm_first"),
-            )
             rows = [row.name for row in self._plan.rows]
             self.rounds.run(rows, runners, time.monotonic() + self._plan.seconds)
 
-    def _plain(self, stack: ExitStack, name: str, url: str, command: Sequence[str] = ()) -> Runner:
-        """A receiver whose queue nobody looks at."""
-        extra = (command,) if command else ()
-        running = stack.enter_context(Running(receiver(name, {"AMQP_URL": url}, *extra), self._work, 1))
+    def _without_broker(self, stack: ExitStack) -> Runner:
+        contender = receiver(STOPPED, {"AMQP_URL": AMQP_URL_OF_NOBODY})
+        running = stack.enter_context(Running(contender, self._work, 1))
         return partial(self._run, running, lambda _row, _count, _ended: None)
 
     def _as_shipped(self, stack: ExitStack) -> Runner:
@@ -266,11 +258,11 @@ def report(plan: Plan[Row], bench: Bench, file_system: str) -> list[Result]:
     lines: list[str] = []
     for row in plan.rows:
         name, rounds = row.name, bench.rounds.of[row.name]
-        known = (OURS, STOPPED, REGISTERED, CONFIRM_FIRST, BARE, ORTHANC)
+        known = (OURS, STOPPED, REGISTERED, BARE, ORTHANC)
         names = [one for one in known if any(one in r for r in rounds)]
         print(f"\n{name}: {len(rounds)} rounds, {durability}")
         print("\n".join(table(rounds, names, OURS)))
-        results += comparisons(name, rounds, OURS, [CONFIRM_FIRST, BARE, ORTHANC], durability)
+        results += comparisons(name, rounds, OURS, [BARE, ORTHANC], durability)
         results += comparisons(f"{name}, RabbitMQ stopped", rounds, STOPPED, [OURS], durability)
         results += comparisons(f"{name}, with registrar", rounds, REGISTERED, [OURS, BARE], durability)
         if published := bench.published[name]:
