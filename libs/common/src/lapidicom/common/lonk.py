@@ -182,7 +182,7 @@ async def publishing(url: str | None, *, name: str) -> AsyncGenerator[Outbox, No
     try:
         yield outbox
     finally:
-        outbox.close()
+        outbox.close()  # ends it also where a cancellation is lost (wait_for before Python 3.12)
         if publisher.connected:
             await asyncio.wait((sending,), timeout=GOODBYE_SECONDS)
         sending.cancel()

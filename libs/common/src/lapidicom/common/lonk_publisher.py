@@ -75,6 +75,8 @@ class LonkPublisher:
                     for subject, payload in batch:
                         await client.publish(subject, payload)
                     # Not flush(): that believes in a connection of which nobody reads the answers any more.
+                    # Twice: the first ping overtakes what waits to be written.
+                    await client.rtt(timeout=60)
                     await client.rtt(timeout=60)
             except BaseException:
                 self._outbox.put_back(batch)
