@@ -102,7 +102,7 @@ def test_a_run_proves_what_it_says_and_leaves_only_the_storage_root(
     assert "1 were replaced by a later one" in output  # two of the files are one instance
     assert len(stored) == 3
     assert all(path.parts[:3] == ("SERVICES", "PACS", "MY_PACS") for path in stored)
-    assert _processes_below(temporary) == []
+    eventually(lambda: _processes_below(temporary) == [], 20, what="what was killed has ended")
 
 
 def test_with_cube_6_series_are_registered_whole(data: Path, temporary: Path) -> None:
@@ -120,7 +120,7 @@ def test_an_interrupted_run_leaves_nothing(data: Path, temporary: Path, number: 
     process.send_signal(number)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 128 + number, output
-    assert _processes_below(temporary) == []
+    eventually(lambda: _processes_below(temporary) == [], 20, what="what was killed has ended")
 
 
 @pytest.mark.usefixtures("dcmtk")
