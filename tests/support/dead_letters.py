@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lapidicom.common.broker import Envelope, Header
-from lapidicom.common.messages import InstanceStored
+from lapidicom.common.messages import InstanceStored, SeriesSettling
 from lapidicom.common.topology import DEAD_LETTER_EXCHANGE, WORK_QUEUE, topology
 from lapidicom.registrar.consumer.headers import after_attempt
 from lapidicom.registrar.cube.outcomes import Outcome, Verdict
@@ -27,7 +27,7 @@ def dead_letter(
     life: str = LIFE,
     headers: dict[str, Header] | None = None,
     body: bytes | None = None,
-    message: InstanceStored | None = None,
+    message: InstanceStored | SeriesSettling | None = None,
     **changes: Any,
 ) -> Envelope:
     """A message that a registrar gave up.

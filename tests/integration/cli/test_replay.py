@@ -6,16 +6,20 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
+from lapidicom.cli import cube as asking
 from lapidicom.cli import replay_plan as headers
 from lapidicom.cli.dead_letters import lock
+from lapidicom.cli.heal.register import message_of
 from lapidicom.common.broker import Envelope, connection
 from lapidicom.common.messages import HEADER_ID, HEADER_VERSION
 from lapidicom.common.topology import DEAD_LETTER_QUEUE, WORK_QUEUE
 from lapidicom.registrar.consumer import headers as told
 from tests.support.command import Ended, in_process
 from tests.support.dead_letters import bury, dead_letter
+from tests.support.healing import URL, SeriesToHeal
 from tests.support.polling import eventually
 from tests.support.queues import look, purge, take_all
 
@@ -249,3 +253,25 @@ def test_an_act_that_cannot_be_written_down_is_not_begun(amqp_url: str, tmp_path
     assert ended.status == 2
     assert "not begun: the audit log" in ended.err
     assert left(amqp_url, len(buried)) == buried
+
+
+def test_of_cube_6_a_series_is_waited_for_until_it_has_the_files_that_the_message_tells_of(
+    amqp_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    series = SeriesToHeal(tmp_path)
+    monkeypatch.setattr(asking, "transport_to_cube", lambda _: httpx.ASGITransport(series.app))
+    account = {"CHRIS_URL": URL, "CHRIS_USERNAME": "chris", "CHRIS_PASSWORD": "chris1234"}
+    assert series.arrive()
+    settling = message_of(series.root, series.folder, series.uid)
+
+    def replayed(reason: str, **told: int) -> tuple[int, int, int]:
+        filled(amqp_url, dead_letter(reason=reason, message=settling.model_copy(update=told)))
+        waits = ("--all", "--wait", "--wait-seconds", "0", "--json")
+        ended = in_process("dlq", "replay", *waits, AMQP_URL=amqp_url, **account).document
+        return ended["registered"], ended["waiting"], ended["register_nothing"]
+
+    assert replayed("files-missing", files=1) == (0, 1, 0)
+    assert series.register() == 201
+    assert replayed("files-missing", files=1) == (1, 0, 0)
+    assert series.arrive()
+    assert replayed("late-instances", files=1, count=2) == (0, 1, 0)

@@ -119,6 +119,13 @@ class Catalogue:
         """Whether exactly this path is registered, whether its file is there or not."""
         return await self.count(fname_exact=path) > 0
 
+    async def is_series_registered(self, pacs_name: str, uid: str, folder: str, files: int) -> bool:
+        """Whether this series is registered from this folder, with at least so many DICOM files (v6)."""
+        for search, _ in await self._searches({"pacs_identifier": pacs_name, "SeriesInstanceUID": uid}):
+            if search["fname"] == f"{folder}/":
+                return await self._count({**search, "fname_icontains": ".dcm"}) >= files
+        return False
+
     async def list(self, most: int | None = None, **parameters: str) -> Listing:
         """All registered files that pass the filters.
 

@@ -6,9 +6,10 @@ letter. A crash between the two leaves it in both, and a registration that comes
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Final
 
 import typer
@@ -25,7 +26,7 @@ from lapidicom.cli.replay_plan import REPLAY, STOP_AT, NotEditable, Plan, Replay
 from lapidicom.cli.shell import Shell
 from lapidicom.cli.times import parse_rate
 from lapidicom.common.broker import BrokerError, Envelope, Publisher
-from lapidicom.common.messages import InstanceStored
+from lapidicom.common.messages import InstanceStored, SeriesReceived, SeriesSettling
 from lapidicom.common.topology import DEAD_LETTER_QUEUE
 
 HELD: Final = 1000
@@ -48,7 +49,12 @@ CUBE_RATE: Final = 20.0
 
 POLL_SECONDS: Final = 0.5
 ASKED_AT_ONCE: Final = 50
-"""Paths asked for between two looks at the dead letters."""
+"""Registrations asked for between two looks at the dead letters."""
+
+IsRegistered = Callable[[], Awaitable[bool]]
+"""Asks CUBE whether a message has registered what it shall."""
+
+_REGISTERED_BY_CUBE_6: Final = frozenset({SeriesReceived.TYPE, SeriesSettling.TYPE})
 
 
 @dataclass(frozen=True)
@@ -133,8 +139,8 @@ class _Replay:
     """One replay of what was seen.
 
     The lock is that of `link`; the publisher has another connection. Without `cube` nobody asks for outcomes.
-    `new` dead letters came since the start, as far as is known. `waiting` are the paths of those whose end is
-    not known, `returned` the reasons of those that are dead letters again, each by id.
+    `new` dead letters came since the start, as far as is known. `waiting` are the questions about those whose
+    end is not known, `returned` the reasons of those that are dead letters again, each by id.
     """
 
     shell: Shell
@@ -147,7 +153,7 @@ class _Replay:
     done: Replayed
     has_lock: bool = True
     new: int = 0
-    waiting: dict[str, str] = field(default_factory=dict)
+    waiting: dict[str, IsRegistered] = field(default_factory=dict)
     returned: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -235,8 +241,8 @@ class _Replay:
         self.done.sent += len(confirmed)
         self.advance(len(confirmed))
         for _, letter, _ in confirmed if self._expects else ():
-            if letter.type == InstanceStored.TYPE and letter.path:
-                self.waiting[letter.id] = letter.path
+            if self.cube and (question := _question(self.cube, letter)):
+                self.waiting[letter.id] = question
             else:
                 self.done.register_nothing += 1
         for error in filter(None, results):
@@ -254,10 +260,10 @@ class _Replay:
                     await self._look()
                     depth = seen
                 asked = list(self.waiting.items())[:ASKED_AT_ONCE]
-                registered = [name for name, path in asked if await cube.is_registered(path)]
-                for name, path in asked:  # those that wait for long let the others have their turn
+                registered = [name for name, is_registered in asked if await is_registered()]
+                for name, question in asked:  # those that wait for long let the others have their turn
                     if self.waiting.pop(name, None) and name not in registered:
-                        self.waiting[name] = path
+                        self.waiting[name] = question
                 done.registered = (done.registered or 0) + len(registered)
                 advance(len(registered))
                 if not self.waiting or loop.time() >= until:
@@ -274,3 +280,17 @@ class _Replay:
                     if letter.headers.get(REPLAY) == self.plan.replay:
                         self.returned[letter.id] = letter.reason
                         self.waiting.pop(letter.id, None)
+
+
+def _question(cube: Catalogue, letter: DeadLetter) -> IsRegistered | None:
+    """How to ask for what a message registers: a file, or with CUBE 6 a series; None if it is nothing.
+
+    A series must have the files that the message tells of: late ones come when CUBE has it already.
+    """
+    if letter.type == InstanceStored.TYPE and letter.path:
+        return partial(cube.is_registered, letter.path)
+    uid, told = letter.uid("SeriesInstanceUID"), map(letter.fields.get, ("files", "count"))
+    if not (cube.is_of_series and letter.type in _REGISTERED_BY_CUBE_6 and letter.path and uid):
+        return None
+    files = max((number for number in told if isinstance(number, int)), default=1)
+    return partial(cube.is_series_registered, letter.pacs_name, uid, letter.path, files)
