@@ -23,8 +23,10 @@ def record(
     return SurveyedRecord("receiver", "life", relay, Record(sequence, INSTANCE_RECEIVED, body))
 
 
-def missing(*records: SurveyedRecord, received: float = OLD, letter: str = "") -> Missing:
-    one = Missing(PATH, received, letter=("life.1", letter) if letter else None)
+def missing(
+    *records: SurveyedRecord, received: float = OLD, letter: str = "", is_late: bool = False
+) -> Missing:
+    one = Missing(PATH, received, letter=("life.1", letter) if letter else None, is_late=is_late)
     for found in records:
         one.note(found)
     return one
@@ -48,6 +50,10 @@ CASES = [
     (missing(received=JUST_NOW, letter="http_500"), True, Fate.DEAD_LETTER),
     (missing(record(), letter="undecodable"), False, Fate.LOST),
     (missing(record(), letter="unsupported-version: 0"), False, Fate.LOST),
+    (missing(is_late=True), False, Fate.LATE),
+    (missing(is_late=True), True, Fate.WAITING),
+    (missing(is_late=True, received=JUST_NOW), False, Fate.YOUNG),
+    (missing(record(), is_late=True, letter="late-instances"), False, Fate.DEAD_LETTER),
 ]
 
 

@@ -216,6 +216,15 @@ def test_a_dead_letter_of_a_series_is_one_of_its_files_with_cube_6(
     assert findings.enqueued == 10 - dead
 
 
+def test_of_a_series_that_cube_6_has_late_files_are_told_with_the_series_and_not_enqueued(rig: Rig) -> None:
+    rig.cube = FakeCube(rig.paths[:1], is_of_series=True)
+    shell = FakeShell()
+    findings = rig.run(shell, window=100)
+    late = findings.not_in_cube[Fate.LATE]
+    assert [one.why for one in late.files] == [f"of series {instance(1, series=1).tags.SeriesInstanceUID}"]
+    assert (shell.windows, findings.sound) == ([rig.paths[2:]], False)
+
+
 def test_a_ceiling_ends_the_enqueueing_before_the_window_that_passes_it(rig: Rig) -> None:
     shell = FakeShell()
     findings = rig.run(shell, yes=True, at_most=5)

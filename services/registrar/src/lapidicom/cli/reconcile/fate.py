@@ -22,6 +22,8 @@ class Fate(StrEnum):
     """Messages wait in RabbitMQ, and its own may be one of them."""
     YOUNG = "too young"
     """Received just now: left alone."""
+    LATE = "late"
+    """CUBE 6 has its series without it, and takes no more files of it: only healing helps."""
     UNREADABLE = "unreadable"
     """No journal tells of it, and its file does not say what CUBE must know."""
 
@@ -40,6 +42,7 @@ class Missing:
         record: the latest record that tells of it, if any.
         is_in_hand: a relay will come to one of its records.
         letter: id and reason of its dead letter, if there is one.
+        is_late: CUBE has registered its series as a whole, without it.
     """
 
     path: str = field(repr=False)
@@ -47,6 +50,7 @@ class Missing:
     record: SurveyedRecord | None = None
     is_in_hand: bool = False
     letter: tuple[str, str] | None = None
+    is_late: bool = False
     _recorded: float = 0.0
 
     def note(self, entry: SurveyedRecord) -> None:
@@ -71,4 +75,6 @@ class Missing:
             return Fate.YOUNG
         if self.is_in_hand:
             return Fate.NOT_RELAYED
-        return Fate.WAITING if may_wait else Fate.LOST
+        if may_wait:
+            return Fate.WAITING
+        return Fate.LATE if self.is_late else Fate.LOST

@@ -20,6 +20,7 @@ _HELP: Final = {
     Fate.NOT_RELAYED: "the relay sends them when RabbitMQ takes them; see `lapidicom status`",
     Fate.WAITING: "come back when the queues are empty, or --even-if-waiting (a second message does no harm)",
     Fate.YOUNG: "come back later, or --older-than",
+    Fate.LATE: "CUBE has their series without them: `lapidicom heal SERIES` registers it anew",
     Fate.UNREADABLE: "the file is no DICOM file that could be registered; look at it",
 }
 """What to do about those that are not enqueued."""

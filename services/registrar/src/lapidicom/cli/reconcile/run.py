@@ -1,6 +1,7 @@
 """A run of reconcile: folder by folder, in windows of bounded size, each settled before the next begins."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
@@ -163,6 +164,7 @@ class Run:
             return
         listing = await cube.list(fname=f"{folder.path}/") if _is_utf_8(folder.path) else Listing()
         findings.not_on_volume.unnamed += listing.unlistable
+        is_late = cube.is_of_series and bool(listing.files or listing.unlistable)
         for name, modified in folder.files.items():
             path = f"{folder.path}/{name}"
             if modified < self._since:
@@ -173,7 +175,7 @@ class Run:
             elif path in listing.files or (listing.unlistable and await cube.is_registered(path)):
                 findings.registered += 1
             else:
-                window[path] = Missing(path, modified)
+                window[path] = Missing(path, modified, is_late=is_late)
         if self._source is not None and folder.files:
             await self._ask_source(self._source, folder, listing)
         for path in listing.files.keys() - {f"{folder.path}/{name}" for name in folder.files}:
@@ -224,10 +226,14 @@ class Run:
             why = ""
             if fate is Fate.DEAD_LETTER and missing.letter:
                 why = f"{missing.letter[1]} ({missing.letter[0]})"
-            elif fate is Fate.LOST:
+            elif fate in {Fate.LOST, Fate.LATE}:
                 why = "no journal tells of it" if missing.record is None else ""
                 try:
-                    lost.append(await of_volume(partial(message_of, self.root, missing, self.findings.run)))
+                    message = await of_volume(partial(message_of, self.root, missing, self.findings.run))
+                    if fate is Fate.LATE:
+                        why = f"of series {json.loads(message.body)['SeriesInstanceUID']}"
+                    else:
+                        lost.append(message)
                 except NoMessage as error:
                     fate, why = Fate.UNREADABLE, str(error)
                 except FileNotFoundError:
