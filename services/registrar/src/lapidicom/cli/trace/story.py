@@ -48,7 +48,7 @@ class State(StrEnum):
         "stored",
         15,
         "It is on the volume, not in CUBE, and no record, message or dead letter names it: "
-        "`lapidicom reconcile` enqueues it.",
+        "`lapidicom reconcile` enqueues it, or says why not.",
     )
     WAITING = "waiting", 10, "Relayed, not in CUBE, not a dead letter."
     NOT_RELAYED = "not relayed", 11, "It is in the journal; the relay sends it when RabbitMQ takes it."
