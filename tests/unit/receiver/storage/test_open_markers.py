@@ -22,6 +22,12 @@ class Recorder(FileSystem):
     def __init__(self) -> None:
         self.synced: list[str] = []
         self.fails = False
+        self.looks_fail = False
+
+    def stat(self, path: str | os.PathLike[str], *, dir_fd: int | None = None) -> os.stat_result:  # type: ignore[override]
+        if self.looks_fail:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return os.stat(path, dir_fd=dir_fd)
 
     def fsync(self, fd: int) -> None:  # type: ignore[override]
         self.synced.append(str(Path(f"/proc/self/fd/{fd}").readlink()))
@@ -80,6 +86,38 @@ def test_a_folder_that_a_relay_removes_at_this_moment_is_made_again(markers: Mar
     (tmp_path / "open/PACS" / UID).rmdir()
     marker = markers.make("PACS", UID, NAME)
     marker.sync()
+    assert is_open(tmp_path, "PACS", UID)
+
+
+def test_a_marker_that_was_made_when_the_life_began_stays_whatever_happens_then(
+    markers: Markers, tmp_path: Path
+) -> None:
+    markers.make("PACS", UID, NAME)
+    markers.fs.looks_fail = True
+    with pytest.raises(OSError, match="Input/output error"):
+        markers.make("PACS", UID, NAME)
+    assert is_open(tmp_path, "PACS", UID), "instances that were answered before rely on it"
+    with pytest.raises(OSError, match="Input/output error"):
+        markers.make("PACS", "4.5", NAME)
+    assert not is_open(tmp_path, "PACS", "4.5"), "nothing relies on a new one"
+    markers.fs.looks_fail = False
+    mark = tmp_path / healing_mark("PACS", UID)
+    mark.parent.mkdir(parents=True)
+    mark.touch()
+    with pytest.raises(SeriesBeingHealed):
+        markers.make("PACS", UID, NAME)
+    assert is_open(tmp_path, "PACS", UID)
+
+
+def test_a_marker_that_could_not_be_removed_and_is_needed_again_stays(
+    markers: Markers, tmp_path: Path
+) -> None:
+    marker = markers.make("PACS", UID, NAME)
+    markers.fs.fails = True
+    markers.remove((marker.path,))
+    markers.make("PACS", UID, NAME)
+    markers.fs.fails = False
+    markers.remove()
     assert is_open(tmp_path, "PACS", UID)
 
 

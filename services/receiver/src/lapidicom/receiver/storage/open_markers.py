@@ -3,6 +3,7 @@
 import contextlib
 import os
 import posixpath
+import threading
 from collections.abc import Iterable
 from typing import Final
 
@@ -13,7 +14,7 @@ from lapidicom.receiver.storage.pacs_folder import DIRECTORY
 from lapidicom.receiver.storage.spool_folders import SpoolFolders
 from lapidicom.receiver.storage.volume import FILE_MODE
 
-_CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
+_CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _TRIES: Final = 3
 """A relay may remove a folder without markers at the moment in which it is needed again."""
 
@@ -55,10 +56,13 @@ class OpenMarkers:
     def __init__(self, file_system: FileSystem, folders: SpoolFolders) -> None:
         self._fs = file_system
         self._folders = folders
+        self._lock = threading.Lock()
         self._unremoved: set[str] = set()
 
     def make(self, pacs_name: str, series_instance_uid: str, name: str) -> OpenMarker:
-        """Make a marker, then look whether the series is being healed.
+        """Make a marker, unless it is there already, then look whether the series is being healed.
+
+        One that is there was made when this life began: what was answered before relies on it, so it stays.
 
         Args:
             pacs_name: of the series.
@@ -66,28 +70,42 @@ class OpenMarkers:
             name: what `marker_name` makes of life and association.
 
         Raises:
-            SeriesBeingHealed: it is; there is no marker then.
+            SeriesBeingHealed: it is; no marker is made then.
             OSError: it cannot be made, or nobody knows.
         """
         folder = markers_folder(pacs_name, series_instance_uid)
-        marker = OpenMarker(f"{folder}/{name}", self._folders, self._create(folder, name))
+        path = f"{folder}/{name}"
+        with self._lock:
+            self._unremoved.discard(path)  # needed again
+            is_new, unsynced = self._create(folder, name)
+        marker = OpenMarker(path, self._folders, unsynced)
+        try:
+            if not self._is_being_healed(pacs_name, series_instance_uid):
+                return marker
+            raise SeriesBeingHealed(BEING_HEALED)
+        except (OSError, SeriesBeingHealed):
+            if is_new:
+                self.remove((marker.path,))
+            raise
+
+    def _is_being_healed(self, pacs_name: str, series_instance_uid: str) -> bool:
         try:
             self._fs.stat(healing_mark(pacs_name, series_instance_uid), dir_fd=self._folders.spool)
         except FileNotFoundError:
-            return marker
-        except OSError:
-            self.remove((marker.path,))
-            raise
-        self.remove((marker.path,))
-        raise SeriesBeingHealed(BEING_HEALED)
+            return False
+        return True
 
-    def _create(self, folder: str, name: str) -> list[str]:
+    def _create(self, folder: str, name: str) -> tuple[bool, list[str]]:
+        """Whether the marker is a new one, and which folders are to be synced."""
         for _ in range(_TRIES):
             with contextlib.suppress(FileNotFoundError):
                 unsynced = self._folders.make(folder)
-                fd = self._fs.open(f"{folder}/{name}", _CREATE, FILE_MODE, dir_fd=self._folders.spool)
+                try:
+                    fd = self._fs.open(f"{folder}/{name}", _CREATE, FILE_MODE, dir_fd=self._folders.spool)
+                except FileExistsError:
+                    return False, unsynced
                 self._fs.close(fd)
-                return unsynced
+                return True, unsynced
             self._folders.forget()
         raise FileNotFoundError
 
@@ -108,12 +126,13 @@ class OpenMarkers:
 
         What is left in the end goes when this life is finished.
         """
-        for path in (*self._unremoved, *paths):
-            try:
-                self._fs.unlink(path, dir_fd=self._folders.spool)
-            except FileNotFoundError:
-                self._unremoved.discard(path)
-            except OSError:
-                self._unremoved.add(path)
-            else:
-                self._unremoved.discard(path)
+        with self._lock:
+            for path in (*self._unremoved, *paths):
+                try:
+                    self._fs.unlink(path, dir_fd=self._folders.spool)
+                except FileNotFoundError:
+                    self._unremoved.discard(path)
+                except OSError:
+                    self._unremoved.add(path)
+                else:
+                    self._unremoved.discard(path)
