@@ -114,6 +114,7 @@ def test_a_volume_that_becomes_read_only_takes_nothing_and_loses_nothing(
         scu, instances = path.scu("READ_ONLY"), list(itertools.islice(series(), 12))
         with path.receiver() as receiver:
             scu.send(instances[:4])
+            path.report(scu).check()  # the end of their series is durable
             disk.fail()
             assert scu.send_once(instances[4:8]) == instances[4:8]
             assert scu.ledger.statuses() == {SUCCESS: 4, OUT_OF_RESOURCES: 4}
