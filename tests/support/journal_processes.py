@@ -200,7 +200,7 @@ class Owner:
         self._group: GroupCommit | JournalOfFormat1 | None = None
         self._store: InstanceStore
         self._plan: Plan
-        self._first_life = ""
+        self._lives: set[str] = set()
         self.is_busy = False
 
     def die(self) -> None:
@@ -213,7 +213,8 @@ class Owner:
         history.lives += 1
         self._plan = plan = history.plan(0.8, 700)
         fs = history.file_system(plan, f"owner of {self._parent}", self._parent)
-        self._first_life = life = f"{chance.getrandbits(128):032x}"
+        life = f"{chance.getrandbits(128):032x}"
+        self._lives = {life}
         lives = [life]
         # Most faults shall come behind the many calls with which a listener tries its volume.
         plan.is_armed = chance.random() < 0.2
@@ -249,6 +250,7 @@ class Owner:
         )
 
     def _mark_again(self, life: str, series: Collection[OpenSeries]) -> None:
+        self._lives.add(life)
         self._store.volume.begin_life(folder_name(RECEIVER, life))
         mark_again(self._store.markers, life, series)
         for one in series:
@@ -335,7 +337,7 @@ class Owner:
         return (
             self._plan.struck == faults_met
             and self._store.volume.fault is None
-            and self._first_life not in self._history.taken_for_dead
+            and self._lives.isdisjoint(self._history.taken_for_dead)
         )
 
 
