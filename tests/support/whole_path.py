@@ -187,15 +187,18 @@ class WholePath:
         What is not after that time stands in the report, which is printed.
         """
 
+        # What is judged is what was seen at rest: a later look may show a message and not yet the next one.
+        seen: list[Report] = []
+
         def is_done() -> bool:
-            report = self.report_now(*scus)
+            seen[:] = [report := self.report_now(*scus)]
             return not report.lost and not report.unended and self.is_at_rest()
 
         try:
             eventually(is_done, seconds, every=0.1)
         except AssertionError:
             print(f"not at rest after {seconds:g} s")
-        report = self.report_now(*scus)
+        [report] = seen
         if scus:
             print(f"{', '.join(scu.calling for scu in scus)}: {report}")
         return report

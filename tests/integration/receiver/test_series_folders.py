@@ -32,6 +32,7 @@ def test_one_folder_for_a_series_and_another_for_another_identity(tmp_path: Path
     )
     corrected = instance(1, StudyInstanceUID="1.2.3.4.5")
     with Receiver(tmp_path, amqp_url, CHRIS_LISTENER_PROCESSES=2, CHRIS_JOURNAL_TAKEOVER=60) as receiver:
+        receiver.wait_for("broker_publisher_connected")  # then there is a queue
         assert send(receiver, first, described) == [0, 0]
         assert send(receiver, later) == [0]
         assert send(receiver, corrected, corrected) == [0, 0]
