@@ -21,7 +21,8 @@ MALFORMED = ("Schnurrbartwachs", "Regenpfeifer", "Kellerassel")
 FAULTS = [
     Fault("rename", "error", where=r"incoming/.*\.part$", nth=4),  # one instance cannot be stored
     Fault("rename", "kill", where=r"incoming/.*\.part$", nth=10),  # the second association: the third
-    Fault("publish", "kill", role="relay", nth=5),
+    # Before the instance that CUBE refuses once is sent: a repeated message of it would be registered.
+    Fault("publish", "kill", role="relay", nth=4),
 ]
 
 
