@@ -2,6 +2,7 @@
 
 import errno
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,25 @@ def test_a_marker_that_was_made_when_the_life_began_stays_whatever_happens_then(
     mark.touch()
     with pytest.raises(SeriesBeingHealed):
         markers.make("PACS", UID, NAME)
+    assert is_open(tmp_path, "PACS", UID)
+
+
+def test_a_marker_that_another_thread_needs_meanwhile_stays(
+    markers: Markers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that begins a life finds the marker that an association has just made."""
+    other = threading.Thread(target=lambda: markers.make("PACS", UID, NAME))
+
+    def fail_once(*_: object, **__: object) -> None:
+        monkeypatch.undo()
+        other.start()
+        other.join(0.2)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(markers.fs, "stat", fail_once)
+    with pytest.raises(OSError, match="Input/output error"):
+        markers.make("PACS", UID, NAME)
+    other.join(10)
     assert is_open(tmp_path, "PACS", UID)
 
 

@@ -84,19 +84,28 @@ def is_open(
 
 
 def is_being_healed(
-    spool: str | os.PathLike[str],
+    spool: str | os.PathLike[str] | int,
     pacs_name: str,
     series_instance_uid: str,
     file_system: FileSystem | None = None,
 ) -> bool:
     """Whether `lapidicom heal` works on a series, so that nothing may be stored in it or registered of it.
 
+    Args:
+        spool: its path, or a descriptor of it.
+        pacs_name: of the series.
+        series_instance_uid: likewise.
+        file_system: the system calls.
+
     Raises:
         OSError, ValueError: as `is_open`.
     """
-    mark = f"{os.fspath(spool)}/{healing_mark(pacs_name, series_instance_uid)}"
+    mark, fs = healing_mark(pacs_name, series_instance_uid), file_system or FileSystem()
     try:
-        (file_system or FileSystem()).stat(mark)
+        if isinstance(spool, int):
+            fs.stat(mark, dir_fd=spool)
+        else:
+            fs.stat(f"{os.fspath(spool)}/{mark}")
     except FileNotFoundError:
         return False
     return True

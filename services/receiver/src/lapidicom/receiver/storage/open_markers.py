@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from lapidicom.common.file_system import FileSystem
-from lapidicom.common.open_series import BEING_HEALED, OPEN, healing_mark, markers_folder
+from lapidicom.common.open_series import BEING_HEALED, OPEN, is_being_healed, markers_folder
 from lapidicom.receiver.errors import SeriesBeingHealed
 from lapidicom.receiver.storage.pacs_folder import DIRECTORY
 from lapidicom.receiver.storage.spool_folders import SpoolFolders
@@ -56,8 +56,9 @@ class OpenMarkers:
     def __init__(self, file_system: FileSystem, folders: SpoolFolders) -> None:
         self._fs = file_system
         self._folders = folders
-        self._lock = threading.Lock()
         self._unremoved: set[str] = set()
+        self._lock = threading.Lock()
+        """Held while a marker is made or removed: of two threads that make one neither may remove it."""
 
     def make(self, pacs_name: str, series_instance_uid: str, name: str) -> OpenMarker:
         """Make a marker, unless it is there already, then look whether the series is being healed.
@@ -78,22 +79,14 @@ class OpenMarkers:
         with self._lock:
             self._unremoved.discard(path)  # needed again
             is_new, unsynced = self._create(folder, name)
-        marker = OpenMarker(path, self._folders, unsynced)
-        try:
-            if not self._is_being_healed(pacs_name, series_instance_uid):
-                return marker
-            raise SeriesBeingHealed(BEING_HEALED)
-        except (OSError, SeriesBeingHealed):
-            if is_new:
-                self.remove((marker.path,))
-            raise
-
-    def _is_being_healed(self, pacs_name: str, series_instance_uid: str) -> bool:
-        try:
-            self._fs.stat(healing_mark(pacs_name, series_instance_uid), dir_fd=self._folders.spool)
-        except FileNotFoundError:
-            return False
-        return True
+            try:
+                if is_being_healed(self._folders.spool, pacs_name, series_instance_uid, self._fs):
+                    raise SeriesBeingHealed(BEING_HEALED)
+            except (OSError, SeriesBeingHealed):
+                if is_new:
+                    self._remove(path)
+                raise
+        return OpenMarker(path, self._folders, unsynced)
 
     def _create(self, folder: str, name: str) -> tuple[bool, list[str]]:
         """Whether the marker is a new one, and which folders are to be synced."""
@@ -128,11 +121,14 @@ class OpenMarkers:
         """
         with self._lock:
             for path in (*self._unremoved, *paths):
-                try:
-                    self._fs.unlink(path, dir_fd=self._folders.spool)
-                except FileNotFoundError:
-                    self._unremoved.discard(path)
-                except OSError:
-                    self._unremoved.add(path)
-                else:
-                    self._unremoved.discard(path)
+                self._remove(path)
+
+    def _remove(self, path: str) -> None:
+        try:
+            self._fs.unlink(path, dir_fd=self._folders.spool)
+        except FileNotFoundError:
+            self._unremoved.discard(path)
+        except OSError:
+            self._unremoved.add(path)
+        else:
+            self._unremoved.discard(path)
