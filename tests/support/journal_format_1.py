@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from lapidicom.common.file_system import FileSystem
+from lapidicom.common.file_system import DIRECTORY, FileSystem
 from lapidicom.common.journal import records
 from lapidicom.common.journal.format import (
     COMMITTED,
@@ -26,7 +26,6 @@ from lapidicom.common.journal.format import (
 )
 from lapidicom.common.journal.records import SeriesKey
 from lapidicom.receiver.journal.entry import Entry
-from lapidicom.receiver.journal.folder import DIRECTORY
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 

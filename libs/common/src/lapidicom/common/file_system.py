@@ -12,6 +12,10 @@ GONE: Final = frozenset({errno.ENOENT, errno.ESTALE})
 """What a descriptor or a name answers that was removed here, or by another client of a network volume."""
 
 
+DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+"""Opens a folder, and nothing else."""
+
+
 class FileSystem:
     """What receiver and relay ask of the volume. All paths may be relative to a folder descriptor."""
 
@@ -36,3 +40,21 @@ class FileSystem:
     fstatvfs = staticmethod(os.fstatvfs)
     listdir = staticmethod(os.listdir)
     utime = staticmethod(os.utime)
+
+
+def sync_folder(file_system: FileSystem, folder: str, *, dir_fd: int | None = None) -> None:
+    """Make the entries of a folder durable.
+
+    Args:
+        file_system: the system calls.
+        folder: its path.
+        dir_fd: descriptor of the folder to which the path is relative, if it is.
+
+    Raises:
+        OSError: it cannot be opened, or the sync failed.
+    """
+    fd = file_system.open(folder, DIRECTORY, dir_fd=dir_fd)
+    try:
+        file_system.fsync(fd)
+    finally:
+        file_system.close(fd)

@@ -15,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-from lapidicom.common.file_system import FileSystem
+from lapidicom.common.file_system import DIRECTORY, FileSystem
 from lapidicom.common.instance.path import PACS_ROOT
 
 PACS_FOLDERS: Final = (PACS_ROOT.partition("/")[0], PACS_ROOT)
@@ -29,7 +29,6 @@ NOT_WRITABLE: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 
 _FILE_MODE: Final = 0o664
 _CREATE: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class Demand(StrEnum):
@@ -95,11 +94,11 @@ class _Trial:
     @contextlib.contextmanager
     def target(self) -> Iterator[None]:
         """Hold the folder open to which files are renamed: SERVICES/PACS, or what of it is there."""
-        self._target = self._fs.open(".", _DIRECTORY, dir_fd=self._root)
+        self._target = self._fs.open(".", DIRECTORY, dir_fd=self._root)
         try:
             for folder in PACS_FOLDERS:
                 try:
-                    opened = self._fs.open(folder, _DIRECTORY, dir_fd=self._root)
+                    opened = self._fs.open(folder, DIRECTORY, dir_fd=self._root)
                 except FileNotFoundError:
                     break
                 self._fs.close(self._target)
@@ -251,7 +250,7 @@ _RENAMES: Final = "use a volume on which rename() replaces a file at once (POSIX
 
 @contextlib.contextmanager
 def _opened(root: int, folder: str) -> Iterator[int]:
-    fd = os.open(folder, _DIRECTORY, dir_fd=root)
+    fd = os.open(folder, DIRECTORY, dir_fd=root)
     try:
         yield fd
     finally:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from lapidicom.common.file_system import FileSystem
+from lapidicom.common.file_system import DIRECTORY, FileSystem, sync_folder
 from lapidicom.common.journal.format import (
     BEGINNING,
     COMMITTED,
@@ -29,7 +29,6 @@ from lapidicom.common.journal.format import (
     segment_name,
 )
 
-DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
@@ -120,16 +119,8 @@ class OwnedJournal:
         self._fs.mkdir(self.path, FOLDER_MODE)
         # Whoever made the parents: their entries must be durable before this life counts.
         for parent in (journals, journals.parent, spool, spool.parent):
-            self._sync_folder(os.fspath(parent))
-
-    def _sync_folder(self, path: str) -> None:
-        if not self._fsync:
-            return
-        fd = self._fs.open(path, DIRECTORY)
-        try:
-            self._fs.fsync(fd)
-        finally:
-            self._fs.close(fd)
+            if self._fsync:
+                sync_folder(self._fs, os.fspath(parent))
 
     def _create(self, name: str) -> int:
         return self._fs.open(f"{self.path}/{name}", _NEW, FILE_MODE)

@@ -19,11 +19,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from lapidicom.common.file_system import FileSystem
+from lapidicom.common.file_system import FileSystem, sync_folder
 from lapidicom.common.journal.format import Position
 from lapidicom.common.journal.records import INSTANCE_RECEIVED, Record
 from lapidicom.common.open_series import count_files
-from lapidicom.receiver.journal.folder import DIRECTORY
 from lapidicom.receiver.journal.observer import Observer
 from lapidicom.receiver.relay.reader import RelayCounts
 
@@ -86,11 +85,7 @@ class StoredFiles:
 
     def _sync_folders(self, folder: str, synced: set[str]) -> None:
         while folder not in synced:
-            fd = self._fs.open(f"{self._root}/{folder}", DIRECTORY)
-            try:
-                self._fs.fsync(fd)
-            finally:
-                self._fs.close(fd)
+            sync_folder(self._fs, f"{self._root}/{folder}")
             synced.add(folder)
             if not folder:
                 return

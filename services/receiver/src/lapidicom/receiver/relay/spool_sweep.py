@@ -12,9 +12,8 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
 from typing import Final
 
-from lapidicom.common.file_system import FileSystem
+from lapidicom.common.file_system import FileSystem, sync_folder
 from lapidicom.common.open_series import OPEN, is_open, life_of
-from lapidicom.receiver.journal.folder import DIRECTORY
 from lapidicom.receiver.storage.fixed_folders import FIXED
 
 _DAY: Final = 86_400.0
@@ -50,11 +49,7 @@ class SpoolSweep:
             found = [name for name in names if life_of(name) == life]
             self._remove(folder, found)
             if found:
-                fd = self._fs.open(folder, DIRECTORY)
-                try:
-                    self._fs.fsync(fd)
-                finally:
-                    self._fs.close(fd)
+                sync_folder(self._fs, folder)
 
     def run(self, *, finished: Collection[str], others: Collection[str]) -> None:
         """Remove what nobody needs any more.

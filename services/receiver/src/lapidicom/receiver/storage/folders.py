@@ -5,11 +5,11 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
-from lapidicom.common.file_system import GONE, FileSystem
+from lapidicom.common.file_system import DIRECTORY, GONE, FileSystem
 from lapidicom.common.open_series import count_files
 from lapidicom.common.volume import PACS_FOLDERS
 from lapidicom.receiver.storage.fixed_folders import FixedFolder, FixedFolders, SeriesIdentity
-from lapidicom.receiver.storage.pacs_folder import DIRECTORY, FOLDER_MODE
+from lapidicom.receiver.storage.pacs_folder import FOLDER_MODE
 from lapidicom.receiver.storage.volume import Volume
 
 

@@ -7,10 +7,9 @@ import threading
 from collections.abc import Iterable
 from typing import Final
 
-from lapidicom.common.file_system import FileSystem
+from lapidicom.common.file_system import DIRECTORY, FileSystem
 from lapidicom.common.open_series import BEING_HEALED, OPEN, is_being_healed, markers_folder
 from lapidicom.receiver.errors import SeriesBeingHealed
-from lapidicom.receiver.storage.pacs_folder import DIRECTORY
 from lapidicom.receiver.storage.spool_folders import SpoolFolders
 from lapidicom.receiver.storage.volume import FILE_MODE
 

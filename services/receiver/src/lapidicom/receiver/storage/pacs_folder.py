@@ -1,16 +1,14 @@
 """The folders below CUBE's storage root: made durable, and SERVICES/PACS, below which all instances are."""
 
 import contextlib
-import os
 import threading
 from typing import Final
 
-from lapidicom.common.file_system import GONE, FileSystem
+from lapidicom.common.file_system import DIRECTORY, GONE, FileSystem, sync_folder
 from lapidicom.common.instance.path import PACS_ROOT
 from lapidicom.common.volume import PACS_FOLDERS
 
 FOLDER_MODE: Final = 0o775
-DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class PacsFolder:
@@ -68,24 +66,9 @@ class PacsFolder:
     def sync(self, folder: str) -> None:
         """Make the entries of a folder below the storage root durable."""
         if self._fsync:
-            sync_entries(self._fs, folder, self._root)
+            sync_folder(self._fs, folder, dir_fd=self._root)
 
     def close(self) -> None:
         """Let go of it."""
         if self._held >= 0:
             self._fs.close(self._held)
-
-
-def sync_entries(file_system: FileSystem, folder: str, above: int) -> None:
-    """Make the entries of a folder durable.
-
-    Args:
-        file_system: the system calls.
-        folder: relative to `above`.
-        above: a descriptor.
-    """
-    fd = file_system.open(folder, DIRECTORY, dir_fd=above)
-    try:
-        file_system.fsync(fd)
-    finally:
-        file_system.close(fd)

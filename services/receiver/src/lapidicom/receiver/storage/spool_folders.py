@@ -5,8 +5,8 @@ import posixpath
 from collections.abc import Sequence
 from typing import Final
 
-from lapidicom.common.file_system import FileSystem
-from lapidicom.receiver.storage.pacs_folder import FOLDER_MODE, sync_entries
+from lapidicom.common.file_system import FileSystem, sync_folder
+from lapidicom.receiver.storage.pacs_folder import FOLDER_MODE
 
 _MOST: Final = 1024
 """Folders of which is remembered that they are durable."""
@@ -62,7 +62,7 @@ class SpoolFolders:
     def sync_entries(self, folder: str) -> None:
         """Make the entries of a folder durable."""
         if self._fsync:
-            sync_entries(self._fs, folder, self.spool)
+            sync_folder(self._fs, folder, dir_fd=self.spool)
 
     def sync_file(self, descriptor: int) -> None:
         """Make a file durable."""

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from lapidicom.common.file_system import FileSystem
+from lapidicom.common.file_system import DIRECTORY, FileSystem
 from lapidicom.common.spool import SENTINEL
 from lapidicom.common.volume import NO_SPACE, Finding, try_volume
 from lapidicom.receiver.errors import OutOfResources
-from lapidicom.receiver.storage.pacs_folder import DIRECTORY, FOLDER_MODE, PacsFolder
+from lapidicom.receiver.storage.pacs_folder import FOLDER_MODE, PacsFolder
 
 FILE_MODE = 0o664
 

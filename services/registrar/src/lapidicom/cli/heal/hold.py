@@ -18,7 +18,7 @@ from typing import Final
 from lapidicom.cli.errors import OperatorError
 from lapidicom.cli.heal.plan import Aim
 from lapidicom.cli.in_thread import Pulse
-from lapidicom.common.file_system import FileSystem
+from lapidicom.common.file_system import FileSystem, sync_folder
 from lapidicom.common.instance.path import PACS_ROOT
 from lapidicom.common.open_series import healing_links, healing_mark
 
@@ -28,7 +28,6 @@ _FOLDER_MODE: Final = 0o775
 _FILE_MODE: Final = 0o664
 _MOST_BYTES: Final = 8192
 _MARK: Final = os.O_RDWR | os.O_CLOEXEC
-_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class Hold:
@@ -208,20 +207,13 @@ class Hold:
 
     def _sync(self, top: str, ceiling: str) -> None:
         for folder in self._folders(top)[1:]:
-            self._sync_one(folder)
+            sync_folder(self._fs, folder)
         self._sync_upwards(top, ceiling)
 
     def _sync_upwards(self, folder: str, ceiling: str) -> None:
         while folder.startswith(ceiling):
-            self._sync_one(folder)
+            sync_folder(self._fs, folder)
             folder = _parent(folder)
-
-    def _sync_one(self, folder: str) -> None:
-        descriptor = self._fs.open(folder, _DIRECTORY)
-        try:
-            self._fs.fsync(descriptor)
-        finally:
-            self._fs.close(descriptor)
 
 
 def _parent(path: str) -> str:
