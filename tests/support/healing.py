@@ -13,7 +13,7 @@ from lapidicom.cli.heal.find import find, marked_pacs
 from lapidicom.cli.heal.hold import Hold
 from lapidicom.cli.heal.in_cube import InCube
 from lapidicom.cli.heal.plan import Seen, Step, Stop
-from lapidicom.cli.heal.run import Healing, Patience
+from lapidicom.cli.heal.run import Healing, HealingPatience
 from lapidicom.cli.output import Advance
 from lapidicom.common.file_system import FileSystem
 from lapidicom.common.open_series import healing_links, is_being_healed, marker_name, markers_folder
@@ -27,7 +27,7 @@ from tests.support.cube.request import API
 from tests.support.instances import Instance, instance
 
 PACS = "LATEPACS"
-AT_ONCE = Patience(cache=0.0, registration=0.0, poll=0.0, most=5.0)
+AT_ONCE = HealingPatience(cache=0.0, registration=0.0, poll=0.0, most=5.0)
 URL = f"http://localhost{API}"
 
 
@@ -169,7 +169,7 @@ class SeriesToHeal:
         self,
         perils: Perils | None = None,
         folder: str | None = None,
-        patience: Patience = AT_ONCE,
+        patience: HealingPatience = AT_ONCE,
         file_system: FileSystem | None = None,
     ) -> Stop:
         """Heal it, in one run.
@@ -209,7 +209,7 @@ class SeriesToHeal:
 
     @asynccontextmanager
     async def _healing(
-        self, perils: Perils, folder: str | None, patience: Patience, disk: FileSystem
+        self, perils: Perils, folder: str | None, patience: HealingPatience, disk: FileSystem
     ) -> AsyncIterator[Healing]:
         transport = PerilousTransport(self.app, perils)
         async with HttpClient(transport, connect_seconds=5, seconds=60) as http:

@@ -36,7 +36,7 @@ from lapidicom.registrar.readiness import Readiness
 from lapidicom.registrar.series.folder import look
 from lapidicom.registrar.series.gateway import SeriesGateway
 from lapidicom.registrar.series.registration import SeriesRegistration
-from lapidicom.registrar.series.settling import Look, Patience
+from lapidicom.registrar.series.settling import Look, SeriesPatience
 from lapidicom.registrar.series.settling_messages import SettlingMessages, settling_of
 from lapidicom.registrar.settings import RegistrarSettings
 from tests.support.cube.accounts import USERS
@@ -302,7 +302,7 @@ class SeriesWorld:
                 look_at_file,
                 SettlingMessages(self._onward, lambda: self.now),
                 TOPOLOGY.delays,
-                lambda _: Patience(SETTLE, 600.0, self.missing),
+                lambda _: SeriesPatience(SETTLE, 600.0, self.missing),
                 lambda: self.now,
             )
         )

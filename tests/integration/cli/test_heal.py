@@ -12,7 +12,7 @@ from lapidicom.cli import cube as asking
 from lapidicom.cli.errors import ExitStatus, OperatorError
 from lapidicom.cli.heal.hold import Hold
 from lapidicom.cli.heal.plan import Aim, Step, Stop
-from lapidicom.cli.heal.run import Patience
+from lapidicom.cli.heal.run import HealingPatience
 from lapidicom.common.file_system import FileSystem
 from tests.support.command import Ended, in_process
 from tests.support.cube.app import StandInCube
@@ -125,7 +125,7 @@ def test_a_deletion_that_takes_long_is_waited_for_and_found_again(tmp_path: Path
     series = late(tmp_path)
     series.cube.control("worker-stopped")
     with pytest.raises(OperatorError, match="has not deleted"):
-        series.heal(patience=Patience(cache=0, poll=0, most=0))
+        series.heal(patience=HealingPatience(cache=0, poll=0, most=0))
     assert not series.arrive()
     series.nothing_is_lost()
     series.cube.control("heal")
@@ -270,7 +270,7 @@ def test_it_waits_for_caches_and_for_what_cube_may_be_at(
     cache: float, known: int, expected: float, tmp_path: Path
 ) -> None:
     series = late(tmp_path) if known else half(tmp_path)
-    assert Patience(cache).pause(series.look()) == expected
+    assert HealingPatience(cache).pause(series.look()) == expected
 
 
 class Operator:

@@ -4,7 +4,7 @@ import pytest
 
 from lapidicom.common.settings import SettingsError, load
 from lapidicom.registrar.series.settle_time import SettleTime, settle_time
-from lapidicom.registrar.series.settling import Patience
+from lapidicom.registrar.series.settling import SeriesPatience
 from lapidicom.registrar.settings import SeriesSection
 
 
@@ -31,9 +31,9 @@ def test_what_is_set_counts() -> None:
 
 def test_calling_ae_titles_may_have_a_time_of_their_own() -> None:
     time = chosen(SERIES_SETTLE_SECONDS_BY_AET="CT1=120, MR 2 = 60", SERIES_INCOMPLETE_SECONDS="300")
-    assert time.patience("CT1") == Patience(120, 300)
-    assert time.patience("MR 2") == Patience(60, 300)
-    assert time.patience("CT2") == Patience(10, 300)
+    assert time.patience("CT1") == SeriesPatience(120, 300)
+    assert time.patience("MR 2") == SeriesPatience(60, 300)
+    assert time.patience("CT2") == SeriesPatience(10, 300)
 
 
 @pytest.mark.parametrize("value", ["CT1", "=5", "CT1=soon", "CT1=0", "CT1=5,"])

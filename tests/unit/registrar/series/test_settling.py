@@ -10,7 +10,7 @@ from lapidicom.registrar.series.settling import (
     Look,
     LookAgain,
     Missing,
-    Patience,
+    SeriesPatience,
     Settled,
     Watch,
     decide,
@@ -18,7 +18,7 @@ from lapidicom.registrar.series.settling import (
 )
 
 NOW = 1_000_000.0
-PATIENCE = Patience(settle=10, incomplete=600)
+PATIENCE = SeriesPatience(settle=10, incomplete=600)
 LOOK = Look(count=5, touched=7)
 SEEN = Watch(count=5, touched=7, since=NOW - 10, first_look=NOW - 30)
 JUST_NOW = replace(SEEN, since=NOW)

@@ -12,7 +12,7 @@ from lapidicom.registrar.cube.outcomes import Sight
 from lapidicom.registrar.cube.series_outcomes import SeriesKey
 from lapidicom.registrar.series.gateway import SeriesGateway
 from lapidicom.registrar.series.registration import SeriesRegistration
-from lapidicom.registrar.series.settling import Look, Patience
+from lapidicom.registrar.series.settling import Look, SeriesPatience
 from lapidicom.registrar.series.settling_messages import SettlingMessages, settling_of
 from tests.support.queues import envelope
 from tests.support.stored import instance_stored
@@ -35,7 +35,7 @@ class Played:
             cast(Any, self._look_at_file),
             self.settling,
             DELAYS,
-            lambda _: Patience(10, 600),
+            lambda _: SeriesPatience(10, 600),
             lambda: NOW + self.now,
         )
 

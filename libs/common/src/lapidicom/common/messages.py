@@ -121,3 +121,7 @@ class SeriesSettling(_OfSeries):
     )
     since: datetime | None = Field(default=None, description="when both were seen first, UTC")
     first_look: datetime | None = Field(default=None, description="when the series was first looked at, UTC")
+
+
+AnyMessage = InstanceStored | SeriesStarted | SeriesReceived | SeriesSettling
+"""A message of any type that this version knows."""

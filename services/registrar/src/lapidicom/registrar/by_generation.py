@@ -5,10 +5,10 @@ from functools import partial
 
 from lapidicom.registrar.consumer.deliveries import Publish, TakesToOutcome
 from lapidicom.registrar.consumer.progress import BehindInstances
-from lapidicom.registrar.consumer.registration import AskTrouble, Registration
+from lapidicom.registrar.consumer.registration import Registration
 from lapidicom.registrar.cube.client import Cube
 from lapidicom.registrar.cube.generation import Generation
-from lapidicom.registrar.cube.probe import SharedProbe, trouble_of, trouble_with_series
+from lapidicom.registrar.cube.probe import AskTrouble, SharedProbe, trouble_of, trouble_with_series
 from lapidicom.registrar.mount import Mount
 from lapidicom.registrar.series.gateway import SeriesGateway
 from lapidicom.registrar.series.registration import PatienceFor, SeriesRegistration

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 from lapidicom.common.broker.publisher import Envelope
 from lapidicom.common.journal.chunk import Reached
@@ -27,6 +27,7 @@ from lapidicom.receiver.journal.observer import Observer
 from lapidicom.receiver.relay.behind_mark import RecordsBehindMark, StoredFiles
 from lapidicom.receiver.relay.ended_life import find_left_open, messages_of, remove_incoming
 from lapidicom.receiver.relay.messages import OutgoingMessage, envelope_of
+from lapidicom.receiver.relay.offload import Offload
 from lapidicom.receiver.relay.progress import SeriesProgress
 from lapidicom.receiver.relay.questions import Questions
 from lapidicom.receiver.relay.reader import (
@@ -44,13 +45,6 @@ IN_FLIGHT: Final = 64
 """Messages published and not yet confirmed, at most."""
 
 Publish = Callable[[Envelope], Awaitable[None]]
-
-
-class Offload(Protocol):
-    """Runs a function that may wait for the disk, in the product by a thread."""
-
-    def __call__(self, function: Callable[[], T], /) -> Awaitable[T]:
-        """Run it."""
 
 
 class Follower:

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 from lapidicom.common.broker.publisher import Envelope
 from lapidicom.common.c_find import Count, NoCount
@@ -24,6 +24,7 @@ from lapidicom.common.progress import NUMBER_OF_INSTANCES, PUSH_COUNT, ProgressF
 from lapidicom.receiver.journal.observer import Observer
 from lapidicom.receiver.relay.behind_mark import StoredFiles
 from lapidicom.receiver.relay.messages import message_envelope
+from lapidicom.receiver.relay.offload import Offload
 from lapidicom.receiver.storage.pacs_folder import FOLDER_MODE
 from lapidicom.receiver.storage.volume import FILE_MODE
 
@@ -36,13 +37,6 @@ _WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
 AskPacs = Callable[[str, str, str], Awaitable[Count]]
 """From PACS name, StudyInstanceUID and SeriesInstanceUID to the number of instances."""
-
-
-class Offload(Protocol):
-    """Runs a function that may wait for the disk, in the product by a thread."""
-
-    def __call__(self, function: Callable[[], T], /) -> Awaitable[T]:
-        """Run it."""
 
 
 class ProgressFiles:

@@ -10,8 +10,9 @@ from typing import Final, Never, Protocol
 from lapidicom.common.broker.errors import BrokerError, ConnectionLost
 from lapidicom.common.broker.publisher import Envelope
 from lapidicom.receiver.journal.observer import Observer
-from lapidicom.receiver.relay.follower import Follower, Offload
+from lapidicom.receiver.relay.follower import Follower
 from lapidicom.receiver.relay.journals import Journals
+from lapidicom.receiver.relay.offload import Offload
 from lapidicom.receiver.relay.retention import DeletionCandidate, Retention
 from lapidicom.receiver.relay.spool_sweep import SpoolSweep
 

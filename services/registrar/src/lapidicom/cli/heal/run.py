@@ -30,7 +30,7 @@ _FAILED: Final = ExitStatus.FAILED
 
 
 @dataclass(frozen=True)
-class Patience:
+class HealingPatience:
     """How long it waits, in seconds.
 
     Attributes:
@@ -70,7 +70,7 @@ class Healing:
     hold: Hold
     aim: Aim
     cube: InCube
-    patience: Patience
+    patience: HealingPatience
     progress: Callable[[str, int | None], AbstractContextManager[Advance]]
     tell: Callable[[Step], None]
     has_begun: bool = field(default=False, init=False)

@@ -15,7 +15,7 @@ from lapidicom.cli.heal.hold import Hold
 from lapidicom.cli.heal.in_cube import InCube
 from lapidicom.cli.heal.plan import WHOLE, Seen, Stop, condition, next_step
 from lapidicom.cli.heal.register import message_of
-from lapidicom.cli.heal.run import AGAIN, Healing, Patience
+from lapidicom.cli.heal.run import AGAIN, Healing, HealingPatience
 from lapidicom.cli.in_thread import of_volume
 from lapidicom.cli.shell import Because, Shell, ShowPhi, Yes, command
 from lapidicom.common.directory_cache import directory_cache_seconds
@@ -114,7 +114,12 @@ async def heal(
             cache = await of_volume(partial(directory_cache_seconds, hold.spool))
             tell, progress = shell.output.text, shell.output.progress
             healing = Healing(
-                hold, aim, cube, Patience(cache, most=wait_seconds), progress, lambda step: tell(step.value)
+                hold,
+                aim,
+                cube,
+                HealingPatience(cache, most=wait_seconds),
+                progress,
+                lambda step: tell(step.value),
             )
             async with shell.seeing_patient_data(show_phi, because, f"{series} from {name}"):
                 return await _heal(shell, healing, because, fix=fix, yes=yes, show_phi=show_phi)

@@ -15,9 +15,10 @@ from lapidicom.registrar.consumer.headers import history
 from lapidicom.registrar.cube.client import Cube
 from lapidicom.registrar.cube.contract import BEHIND_ALL
 from lapidicom.registrar.cube.outcomes import VOLUME_NOT_VISIBLE, Outcome, Verdict, verdict_on
+from lapidicom.registrar.cube.probe import AskTrouble
 from lapidicom.registrar.cube.replies import Answer
 from lapidicom.registrar.cube.series_outcomes import SeriesKey
-from lapidicom.registrar.series.gateway import AskTrouble, LookAt
+from lapidicom.registrar.series.gateway import LookAt
 
 INSTANCES_MISSING: Final = "instances-missing"
 

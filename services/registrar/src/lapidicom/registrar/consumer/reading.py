@@ -2,15 +2,19 @@
 
 from pydantic import ValidationError
 
-from lapidicom.common.messages import InstanceStored, SeriesReceived, SeriesSettling, SeriesStarted
+from lapidicom.common.messages import (
+    AnyMessage,
+    InstanceStored,
+    SeriesReceived,
+    SeriesSettling,
+    SeriesStarted,
+)
 from lapidicom.registrar.cube.outcomes import Outcome, Verdict
 
-Known = InstanceStored | SeriesStarted | SeriesReceived | SeriesSettling
-
-KNOWN: tuple[type[Known], ...] = (InstanceStored, SeriesStarted, SeriesReceived, SeriesSettling)
+KNOWN: tuple[type[AnyMessage], ...] = (InstanceStored, SeriesStarted, SeriesReceived, SeriesSettling)
 
 
-def read(message_type: str, version: int, body: bytes) -> Known | Verdict:
+def read(message_type: str, version: int, body: bytes) -> AnyMessage | Verdict:
     """Decode a message.
 
     Routing keys tell nothing: a retried message comes with the queue's name as key. A type or version that

@@ -23,9 +23,10 @@ from lapidicom.registrar.cube.outcomes import (
     judge_after_probe,
     verdict_on,
 )
+from lapidicom.registrar.cube.probe import AskTrouble
 
-AskTrouble = Callable[[], Awaitable[str | None]]
-Look = Callable[[str], Awaitable[Sight]]
+LookAtFile = Callable[[str], Awaitable[Sight]]
+"""Whether the file of this path is there for us."""
 
 _NOW_PER_SERIES: Final = Verdict(
     Outcome.OUTAGE, "registers-series", explanation="CUBE is another generation than it was"
@@ -41,7 +42,7 @@ class Registration:
         behind: says whether the instances of a series are in CUBE.
     """
 
-    def __init__(self, trouble: AskTrouble, look: Look, behind: BehindInstances) -> None:
+    def __init__(self, trouble: AskTrouble, look: LookAtFile, behind: BehindInstances) -> None:
         self._trouble = trouble
         self._look = look
         self._behind = behind

@@ -2,7 +2,13 @@
 
 from dataclasses import dataclass
 
-from lapidicom.common.messages import InstanceStored, SeriesReceived, SeriesSettling, SeriesStarted
+from lapidicom.common.messages import (
+    AnyMessage,
+    InstanceStored,
+    SeriesReceived,
+    SeriesSettling,
+    SeriesStarted,
+)
 from lapidicom.registrar.consumer.breaker import Failure
 from lapidicom.registrar.consumer.circuit import KnownGood
 from lapidicom.registrar.cube.outcomes import Verdict
@@ -23,7 +29,7 @@ class Result:
     """
 
     verdict: Verdict | None
-    message: InstanceStored | SeriesStarted | SeriesReceived | SeriesSettling | None = None
+    message: AnyMessage | None = None
     mended: tuple[str, ...] = ()
     request: bytes = b""
     instead: SeriesSettling | None = None

@@ -9,7 +9,13 @@ import posixpath
 from dataclasses import dataclass
 from datetime import date
 
-from lapidicom.common.messages import InstanceStored, SeriesReceived, SeriesSettling, SeriesStarted
+from lapidicom.common.messages import (
+    AnyMessage,
+    InstanceStored,
+    SeriesReceived,
+    SeriesSettling,
+    SeriesStarted,
+)
 from lapidicom.common.progress import ProgressFile
 from lapidicom.registrar.cube.contract import (
     AGES,
@@ -20,9 +26,6 @@ from lapidicom.registrar.cube.contract import (
     SEXES,
     TEXT_LIMITS,
 )
-
-_Told = InstanceStored | SeriesStarted | SeriesReceived | SeriesSettling
-"""What tells the tags of a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ def progress_request(message: SeriesStarted | SeriesReceived, file: ProgressFile
     return _request(message.model_copy(update={**without, **told}), file.path, PATH_LIMIT, {})
 
 
-def _request(message: _Told, path: str, limit: int, more: dict[str, int]) -> Request | Unregistrable:
+def _request(message: AnyMessage, path: str, limit: int, more: dict[str, int]) -> Request | Unregistrable:
     fault = _path_fault(path, limit) or _identity_fault(message)
     if fault:
         return Unregistrable(fault)
@@ -127,7 +130,7 @@ def _path_fault(path: str, limit: int) -> str | None:
     return None
 
 
-def _identity_fault(message: _Told) -> str | None:
+def _identity_fault(message: AnyMessage) -> str | None:
     for name, limit in IDENTITY_LIMITS.items():
         value = getattr(message, name)
         if not value.strip():

@@ -21,6 +21,9 @@ from lapidicom.registrar.cube.generation import UNITS, Generation
 
 SHARED_SECONDS: Final = 5.0
 
+AskTrouble = Callable[[], Awaitable[str | None]]
+"""Why CUBE is not well, after what was just seen; None if it is."""
+
 Ask = Callable[[], Awaitable[str | None]]
 """Finds out what is wrong; None if nothing is."""
 

@@ -11,6 +11,7 @@ from lapidicom.registrar.cube.contract import BEHIND_ALL
 from lapidicom.registrar.cube.first_contacts import FirstContacts
 from lapidicom.registrar.cube.mending import Request
 from lapidicom.registrar.cube.outcomes import Outcome, Question, Verdict, judge_after_probe, verdict_on
+from lapidicom.registrar.cube.probe import AskTrouble
 from lapidicom.registrar.cube.replies import Answer, NoAnswer, Reply
 from lapidicom.registrar.cube.series_outcomes import Found, SeriesKey, judge_found, judge_series
 from lapidicom.registrar.series.settling import Look
@@ -26,7 +27,6 @@ LONGEST_JITTER: Final = 0.5
 CHANGED: Final = Verdict(Outcome.NOT_YET_VISIBLE, "count-differs")
 """The series is no longer what had settled: CUBE was not asked."""
 
-AskTrouble = Callable[[], Awaitable[str | None]]
 LookAt = Callable[[SeriesKey], Awaitable[Look]]
 
 

@@ -1,7 +1,7 @@
 """The way of a message where CUBE registers whole series (v6): it settles, then it is registered at once."""
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final, assert_never
 
@@ -9,12 +9,21 @@ from lapidicom.common.broker import Delivery, Header
 from lapidicom.common.messages import InstanceStored, SeriesReceived, SeriesSettling, SeriesStarted
 from lapidicom.registrar.consumer.headers import no_longer_waiting
 from lapidicom.registrar.consumer.reading import read
+from lapidicom.registrar.consumer.registration import LookAtFile
 from lapidicom.registrar.consumer.result import Result
 from lapidicom.registrar.cube.client import Cube
 from lapidicom.registrar.cube.mending import Unregistrable, series_request
 from lapidicom.registrar.cube.outcomes import VOLUME_NOT_VISIBLE, Outcome, Sight, Verdict
 from lapidicom.registrar.series.gateway import CHANGED, LookAt, SeriesGateway
-from lapidicom.registrar.series.settling import Look, LookAgain, Missing, Patience, Settled, decide, pause
+from lapidicom.registrar.series.settling import (
+    Look,
+    LookAgain,
+    Missing,
+    SeriesPatience,
+    Settled,
+    decide,
+    pause,
+)
 from lapidicom.registrar.series.settling_messages import (
     SettlingMessages,
     known_of,
@@ -28,7 +37,7 @@ from lapidicom.registrar.turns import Turns
 FRESH_SECONDS: Final = 600.0
 """Of an instance that has waited longer we see ourselves that its file is there."""
 
-PatienceFor = Callable[[str], Patience]
+PatienceFor = Callable[[str], SeriesPatience]
 """How long the series of a calling AE title may take."""
 
 
@@ -49,7 +58,7 @@ class SeriesRegistration:
         self,
         gateway: SeriesGateway,
         look: LookAt,
-        look_at_file: Callable[[str], Awaitable[Sight]],
+        look_at_file: LookAtFile,
         settling: SettlingMessages,
         delays: tuple[int, ...],
         patience: PatienceFor,

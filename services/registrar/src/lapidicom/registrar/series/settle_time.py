@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from lapidicom.registrar.series.settling import Patience
+from lapidicom.registrar.series.settling import SeriesPatience
 from lapidicom.registrar.settings import SeriesSection
 
 LOCAL_SECONDS: Final = 10.0
@@ -29,9 +29,9 @@ class SettleTime:
     by_title: dict[str, float]
     incomplete: float
 
-    def patience(self, calling_ae_title: str) -> Patience:
+    def patience(self, calling_ae_title: str) -> SeriesPatience:
         """How long the series of a calling AE title may take."""
-        return Patience(self.by_title.get(calling_ae_title, self.seconds), self.incomplete)
+        return SeriesPatience(self.by_title.get(calling_ae_title, self.seconds), self.incomplete)
 
 
 def settle_time(settings: SeriesSection, cache_seconds: float) -> SettleTime:

@@ -18,7 +18,7 @@ LONGEST_PAUSE: Final = 60.0
 _PAUSES: Final = 4
 """Such a series is looked at again after a fourth of the time for which it has been watched."""
 
-_SAME_TIME: Final = 0.1
+EARLY: Final = 0.1
 """Seconds by which a delay queue may be early."""
 
 
@@ -68,7 +68,7 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class SeriesPatience:
     """How long a series may take.
 
     Attributes:
@@ -120,7 +120,7 @@ class Missing:
 Decision = LookAgain | Settled | Missing
 
 
-def decide(before: Watch | None, look: Look, known: Known, patience: Patience, now: float) -> Decision:
+def decide(before: Watch | None, look: Look, known: Known, patience: SeriesPatience, now: float) -> Decision:
     """Decide what becomes of a series.
 
     Args:
@@ -131,7 +131,7 @@ def decide(before: Watch | None, look: Look, known: Known, patience: Patience, n
         now: seconds since the epoch, before the look.
     """
     watch = _watch(before, look, now)
-    quiet = now - watch.since + _SAME_TIME
+    quiet = now - watch.since + EARLY
     lacks_files = look.count < max(known.files or 0, 1)
     if lacks_files and not look.is_open and quiet >= patience.missing:
         return Missing()
@@ -161,4 +161,4 @@ def pause(seconds: float, delays: tuple[int, ...]) -> int:
         seconds: of the wait.
         delays: of the delay queues, ascending.
     """
-    return max((delay for delay in delays if delay <= seconds + _SAME_TIME), default=delays[0])
+    return max((delay for delay in delays if delay <= seconds + EARLY), default=delays[0])

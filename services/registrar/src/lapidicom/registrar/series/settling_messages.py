@@ -15,13 +15,10 @@ from lapidicom.common.headers import HEADER_EXPECTED
 from lapidicom.common.messages import InstanceStored, SeriesReceived, SeriesSettling
 from lapidicom.common.topology import EXCHANGE, delay_queue
 from lapidicom.registrar.cube.series_outcomes import SeriesKey
-from lapidicom.registrar.series.settling import Known, Watch
+from lapidicom.registrar.series.settling import EARLY, Known, Watch
 
 MOST_LYING: Final = 20_000
 """Messages that are remembered. To forget one is safe: another one is published."""
-
-_EARLY: Final = 0.1
-"""Seconds by which a delay queue may be early."""
 
 Publish = Callable[[Envelope], Awaitable[None]]
 
@@ -128,7 +125,7 @@ class SettlingMessages:
                 headers,
             )
         )
-        self._remember(series_of(message), _Lying(known_of(message), began + delay - _EARLY))
+        self._remember(series_of(message), _Lying(known_of(message), began + delay - EARLY))
 
     def _remember(self, series: SeriesKey, lying: _Lying) -> None:
         if len(self._lying) >= MOST_LYING:
